@@ -1,0 +1,18 @@
+"""Measure the intrinsic dimension of fine-tuning."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Subspace", "__version__"]
+
+if TYPE_CHECKING:
+    from idim.subspace import Subspace
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch only when the library is used: `idim --help` must feel instant."""
+    if name == "Subspace":
+        from idim.subspace import Subspace
+
+        return Subspace
+    raise AttributeError(f"module 'idim' has no attribute '{name}'")

@@ -1,0 +1,187 @@
+"""The options that set a spec: one table, from which the commands' signatures are made.
+
+An option that was not given stays out of the spec, so a `--config` file keeps its say; what was
+given is passed on as text, and `config.load` parses, checks and names the nearest known value.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import Field, dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from idim.config import RunSpec, Setup, SweepSpec, parse_overrides
+from idim.errors import IdimError
+
+# What the user set, by field name: the first parameter of a command with such options.
+Given = dict[str, Any]
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file of settings; what is given here wins over it",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text")]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One option: a field of the spec, its placeholder and its help."""
+
+    name: str
+    metavar: str
+    help: str
+    # Said in place of the field's own default where that is "open" (None or empty).
+    default: str = ""
+
+    @property
+    def flag(self) -> str:
+        """How it is written on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+MEASURED = [
+    Row("model", "NAME", "Hub id, local folder, or a name of `idim models`"),
+    Row("task", "NAME", "A name of `idim tasks`, or your own TOML file", "by model"),
+    Row("data", "DIR", "The task's rows as local parquet or jsonl files", "from the hub"),
+    Row("train_samples", "N", "Train on N rows of a fixed shuffle", "all"),
+    Row("eval_samples", "N", "Score on N rows of a fixed shuffle", "all"),
+    Row("max_length", "N", "Cut texts after N tokens"),
+    Row("select", "KIND", "Choose the lr on held-out training rows or on the evaluation set"),
+]
+SUBSPACE = [
+    Row("projection", "KIND", "How P is drawn"),
+    Row("structure", "KIND", "One P for all, or also a trained scale a group"),
+    Row("said_groups", "KIND", "What shares one scale in said"),
+    Row("norm", "KIND", "Columns of P have norm 1 overall or in each tensor"),
+    Row("head", "KIND", "Train the new head inside P, beside it or not at all"),
+]
+GRID = [
+    Row("d", "LIST", "Subspace dimensions, e.g. 10,100,1000", "a log grid"),
+    Row("d_min", "N", "First d of the log grid", "by model"),
+    Row("d_max", "N", "Last d of the log grid", "by model"),
+    Row("points", "N", "Number of d on the log grid", "by model"),
+    Row("lr", "LIST", "Learning rates at each d", "1,4,16,64 x lr_full*sqrt(D/d)"),
+    Row("seeds", "N", "Runs a cell; each redraws P, data order and head"),
+    Row("search", "KIND", "Which runs come next"),
+]
+VERDICT = [
+    Row("baseline", "own|SCORE", "Score to compare with; own: fine-tune all D first"),
+    Row("baseline_lr", "LIST", "Learning rates of that fine-tuning", "by model"),
+    Row("threshold", "SHARE", "d90 is the least d that scores SHARE of the baseline"),
+]
+TRAINING = [
+    Row("epochs", "X", "Passes over the training rows", "by model"),
+    Row("steps", "N", "Optimizer steps, instead of epochs"),
+    Row("batch_size", "N", "Rows a step", "by model"),
+    Row("device", "KIND", "Where to train"),
+    Row("dtype", "KIND", "Precision of the forward and backward pass"),
+]
+ONE_RUN = [
+    Row("method", "KIND", "Train theta_d, or all D parameters"),
+    Row("d", "N", "Subspace dimension", "required unless --method full"),
+    Row("lr", "X", "Learning rate"),
+    Row("seed", "N", "Fixes P, data order and head"),
+]
+
+Panels = dict[str, list[Row]]
+
+SWEEP: Panels = {
+    "Measured": MEASURED,
+    "Subspace": SUBSPACE,
+    "Grid": GRID,
+    "Verdict": VERDICT,
+    "Training": TRAINING,
+}
+RUN: Panels = {"Measured": MEASURED, "Run": ONE_RUN, "Subspace": SUBSPACE, "Training": TRAINING}
+# Fields of a RunSpec that are computed, never given.
+COMPUTED = {"model_fingerprint", "data_fingerprint"}
+
+
+def takes(
+    spec: type[Setup], panels: Panels
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Put the options of `panels` and KEY=VALUE words before a command's own parameters.
+
+    The command receives them as its first argument: a dict of what was given, by field name.
+    """
+    names = [row.name for rows in panels.values() for row in rows]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_options(words: list[str] | None, **values: Any) -> None:
+            options = {name: values.pop(name) for name in names}
+            command(_merge(options, parse_overrides(words or [])), **values)
+
+        own = list(inspect.signature(command).parameters.values())[1:]
+        made = [_words(spec, names), *_parameters(spec, panels)]
+        with_options.__signature__ = inspect.Signature([*made, *own])  # type: ignore[attr-defined]
+        return with_options
+
+    return decorate
+
+
+def _merge(options: dict[str, str | None], words: dict[str, str]) -> Given:
+    given = {name: text for name, text in options.items() if text is not None}
+    for name in given.keys() & words.keys():
+        flag = Row(name, "", "").flag
+        raise IdimError(f"{name} is given twice: {flag} {given[name]} and {name}={words[name]}.")
+    return given | words
+
+
+def _parameters(spec: type[Setup], panels: Panels) -> list[inspect.Parameter]:
+    known = {f.name: f for f in fields(spec)}
+    return [
+        _keyword(
+            row.name,
+            Annotated[
+                str | None,
+                typer.Option(
+                    row.flag,
+                    metavar=row.metavar,
+                    help=_help(row, known[row.name]),
+                    rich_help_panel=panel,
+                ),
+            ],
+        )
+        for panel, rows in panels.items()
+        for row in rows
+    ]
+
+
+def _words(spec: type[Setup], names: list[str]) -> inspect.Parameter:
+    """Build the KEY=VALUE argument; its help lists the settings that have no option."""
+    rest = [f"{f.name}={f.default}" for f in fields(spec) if f.name not in {*names, *COMPUTED}]
+    text = f"Any setting by its name, also those without an option: {', '.join(rest)}"
+    argument = typer.Argument(metavar="KEY=VALUE", help=text, show_default=False)
+    return _keyword("words", Annotated[list[str] | None, argument])
+
+
+def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _help(row: Row, field: Field[Any]) -> str:
+    text = row.help
+    if get_origin(field.type) is Literal:
+        text += f": {', '.join(get_args(field.type))}"
+    default = row.default or ("" if field.default in (None, ()) else field.default)
+    return f"{text}  [default: {default}]" if default != "" else text
+
+
+def sweep(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a SweepSpec."""
+    return takes(SweepSpec, SWEEP)(command)
+
+
+def run(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a RunSpec."""
+    return takes(RunSpec, RUN)(command)

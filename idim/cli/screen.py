@@ -1,0 +1,104 @@
+"""How the commands look: help in panels that ends in its example, results on stdout."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from idim.cli.failure import reported
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Command(TyperCommand):
+    """A command whose options are listed by panel and whose help ends in its example."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        _set_example_apart(self)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Print the example as it is written: it is there to be copied."""
+        formatter.write(f"\nExample:\n{self.epilog}\n")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """List arguments first, then each `rich_help_panel` under its name, in one column."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            name, text = parameter.get_help_record(ctx) or ("", "")
+            panel = getattr(parameter, "rich_help_panel", None) or "Options"
+            if parameter.param_type_name == "argument":
+                # typer adds the type (`DIR <path>`), which says nothing here.
+                panel, name = "Arguments", name.split()[0]
+            panels.setdefault(panel, []).append((name, text))
+        width = max(len(name) for rows in panels.values() for name, _ in rows)
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                aligned = [(name.ljust(width), text) for name, text in rows]
+                formatter.write_dl(aligned, col_max=width)
+
+
+class Group(TyperGroup):
+    """The `idim` command: bare, it shows its help; every failure leaves through `reported`."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        _set_example_apart(self)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """As a command's."""
+        formatter.write(f"\nExample:\n{self.epilog}\n")
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        """Parse what stands before the command's name."""
+        with reported():
+            return super().make_context(info_name, args or ["--help"], parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse and run the command."""
+        with reported():
+            return super().invoke(ctx)
+
+
+def _set_example_apart(command: TyperCommand | TyperGroup) -> None:
+    """A docstring's example goes below the options, where the eye is when the text has scrolled."""
+    command.help, _, command.epilog = (command.help or "").partition("\n\nExample:\n")
+
+
+def note(text: str) -> None:
+    """Print to stderr: what a person wants to know and a program must not read."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(data: Any, *, as_json: bool) -> None:
+    """Print the result to stdout: text as it is, anything else as one JSON object."""
+    if as_json:
+        data = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
+    print(str(data).rstrip("\n"))
+
+
+def columns(rows: Iterable[Iterable[str]]) -> str:
+    """Align rows of words under each other.
+
+    >>> print(columns([("toy", "10 sums"), ("digits", "8 x 8 images")]))
+    toy     10 sums
+    digits  8 x 8 images
+    """
+    table = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(w.ljust(n) for w, n in zip(row, widths, strict=True)) for row in table)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _plain(data: Any) -> Any:
+    """JSON has no NaN: a number that is not finite is missing, so null."""
+    if isinstance(data, dict):
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -1,0 +1,113 @@
+"""`idim sweep`: the main job."""
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from idim import config
+from idim.cli import options
+from idim.cli.progress import follow
+from idim.cli.screen import note, show
+from idim.errors import IdimError
+
+if TYPE_CHECKING:
+    from idim.sweep import Plan
+
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the results  [default: one in ./idim-out, by what is measured]",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Processes  [default: one for each core a run leaves idle]"),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="List the runs and their cost, do none"),
+]
+
+
+@options.sweep
+def sweep(
+    given: options.Given,
+    *,
+    out: Out = None,
+    jobs: Jobs = None,
+    config_file: options.ConfigFile = None,
+    dry_run: DryRun = False,
+    as_json: options.Json = False,
+) -> None:
+    """Measure d90 of a model on a task.
+
+    Fine-tunes all D parameters first (the baseline), then trains in random subspaces of
+    growing d, over learning rates and seeds; d90 is the least d that reaches 90 % of the
+    baseline. Prints a table; writes each run, summary.json, points.csv and curve.png/svg.
+    The same command again does only what is missing.
+
+    Example:
+      idim sweep --model roberta-base --task mrpc --d 100,300,1000,3000
+    """
+    spec = config.load(config.SweepSpec, config_file, given)
+    if jobs is not None and jobs < 1:
+        raise IdimError(f"--jobs must be at least 1, got {jobs}.")
+    # A mistake in the settings is told before torch is imported.
+    from idim.sweep import plan
+
+    with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
+        planned = plan(spec)
+        result = preview(planned) if dry_run else measure(planned, out, jobs)
+    if not dry_run:
+        finish(result, as_json=as_json)
+    else:
+        show(result if as_json else "\n".join(planned.lines()), as_json=as_json)
+
+
+def default_out(spec: config.SweepSpec) -> Path:
+    """Name the folder of a sweep by what is measured, so that a repeat finds it."""
+    names = config.slug(spec.task), config.slug(spec.model), spec.projection, spec.structure
+    return Path("idim-out", "-".join(names))
+
+
+def measure(planned: "Plan", out: Path | None, jobs: int | None) -> dict[str, Any]:
+    """Do what is missing, and write the files that people look at."""
+    from idim.sweep import execute, write
+
+    out = out or default_out(planned.spec)
+    note(f"writing to {out}")
+    with follow(planned.specs) as progress:
+        summary = execute(planned, out, jobs=jobs, progress=progress)
+    write(summary, out)
+    return summary
+
+
+def preview(planned: "Plan") -> dict[str, Any]:
+    """Return the dry run as one object: what each run trains, and a step's time by method."""
+    runs = [
+        {
+            "id": run.id,
+            "method": run.method,
+            "d": run.d,
+            "lr": run.lr,
+            "seed": run.seed,
+            "trainable": planned.trainable(run),
+        }
+        for run in planned.specs
+    ]
+    return {"D": planned.D, "runs": runs, "step_seconds": planned.step_seconds}
+
+
+def finish(summary: dict[str, Any], *, as_json: bool) -> None:
+    """Print the summary; runs without a score make the exit code 1."""
+    from idim.report.table import text
+
+    show(summary if as_json else text(summary), as_json=as_json)
+    failed, total = summary["runs"]["failed"], summary["runs"]["total"]
+    if failed:
+        note(f"error: {failed} of {total} runs failed; the reasons are in {summary['out']}/runs.")
+        raise typer.Exit(1)

@@ -1,0 +1,111 @@
+"""The estimate itself: line, d90 and bracket, put together with interval and notes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from idim.estimate.bootstrap import seed_interval
+from idim.estimate.notes import explain
+from idim.estimate.points import by_d, point
+from idim.estimate.records import Estimate, Point, Score, level, reaches
+
+
+def estimate(
+    scores: Iterable[Score],
+    *,
+    threshold: float = 0.9,
+    baseline: Literal["own"] | float = "own",
+    chance: float | None = None,
+) -> Estimate:
+    """Estimate d90: the smallest d tried whose mean score is at least threshold * baseline.
+
+    The learning rate is selected at each d, and for the baseline, as the one with the highest
+    mean `select` over seeds (mean `score` when any finished run there has no `select`); ties go
+    to the smaller.  Only the learning rates with the most finished seeds compete, so one that
+    lost a seed can win only where no other kept them all: a failed run is never rewarded.
+    Failed runs, and scores that are not finite, are absent from means, never 0.
+
+    The interval is a 95% percentile bootstrap: the seeds of the baseline and of each d are
+    resampled on their own, and line and d90 computed anew.  The selected learning rates are
+    kept, so the interval holds the noise of seeds, not that of the selection.
+
+    Args:
+        scores: one entry a run, in any order.
+        threshold: share of the baseline that counts as solved.
+        baseline: "own" for the mean of the runs with `d=None`, or a fixed score.
+        chance: score of the best constant prediction, to warn of a line that it reaches.
+
+    Raises:
+        IdimError: two different results for one d, learning rate and seed.
+
+    Source:
+        Aghajanyan et al. 2020 (the rule); the code of Li et al. 2018 (bootstrap over runs).
+
+    >>> runs = [Score(None, 0.1, 0, 1000, None, 0.9), Score(10, 0.1, 0, 10, None, 0.6)]
+    >>> found = estimate([*runs, Score(20, 0.1, 0, 20, None, 0.85)])
+    >>> found.d90, found.bracket, found.interval
+    (20, (10, 20), (None, None))
+    """
+    groups = by_d(scores)
+    if baseline == "own":
+        base = point(groups.get(None, []))
+    else:
+        base = float(baseline)
+        groups.pop(None, None)
+    found = (point(groups[d]) for d in sorted(d for d in groups if d is not None))
+    points = tuple(p for p in found if p is not None)
+    line = _line(level(base), threshold)
+    d90, over, bracket, monotone = _smallest(points, line)
+    interval, method = seed_interval(base, points, threshold, line)
+    partial = Estimate(
+        baseline=base, threshold=threshold, line=line, d90=d90, d90_over=over, bracket=bracket,
+        interval=interval, interval_method=method, points=points, monotone=monotone, notes=(),
+    )  # fmt: skip
+    return replace(partial, notes=explain(partial, groups, chance))
+
+
+def to_summary_part(estimate: Estimate) -> dict[str, Any]:
+    """Give the keys of a sweep's summary that come from its estimate, ready for JSON."""
+    base = estimate.baseline
+    if isinstance(base, Point):
+        about = {"mean": base.mean, "std": base.std, "n": base.n, "lr": base.lr}
+        about["scores"] = list(base.scores)
+    else:
+        about = {"mean": base, "std": None, "n": 0, "lr": None, "scores": []}
+    return {
+        "baseline": about,
+        "threshold": estimate.threshold,
+        "line": estimate.line,
+        "d90": estimate.d90,
+        "d90_over": estimate.d90_over,
+        "bracket": list(estimate.bracket),
+        "interval": list(estimate.interval),
+        "points": [_point_part(p, estimate.passes(p)) for p in estimate.points],
+        "notes": list(estimate.notes),
+    }
+
+
+def _point_part(p: Point, passes: bool | None) -> dict[str, Any]:
+    return {
+        "d": p.d, "trainable": p.trainable, "lr": p.lr, "lrs": list(p.tried), "mean": p.mean,
+        "std": p.std, "n": p.n, "scores": list(p.scores), "passes": passes,
+    }  # fmt: skip
+
+
+def _line(reference: float | None, threshold: float) -> float | None:
+    # A share of a score at or below 0 is no harder to reach than that score: it asks for nothing.
+    return None if reference is None or reference <= 0 else threshold * reference
+
+
+def _smallest(
+    points: Sequence[Point], line: float | None
+) -> tuple[int | None, int | None, tuple[int | None, int | None], bool]:
+    """Return d90, d90_over, the bracket, and whether every larger d passes too."""
+    if line is None or not points:
+        return None, None, (None, None), True
+    ds = [p.d for p in points]
+    passed = [reaches(p.mean, line) for p in points]
+    if not any(passed):
+        return None, ds[-1], (ds[-1], None), True
+    first = passed.index(True)
+    return ds[first], None, (ds[first - 1] if first else None, ds[first]), all(passed[first:])

@@ -1,0 +1,66 @@
+"""Group scores by d and select the learning rate of each."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from idim.errors import IdimError
+from idim.estimate.records import Point, Score, is_done, places, reaches
+
+
+def by_d(scores: Iterable[Score]) -> dict[int | None, list[Score]]:
+    """Group by d; one entry for each learning rate and seed, in their order."""
+    seen: dict[tuple[int | None, float, int], Score] = {}
+    for new in scores:
+        key = (new.d, new.lr, new.seed)
+        old = seen.setdefault(key, new)
+        if is_done(old) and is_done(new) and (old.score, old.select) != (new.score, new.select):
+            raise IdimError(
+                f"two results, {old.score:g} and {new.score:g}, for {places([new.d])}, "
+                f"lr {new.lr:g}, seed {new.seed}; estimate one sweep at a time."
+            )
+        if not is_done(old):
+            seen[key] = new
+    groups: dict[int | None, list[Score]] = {}
+    for run in sorted(seen.values(), key=lambda s: (s.lr, s.seed)):
+        groups.setdefault(run.d, []).append(run)
+    return groups
+
+
+def point(runs: Sequence[Score]) -> Point | None:
+    """Select the learning rate at one d; None when no run finished there."""
+    done = [r for r in runs if is_done(r)]
+    if not done:
+        return None
+    tried = tuple(sorted({r.lr for r in runs}))
+    honest = all(r.select is not None and math.isfinite(r.select) for r in done)
+    lr = _select(done, honest)
+    chosen = tuple(r.score for r in done if r.lr == lr and r.score is not None)
+    return Point(
+        d=done[0].d, trainable=done[0].trainable, lr=lr, mean=_mean(chosen), std=_std(chosen),
+        n=len(chosen), scores=chosen, edge=len(tried) > 1 and lr in (tried[0], tried[-1]),
+        tried=tried, failed=len(runs) - len(done), on_evaluation=len(tried) > 1 and not honest,
+    )  # fmt: skip
+
+
+def _select(done: Sequence[Score], honest: bool) -> float:
+    """Return the best learning rate among those with the most finished seeds."""
+    by_lr: dict[float, list[float]] = {}
+    for run in done:
+        value = run.select if honest else run.score
+        assert value is not None
+        by_lr.setdefault(run.lr, []).append(value)
+    most = max(len(values) for values in by_lr.values())
+    means = {lr: _mean(values) for lr, values in by_lr.items() if len(values) == most}
+    best = max(means.values())
+    return min(lr for lr, mean in means.items() if reaches(mean, best))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _std(values: Sequence[float]) -> float | None:
+    if len(values) < 2:
+        return None
+    mean = _mean(values)
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))

@@ -1,0 +1,38 @@
+"""Sparse projection of density 1/sqrt(D): O(d sqrt(D)) time, nothing stored."""
+
+from typing import final
+
+from torch import Tensor
+
+from idim.kernels import reference
+from idim.kernels.bits import key
+from idim.kernels.reference import Span
+from idim.projection.base import Projection, by_columns
+
+
+@final
+class Sparse(Projection):
+    """P with one entry +-1/sqrt(m) per column in each of m = round(sqrt(D)) even blocks of rows.
+
+    Columns have exactly unit norm.  Li et al. draw entries independently at density 1/sqrt(D); one
+    entry to a block has the same density and lets any range of rows be made without the rest.
+
+    Source:
+        Li et al. 2018, section S7; Li, Hastie & Church 2006 (very sparse random projections).
+    """
+
+    def __init__(self, D: int, d: int, seed: int) -> None:
+        super().__init__(D, d, seed)
+        self.key = key(seed, "sparse")
+        self.blocks = round(D**0.5)
+        self.scale = self.blocks**-0.5
+
+    def _rows(self, rows: Span, like: Tensor) -> Tensor:
+        return by_columns(self, rows, like)
+
+    def _matvec(self, theta_d: Tensor, rows: Span) -> Tensor:
+        return reference.sparse_matvec(theta_d * self.scale, rows, self.D, self.blocks, self.key)
+
+    def _rmatvec(self, v: Tensor, rows: Span) -> Tensor:
+        r = reference.sparse_rmatvec(v, rows, self.D, self.blocks, self.d, self.key)
+        return r * self.scale

@@ -1,0 +1,276 @@
+"""The curve of a sweep: score against d, its baseline, its line and d90."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter
+
+from idim.report.layout import d_ticks, score, score_ticks, spread, x_limits, y_limits
+from idim.report.words import count, headline, seeds, span, subject
+
+# Okabe and Ito's palette, told apart by colour-blind readers; text needs the darker vermilion.
+BLUE, VERMILION, DARK_VERMILION = "#0072B2", "#D55E00", "#A84300"
+INK, GREY, PALE = "#222222", "#5A5A5A", "#8A8A8A"
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans", "font.size": 9.0, "axes.linewidth": 0.8,
+    "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY, "text.color": INK,
+    "axes.unicode_minus": True, "svg.hashsalt": "idim", "svg.fonttype": "path",
+}  # fmt: skip
+SIZE = (7.6, 4.5)  # inches
+FRAME = (0.08, 0.125, 0.69, 0.665)  # the axes: left, bottom, width, height, as shares of SIZE
+# Share of the axes, at the bottom, that holds what is said of d90 and never a score.
+STRIP = 0.23
+LABEL_GAP = 0.058  # smallest distance of two labels in the right margin, as a share of the axes
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A line's name for the right margin, at the line's own height."""
+
+    y: float
+    words: str
+    colour: str
+
+
+def draw(summary: dict[str, Any], path_stem: Path) -> None:
+    """Write `<path_stem>.png` (200 dpi) and `<path_stem>.svg`.
+
+    Each file is written beside and renamed, and the same summary gives the same bytes.
+
+    Args:
+        summary: the object of `idim sweep --json`.
+        path_stem: where, without an ending; its folder exists.
+
+    Raises:
+        OSError: the folder cannot be written to, or its disk is full.
+    """
+    for kind, data in render(summary).items():
+        path = path_stem.with_name(f"{path_stem.name}.{kind}")
+        beside = path.with_name(f".{path.name}.tmp")
+        try:
+            beside.write_bytes(data)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def render(summary: dict[str, Any]) -> dict[str, bytes]:
+    """Draw the figure and return the bytes of each kind of file."""
+    files = {}
+    figure = compose(summary)
+    with _styled():
+        # Neither version nor date: files of equal content compare equal.
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Creator": None})):
+            if kind == "svg":
+                metadata |= {"Date": None, "Title": _title(summary)}
+            file = io.BytesIO()
+            figure.savefig(file, format=kind, metadata=metadata)
+            files[kind] = file.getvalue()
+    return files
+
+
+def compose(summary: dict[str, Any]) -> Figure:
+    """Lay the figure out; no two of its texts overlap and none leaves it."""
+    with _styled():
+        figure = Figure(figsize=SIZE, dpi=200, facecolor="white")
+        FigureCanvasAgg(figure)
+        ax = figure.add_axes(FRAME)
+        _frame(ax, summary)
+        _reference_lines(ax, summary)
+        _curve(ax, summary)
+        if summary["line"] is not None and summary["points"]:
+            _bracket(ax, summary)
+            _interval(ax, summary)
+            _d90(ax, summary)
+        _headings(figure, summary)
+    return figure
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Set our style alone: a person's matplotlibrc must not change what a sweep looks like."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+# --- frame ----------------------------------------------------------------------------------
+
+
+def _frame(ax: Axes, summary: dict[str, Any]) -> None:
+    """Fix limits, ticks and spines before anything is drawn, so that labels can be placed."""
+    low, high = x_limits(summary)
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ticks = d_ticks(low, high)
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_formatter(FixedFormatter([count(round(t)) for t in ticks]))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    wide = high / low > 30
+    ax.xaxis.set_minor_locator(LogLocator(subs=range(2, 10)) if wide else FixedLocator([]))
+    floor, top = y_limits(summary)
+    strip = STRIP if summary["line"] is not None and summary["points"] else 0.0
+    ax.set_ylim(floor - (top - floor) * strip / (1 - strip), top)
+    values, words = score_ticks(floor, top)
+    ax.set_yticks(values, words)
+    ax.tick_params(length=3.5, width=0.8)
+    ax.tick_params(which="minor", length=2, width=0.5)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    ax.spines["left"].set_bounds(floor, top)
+    ax.set_xlabel("d, the dimension of the subspace", color=GREY, loc="left")
+
+
+# --- what is drawn --------------------------------------------------------------------------
+
+
+def _reference_lines(ax: Axes, summary: dict[str, Any]) -> None:
+    """Draw baseline, threshold and chance across the axes, named in the right margin."""
+    base, line, chance = summary["baseline"], summary["line"], summary["chance"]
+    labels = []
+    if base["mean"] is not None:
+        if base["std"]:
+            ends = (base["mean"] - base["std"], base["mean"] + base["std"])
+            ax.axhspan(*ends, color=INK, alpha=0.10, lw=0, zorder=1)
+        ax.axhline(base["mean"], color=INK, lw=1.1, zorder=2)
+        name = "full fine-tuning" if base["n"] else "fixed baseline"
+        labels.append(Label(base["mean"], name, INK))
+    if line is not None:
+        ax.axhline(line, color=VERMILION, lw=1.1, ls=(0, (5, 2.5)), zorder=2)
+        share = f"{100 * summary['threshold']:g}% of it"
+        labels.append(Label(line, share, DARK_VERMILION))
+    if chance is not None:
+        ax.axhline(chance, color=PALE, lw=1.0, ls=(0, (1, 2.5)), zorder=1)
+        labels.append(Label(chance, "chance", GREY))
+    _margin_labels(ax, labels)
+
+
+def _margin_labels(ax: Axes, labels: list[Label]) -> None:
+    """Write labels right of the axes, pushed apart, each tied to its line."""
+    bottom, top = ax.get_ylim()
+    labels = sorted(labels, key=lambda label: label.y)
+    wanted = [(label.y - bottom) / (top - bottom) for label in labels]
+    placed = spread(wanted, LABEL_GAP)
+    for label, at, to in zip(labels, wanted, placed, strict=True):
+        ax.plot(
+            [1.0, 1.012, 1.03], [at, to, to], color=label.colour, lw=0.7,
+            transform=ax.transAxes, clip_on=False,
+        )  # fmt: skip
+        words = score(label.y, 3) + " " + label.words
+        ax.text(1.038, to, words, color=label.colour, va="center", transform=ax.transAxes)
+
+
+def _curve(ax: Axes, summary: dict[str, Any]) -> None:
+    """Draw every seed as a dot, and the means as a line."""
+    points = summary["points"]
+    if not points:
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 3}
+        text = ax.text(0.5, 0.5, "no d has a score", transform=ax.transAxes, color=GREY, bbox=box)
+        text.set(ha="center", va="center")
+    every = [(p["d"], s) for p in points if p["n"] > 1 for s in p["scores"]]
+    if every:
+        ds, scores = zip(*every, strict=True)
+        # Rings above the curve: a seed on the mean, or on another seed, still shows.
+        rings = ax.scatter(ds, scores, s=22, linewidths=0.7, zorder=4.5)
+        rings.set(facecolor=(BLUE, 0.2), edgecolor=(BLUE, 0.7))
+    ds, means = [p["d"] for p in points], [p["mean"] for p in points]
+    ax.plot(ds, means, color=BLUE, lw=1.6, marker="o", ms=3.4 if every else 5.0, mew=0, zorder=4)
+
+
+def _bracket(ax: Axes, summary: dict[str, Any]) -> None:
+    """Shade from the largest d that fails to d90, or beyond the largest d tried."""
+    low, high = summary["bracket"]
+    if low is not None:
+        right = ax.get_xlim()[1] if high is None else high
+        ax.axvspan(low, right, color=VERMILION, alpha=0.11, lw=0, zorder=0)
+
+
+def _interval(ax: Axes, summary: dict[str, Any]) -> None:
+    """Lay a thin bar near the axis; an open upper end is an arrow."""
+    low, high = summary["interval"]
+    if low is None or low == summary["d90_over"]:
+        return
+    right = ax.get_xlim()[1] if high is None else high
+    bar = ax.plot([low, right], [0.032] * 2, lw=2.2, marker="|", ms=7, mew=1.4)
+    if high is None:
+        bar[0].set_markevery([0])
+        bar += ax.plot([right], [0.032], marker=">", ms=6, clip_on=False)
+    for part in bar:
+        part.set(transform=ax.get_xaxis_transform(), color=DARK_VERMILION, zorder=5)
+
+
+def _d90(ax: Axes, summary: dict[str, Any]) -> None:
+    """Drop a line from the first point that passes, and say what it means beside it."""
+    d90, over, low = summary["d90"], summary["d90_over"], summary["bracket"][0]
+    if d90 is None:
+        words = [headline(summary), f"no d up to {over:,} reaches the line"]
+    else:
+        mean = next(p["mean"] for p in summary["points"] if p["d"] == d90)
+        bottom = ax.get_ylim()[0]
+        ax.plot([d90, d90], [bottom, mean], color=VERMILION, lw=1.2, zorder=2.5)
+        ax.plot([d90], [mean], marker="o", ms=8.5, mfc="none", mec=VERMILION, mew=1.5, zorder=5)
+        fails = "the smallest d tried" if low is None else f"fails at {low:,}, passes at {d90:,}"
+        words = [_typeset(headline(summary)), fails]
+    if summary["interval"][0] not in (None, over):
+        words.append(f"95% interval {_typeset(span(summary))}")
+    _beside(ax, over if d90 is None else d90, words)
+
+
+def _beside(ax: Axes, d: int, words: list[str]) -> None:
+    """Write lines of text in the strip, right of d where they fit, else left of it."""
+    texts = []
+    for i, line in enumerate(reversed(words)):
+        text = ax.annotate(
+            line, (d, 0.07 + 0.052 * i), xycoords=ax.get_xaxis_transform(), xytext=(6, 0),
+            textcoords="offset points", color=DARK_VERMILION, fontsize=8.2, va="bottom", zorder=6,
+        )  # fmt: skip
+        texts.append(text)
+    texts[-1].set(fontsize=9.5, fontweight="bold")
+    right = ax.get_window_extent().x1
+    if any(text.get_window_extent().x1 > right for text in texts):
+        for text in texts:
+            text.set_ha("right")
+            text.xyann = (-6, 0)
+
+
+def _headings(figure: Figure, summary: dict[str, Any]) -> None:
+    """Write the answer, what was measured, and what the vertical axis is."""
+    figure.text(0.018, 0.965, _title(summary), fontsize=13, fontweight="bold", va="top")
+    below = figure.text(0.018, 0.897, subject(summary), fontsize=9.5, color=GREY, va="top")
+    _fit(below, 0.95 * figure.bbox.width)
+    many = any(p["n"] > 1 for p in summary["points"])
+    dots = f"; a dot is a seed, the line their mean ({seeds(summary)})" if many else "; one seed"
+    caption = summary["metric"] + (dots if summary["points"] else "")
+    figure.text(0.018, 0.822, caption, fontsize=9, color=GREY, va="center")
+
+
+def _fit(text: Text, width: float) -> None:
+    """Shrink a text to a width in pixels, and cut it where that would be too small to read."""
+    size = 9.5
+    while text.get_window_extent().width > width and size > 6.5:
+        size -= 0.25
+        text.set_fontsize(size)
+    while text.get_window_extent().width > width:
+        text.set_text(text.get_text()[:-2] + "\N{HORIZONTAL ELLIPSIS}")
+
+
+def _title(summary: dict[str, Any]) -> str:
+    found = _typeset(headline(summary))
+    joint = "of" if summary["d90"] or summary["d90_over"] else "for"
+    return f"{found} {joint} D = {count(summary['D'])}"
+
+
+def _typeset(words: str) -> str:
+    """Use the signs that a terminal may lack."""
+    return words.replace("<=", "\N{LESS-THAN OR EQUAL TO}").replace("-", "\N{EN DASH}")

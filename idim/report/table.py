@@ -1,0 +1,118 @@
+"""A summary as a plain-text table for a terminal, and as CSV."""
+
+import csv as csv_module
+import io
+import textwrap
+from typing import Any
+
+from idim.report.words import headline, seeds, span, subject, symbol
+
+WIDTH = 100
+COLUMNS = ("d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes")
+
+
+def text(summary: dict[str, Any]) -> str:
+    """Lay out a sweep: one sentence, a row for the baseline and each d, d90, notes.
+
+    Args:
+        summary: the object of `idim sweep --json`.
+
+    Returns:
+        Lines of text, ended by a newline.
+    """
+    parts = [*_wrapped(_sentence(summary)), "", *_rows(summary), "", verdict(summary)]
+    protocol = "; ".join(f"{k} {v}" for k, v in summary["protocol"].items())
+    runs = summary.get("runs") or {}
+    left = runs.get("total", 0) - runs.get("done", 0) - runs.get("failed", 0)
+    if left > 0:
+        parts.append(f"incomplete: {left} of {runs['total']} runs are still to do")
+    parts += _wrapped(f"protocol: {protocol}")
+    for note in summary["notes"]:
+        parts += _wrapped(f"note: {note}")
+    return "\n".join(parts) + "\n"
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """Say d90 with its bracket, interval and line, in one line.
+
+    Why: a bare number hides how sharp it is (a grid's step) and how sure (its seeds).
+    """
+    d90, low = summary["d90"], summary["bracket"][0]
+    evidence = []
+    if d90 is not None:
+        smallest = f"{d90:,} is the smallest d tried"
+        evidence.append(smallest if low is None else f"bracket {low:,}-{d90:,}")
+    elif summary["points"] and summary["line"] is not None:
+        best = max(summary["points"], key=lambda p: p["mean"])
+        evidence.append(f"best {best['mean']:.3f} at d={best['d']:,}")
+    if interval := span(summary):
+        evidence.append(f"95% interval {interval} over {seeds(summary)}")
+    facts = [", ".join(evidence)] if evidence else []
+    if summary["line"] is not None:
+        base, share = summary["baseline"], summary["threshold"]
+        fixed = "" if base["n"] else " (fixed)"
+        facts.append(f"line {share:g} x {base['mean']:.3f}{fixed} = {summary['line']:.3f}")
+    return headline(summary) + (f" ({'; '.join(facts)})" if facts else "")
+
+
+def csv(summary: dict[str, Any]) -> str:
+    """Write points.csv: the baseline (empty d), then one row a d; lists joined by ';'."""
+    out = io.StringIO()
+    writer = csv_module.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in ({"trainable": _baseline_size(summary)} | summary["baseline"], *summary["points"]):
+        writer.writerow([_cell(row.get(name)) for name in COLUMNS])
+    return out.getvalue()
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    return f"{subject(summary)}, {summary['norm']} norm; D = {summary['D']:,}; {summary['metric']}"
+
+
+def _rows(summary: dict[str, Any]) -> list[str]:
+    """Align d, trainable, lr, score, n and the pass mark in columns."""
+    base = {"trainable": _baseline_size(summary)} | summary["baseline"]
+    head = ("d", "trainable", "lr", summary["metric"], "n", "")
+    rows = [head, ("baseline", *_cells(base), "" if base["n"] else "fixed")]
+    if base["mean"] is None:
+        rows[-1] = (*rows[-1][:-1], "missing")
+    for p in summary["points"]:
+        mark = "passes" if p["passes"] else ""
+        if p["d"] == summary["d90"]:
+            mark += f", {symbol(summary['threshold'])}"
+        rows.append((f"{p['d']:,}", *_cells(p), mark))
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    lines = ("  ".join([*map(str.rjust, row[:5], widths), row[5]]).rstrip() for row in rows)
+    return list(lines)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Format trainable, lr, mean and its spread, and n; what is missing stays blank."""
+    trainable, lr, mean, std = (row[name] for name in ("trainable", "lr", "mean", "std"))
+    spread = " " * 8 if std is None else f" ± {std:.3f}"
+    return (
+        "" if trainable is None else f"{trainable:,}",
+        "" if lr is None else f"{lr:.3g}",
+        "" if mean is None else f"{mean:.3f}{spread}",
+        str(row["n"] or ""),
+    )
+
+
+def _baseline_size(summary: dict[str, Any]) -> int | None:
+    """Full fine-tuning trains all D; a fixed value trained nothing that we know of."""
+    return summary["D"] if summary["baseline"]["n"] else None
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ";".join(map(repr, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else repr(value)
+
+
+def _wrapped(sentence: str) -> list[str]:
+    return textwrap.wrap(
+        sentence, WIDTH, subsequent_indent="  ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

@@ -1,0 +1,70 @@
+"""How a summary's facts are said, once for the table and the figure."""
+
+from pathlib import Path
+from typing import Any
+
+HEADS = {
+    "subspace": "head in the subspace",
+    "free": "head trained beside it",
+    "frozen": "head frozen",
+}
+
+
+def headline(summary: dict[str, Any]) -> str:
+    """Say d90 in a few characters: "d90 = 207", "d90 <= 10", "d90 > 1,000".
+
+    >>> headline({"threshold": 0.9, "d90": 207, "d90_over": None, "bracket": [179, 207]})
+    'd90 = 207'
+    >>> headline({"threshold": 0.95, "d90": None, "d90_over": 1000, "bracket": [1000, None]})
+    'd95 > 1,000'
+    """
+    name, d90, over = symbol(summary["threshold"]), summary["d90"], summary["d90_over"]
+    if d90 is None:
+        return f"{name} is not defined" if over is None else f"{name} > {over:,}"
+    return f"{name} {'<=' if summary['bracket'][0] is None else '='} {d90:,}"
+
+
+def symbol(threshold: float) -> str:
+    """Name the smallest sufficient d as the papers do: d90 at 0.9, d100 at 1."""
+    return f"d{100 * threshold:g}"
+
+
+def subject(summary: dict[str, Any]) -> str:
+    """Say what was measured: "minilm-l6-h384 on mrpc, fastfood DID, head in the subspace"."""
+    structure = str(summary["structure"]).upper()
+    head = HEADS.get(summary["head"], summary["head"])
+    what = f"{short(summary['model'])} on {short(summary['task'])}"
+    return f"{what}, {summary['projection']} {structure}, {head}"
+
+
+def short(name: str) -> str:
+    """Drop the folders or the owner from a model's or a task's name."""
+    return Path(name).name.removesuffix(".toml") or name
+
+
+def count(n: int) -> str:
+    """Write a count to three digits from a million on: 44,426, 22.7 M, 6.74 B."""
+    for size, unit in ((10**9, "B"), (10**6, "M")):
+        if n >= size:
+            return f"{float(f'{n / size:.3g}'):g} {unit}"
+    return f"{n:,}"
+
+
+def span(summary: dict[str, Any]) -> str:
+    """Write the interval: "155-240", "155 to above 1,000"; empty when there is none."""
+    low, high = summary["interval"]
+    if low is None:
+        return ""
+    if high is not None:
+        return f"{low:,}-{high:,}"
+    largest = summary["points"][-1]["d"]
+    return f"{low:,} to above {largest:,}" if low < largest else f"{largest:,} or above"
+
+
+def seeds(summary: dict[str, Any]) -> str:
+    """Say how many seeds the points have: "5 seeds", "1-3 seeds"."""
+    ns = sorted({p["n"] for p in summary["points"]})
+    if not ns:
+        return "no seeds"
+    many = f"{ns[0]}" if len(ns) == 1 else f"{ns[0]}-{ns[-1]}"
+    return f"{many} seed{'' if ns[-1] == 1 else 's'}"

@@ -1,0 +1,400 @@
+"""theta = theta_0 + P theta_d: binds a projection to a module's own parameters.
+
+The module keeps its `nn.Parameter`s.  A subspace writes theta into them after each optimizer step
+and folds each parameter's gradient into theta_d's as soon as backward has made it, so autograd
+never sees P and no gradient of size D outlives its layer.
+"""
+
+import json
+import math
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Variable
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from idim.errors import IdimError, unknown
+from idim.projection import PROJECTIONS
+
+# Tensors below this size share the last rows of P and one buffer of gradients: a block of P costs
+# the same for 2 of its rows as for all, and a model has dozens of biases and LayerNorms.
+SMALL = 1 << 16
+# Rows of theta written at a time, so that no second copy of theta exists.
+WRITE_ROWS = 1 << 22
+
+
+class Slot(NamedTuple):
+    """Where one tensor of the module lives in P: rows [start, stop), scaled by `scale`."""
+
+    name: str
+    parameter: nn.Parameter
+    start: int
+    stop: int
+    scale: float
+    group: int
+
+
+class Subspace:
+    """Train a module only inside a random d-dimensional subspace of its parameters.
+
+    `parameters()` go into any torch optimizer; after each of its steps the module's weights are
+    theta_0 + P theta_d again, without further calls.  (If you change theta_d by hand, call
+    `refresh()`.)  The module's own gradients are consumed; `state_dict`, gradient checkpointing,
+    autocast, tied weights and `transformers.Trainer` work as before.
+
+    Args:
+        module: its parameters with `requires_grad` span the full space; theta_0 is their value now.
+        d: numbers to train in the subspace, lambdas included; 1 <= d <= D.
+        projection: a name in `idim.projection.PROJECTIONS`.
+        structure: "did" (theta_0 + P theta_d) or "said" (each group's rows times its own lambda).
+        groups: what shares one lambda under "said": "tensor", "module" or "block" (a layer of a
+            stack, or a top-level part).
+        norm: columns of P have unit norm over all D ("global", Li et al.) or within each tensor
+            ("tensor", Aghajanyan et al.'s code).
+        seed: fixes P.
+        free: names (or name prefixes) of parameters trained directly, beside the subspace.
+        frozen: names (or name prefixes) left at theta_0.
+
+    Raises:
+        IdimError: d out of range, SAID with d <= number of lambdas, an unknown name, or nothing
+            to train.
+
+    Source:
+        Li et al. 2018, eq. 2; Aghajanyan et al. 2020, eq. 1 (DID) and 3 (SAID).
+
+    >>> net = nn.Linear(20, 2)
+    >>> sub = Subspace(net, d=10, seed=0)
+    >>> optimizer = torch.optim.Adam(sub.parameters(), lr=0.1)
+    >>> loss = net(torch.ones(1, 20)).square().sum()
+    >>> loss.backward()
+    >>> optimizer.step()
+    >>> bool(net(torch.ones(1, 20)).square().sum() < loss)
+    True
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        d: int,
+        projection: str = "fastfood",
+        structure: str = "did",
+        groups: str = "module",
+        norm: str = "global",
+        seed: int = 0,
+        free: Iterable[str] = (),
+        frozen: Iterable[str] = (),
+    ) -> None:
+        for kind, value, known in (
+            ("projection", projection, tuple(PROJECTIONS)),
+            ("structure", structure, ("did", "said")),
+            ("said_groups", groups, ("tensor", "module", "block")),
+            ("norm", norm, ("global", "tensor")),
+        ):
+            if value not in known:
+                raise unknown(kind, value, known)
+        self.module = module
+        self.spec: dict[str, Any] = {
+            "d": d, "projection": projection, "structure": structure, "groups": groups,
+            "norm": norm, "seed": seed, "free": list(free), "frozen": list(frozen),
+        }  # fmt: skip
+        inside, self.free, outside = _partition(module, self.spec["free"], self.spec["frozen"])
+        names = _group_names(inside, groups) if structure == "said" else []
+        self.d, self.D, m = d, sum(p.numel() for p in inside.values()), len(set(names))
+        check_d(d, self.D, m, groups)
+        for p in outside.values():
+            p.requires_grad_(False)
+        self.projection = PROJECTIONS[projection](self.D, d - m, seed)
+        self.slots = _slots(inside, names, norm)
+        self._small = min((s.start for s in self.slots if _is_small(s)), default=self.D)
+        first = next(iter(inside.values()))
+        dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
+        self.theta_d = nn.Parameter(torch.zeros(d - m, dtype=dtype, device=first.device))
+        self.lambdas = nn.Parameter(torch.ones(m, dtype=dtype, device=first.device)) if m else None
+        self._theta_0 = [s.parameter.detach().clone() for s in self.slots]
+        self._gradient: Tensor | None = None  # of the small tensors, until backward ends
+        self._delta: Tensor | None = None  # P theta_d of the small tensors, for the lambdas
+        self._handles = [s.parameter.register_post_accumulate_grad_hook(self._fold(i))
+                         for i, s in enumerate(self.slots)]  # fmt: skip
+        self._handles.append(_refresh_after_steps(self))
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return everything that is trained: theta_d, the lambdas if any, the free parameters."""
+        return [p for group in self.param_groups() for p in group["params"]]
+
+    def param_groups(self, **options: Any) -> list[dict[str, Any]]:
+        """Return the same as optimizer groups named theta_d, lambdas and free.
+
+        Args:
+            options: per group, e.g. `theta_d={"lr": 0.1}, free={"lr": 1e-3}`.
+        """
+        members = {
+            "theta_d": [self.theta_d],
+            "lambdas": [] if self.lambdas is None else [self.lambdas],
+            "free": list(self.free.values()),
+        }
+        return [
+            {"params": params, "name": name, **options.get(name, {})}
+            for name, params in members.items()
+            if params
+        ]
+
+    @property
+    def trainable(self) -> int:
+        """How many numbers training chooses: d and the free parameters."""
+        return self.d + sum(p.numel() for p in self.free.values())
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Write theta = theta_0 + lambda * P theta_d into the module's parameters."""
+        for slot, theta_0 in zip(self.slots, self._theta_0, strict=True):
+            if slot.start < self._small:
+                for a in range(slot.start, slot.stop, WRITE_ROWS):
+                    b = min(a + WRITE_ROWS, slot.stop)
+                    self._write(slot, theta_0, a, self.projection.matvec(self.theta_d, a, b))
+        if self._small < self.D:
+            delta = self.projection.matvec(self.theta_d, self._small, self.D)
+            for slot, theta_0 in zip(self.slots, self._theta_0, strict=True):
+                if slot.start >= self._small:
+                    rows = delta[slot.start - self._small : slot.stop - self._small]
+                    self._write(slot, theta_0, slot.start, rows)
+            self._delta = delta if self.lambdas is not None else None
+
+    def save(self, path: str | Path) -> None:
+        """Write theta_d, lambdas, free parameters and the spec of P: a few kB, no P, no theta_0."""
+        from safetensors.torch import save_file
+
+        save_file(self.state(), path, metadata={"idim": json.dumps(self.spec | {"D": self.D})})
+
+    @classmethod
+    def load(cls, module: nn.Module, path: str | Path) -> Self:
+        """Rebuild a saved subspace round a module that holds the same theta_0; exact to the bit.
+
+        Raises:
+            IdimError: not a file of `save`, or a module with another number of parameters.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as f:
+                spec = json.loads((f.metadata() or {})["idim"])
+                state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, ValueError):
+            raise IdimError(f"'{path}' is not a file written by Subspace.save.") from None
+        except OSError as e:
+            raise IdimError(f"cannot read '{path}': {e.strerror}.") from None
+        D = spec.pop("D")
+        sub = cls(module, **spec)
+        if sub.D != D:
+            sub.merge()
+            raise IdimError(f"'{path}' was trained on D={D} parameters, this module has {sub.D}.")
+        sub.load_state(state)
+        return sub
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what training has chosen, by name; contiguous copies on the CPU."""
+        tensors = {"theta_d": self.theta_d, **{f"free.{n}": p for n, p in self.free.items()}}
+        if self.lambdas is not None:
+            tensors["lambdas"] = self.lambdas
+        return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+
+    @torch.no_grad()
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take over a `state()` and write theta."""
+        targets = {"theta_d": self.theta_d, **{f"free.{n}": p for n, p in self.free.items()}}
+        if self.lambdas is not None:
+            targets["lambdas"] = self.lambdas
+        for name, target in targets.items():
+            target.copy_(state[name])
+        self.refresh()
+
+    def merge(self) -> nn.Module:
+        """Let go of the module: it keeps the trained weights and is plain again."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        return self.module
+
+    def _write(self, slot: Slot, theta_0: Tensor, at: int, rows: Tensor) -> None:
+        """Write theta_0 + scale * lambda * rows into rows [at, at + len) of a slot's tensor."""
+        scale = slot.scale if self.lambdas is None else slot.scale * self.lambdas[slot.group]
+        part = slice(at - slot.start, at - slot.start + rows.numel())
+        base = theta_0.reshape(-1)[part]
+        # addition in the dtype of theta_d (float32), rounded once to a bfloat16 parameter
+        slot.parameter.data.view(-1)[part] = (
+            base + rows.mul_(scale)
+            if slot.scale == 1 and self.lambdas is None
+            else base + rows * scale
+        )
+
+    def _fold(self, index: int) -> Callable[[Tensor], None]:
+        """Build the hook that turns one parameter's gradient into theta_d's and frees it."""
+        slot = self.slots[index]
+
+        @torch.no_grad()
+        def hook(parameter: Tensor) -> None:
+            gradient, parameter.grad = parameter.grad, None
+            if gradient is None:
+                return
+            flat = gradient.reshape(-1).to(self.theta_d.dtype)
+            if slot.start >= self._small:
+                self._keep_small(slot, flat)
+                return
+            r = self.projection.rmatvec(flat, slot.start, slot.stop).mul_(slot.scale)
+            if self.lambdas is not None:
+                _add_grad(self.lambdas, slot.group, r @ self.theta_d)
+                r.mul_(self.lambdas[slot.group])
+            _add_grad(self.theta_d, ..., r)
+
+        return hook
+
+    def _keep_small(self, slot: Slot, gradient: Tensor) -> None:
+        if self._gradient is None:
+            self._gradient = gradient.new_zeros(self.D - self._small)
+            # runs when this backward pass ends, before anyone can clip or step
+            Variable._execution_engine.queue_callback(self._fold_small)
+        self._gradient[slot.start - self._small : slot.stop - self._small] += gradient
+
+    @torch.no_grad()
+    def _fold_small(self) -> None:
+        gradient, self._gradient = self._gradient, None
+        if gradient is None:
+            return
+        for slot in (s for s in self.slots if s.start >= self._small):
+            part = gradient[slot.start - self._small : slot.stop - self._small].mul_(slot.scale)
+            if self.lambdas is not None:
+                if self._delta is not None:  # None: theta_d is still 0, and so is this gradient
+                    at = slice(slot.start - self._small, slot.stop - self._small)
+                    _add_grad(self.lambdas, slot.group, part @ self._delta[at])
+                part.mul_(self.lambdas[slot.group])
+        _add_grad(self.theta_d, ..., self.projection.rmatvec(gradient, self._small, self.D))
+
+
+def _add_grad(parameter: nn.Parameter, at: Any, value: Tensor) -> None:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    parameter.grad[at] += value
+
+
+def _refresh_after_steps(sub: Subspace) -> Any:
+    """Refresh theta after every step of any optimizer that owns theta_d, lambdas or both."""
+    me = weakref.ref(sub)
+
+    def hook(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        sub = me()
+        if sub is None:
+            return
+        mine = {id(sub.theta_d), id(sub.lambdas)}
+        if any(id(p) in mine for group in optimizer.param_groups for p in group["params"]):
+            sub.refresh()
+
+    handle = register_optimizer_step_post_hook(hook)
+    weakref.finalize(sub, handle.remove)
+    return handle
+
+
+def _is_small(slot: Slot) -> bool:
+    return slot.parameter.numel() < SMALL
+
+
+class Extent(NamedTuple):
+    """What a subspace of a module would span."""
+
+    D: int
+    tensors: int
+    lambdas: int
+    free: int
+
+
+def extent(
+    module: nn.Module,
+    *,
+    structure: str = "did",
+    groups: str = "module",
+    free: Iterable[str] = (),
+    frozen: Iterable[str] = (),
+) -> Extent:
+    """Count what `Subspace` with the same arguments would span, changing nothing."""
+    inside, outside, _ = _partition(module, list(free), list(frozen))
+    lambdas = len(set(_group_names(inside, groups))) if structure == "said" else 0
+    size, free_size = (sum(p.numel() for p in ps.values()) for ps in (inside, outside))
+    return Extent(size, len(inside), lambdas, free_size)
+
+
+def check_d(d: int, D: int, lambdas: int, groups: str) -> None:
+    """Refuse a d that does not fit.
+
+    Raises:
+        IdimError: with the values that would.
+    """
+    if not 1 <= d <= D:
+        raise IdimError(f"d={d} must lie between 1 and D={D}, the number of parameters.")
+    if d <= lambdas:
+        raise IdimError(
+            f"d={d} is too small for SAID with one lambda per {groups}: its {lambdas} lambdas count "
+            f"in d; choose d >= {lambdas + 1}, or coarser --said-groups."
+        )
+
+
+Named = dict[str, nn.Parameter]
+
+
+def _partition(module: nn.Module, free: list[str], frozen: list[str]) -> tuple[Named, Named, Named]:
+    """Split the module's trainable parameters: inside the subspace, free, frozen."""
+    trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    for pattern in (*free, *frozen):
+        if not any(_matches(n, pattern) for n in trainable):
+            raise IdimError(f"no trainable parameter is named '{pattern}' or below it.")
+    held = {n: p for n, p in trainable.items() if any(_matches(n, f) for f in frozen)}
+    outside = {
+        n: p for n, p in trainable.items() if n not in held and any(_matches(n, f) for f in free)
+    }
+    inside = {n: p for n, p in trainable.items() if n not in held and n not in outside}
+    if not inside:
+        raise IdimError("the module has no trainable parameter left for the subspace.")
+    for name, p in inside.items():
+        if not p.is_floating_point() or not p.is_contiguous():
+            raise IdimError(f"parameter '{name}' must be floating point and contiguous.")
+    return inside, outside, held
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or name.startswith(pattern + ".")
+
+
+def _slots(inside: Named, groups: list[str], norm: str) -> list[Slot]:
+    """Lay the tensors out in rows: large ones in module order, then all small ones."""
+    D = sum(p.numel() for p in inside.values())
+    number = {g: i for i, g in enumerate(dict.fromkeys(groups))}
+    group_of = dict(zip(inside, (number[g] for g in groups), strict=True)) if groups else {}
+    slots, start = [], 0
+    for name in sorted(inside, key=lambda n: inside[n].numel() < SMALL):
+        p = inside[name]
+        scale = 1.0 if norm == "global" else math.sqrt(D / p.numel())
+        slots.append(Slot(name, p, start, start + p.numel(), scale, group_of.get(name, 0)))
+        start += p.numel()
+    return slots
+
+
+def _group_names(names: Iterable[str], groups: str) -> list[str]:
+    """Name the lambda group of each tensor: itself, its module, or its block."""
+    if groups == "tensor":
+        return list(names)
+    if groups == "module":
+        return [name.rpartition(".")[0] for name in names]
+    return [_block(name) for name in names]
+
+
+def _block(name: str) -> str:
+    """Cut a tensor's name after its first number (`bert.encoder.layer.3`), else after two parts.
+
+    >>> _block("bert.encoder.layer.3.output.dense.weight"), _block("classifier.weight")
+    ('bert.encoder.layer.3', 'classifier')
+    """
+    parts = name.split(".")[:-1] or [name]
+    numbers = [i for i, part in enumerate(parts) if part.isdigit()]
+    return ".".join(parts[: numbers[0] + 1] if numbers else parts[:2])

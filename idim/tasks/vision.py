@@ -1,0 +1,121 @@
+"""Pictures as arrays: scikit-learn's digits, MNIST's idx files, parquet with encoded images.
+
+Pixels are float32 in [0, 1], channels first; nothing is centred or augmented, so that a score
+depends on the model and the subspace alone.
+"""
+
+import gzip
+import io
+import math
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from idim.errors import IdimError
+from idim.tasks.data import Split, concatenate
+from idim.tasks.info import TaskInfo
+from idim.tasks.read import Table, table, targets
+
+_UINT8 = 0x08
+
+
+def digits() -> tuple[Split, Split]:
+    """Return train and test of scikit-learn's digits: a fixed fifth of each class is the test."""
+    from sklearn.datasets import load_digits
+
+    pixels, classes = load_digits(return_X_y=True)
+    whole = Split(np.asarray(pixels / 16.0, np.float32), np.asarray(classes, np.int64))
+    # RandomState's stream is frozen for ever (NEP 19); default_rng's may change with numpy.
+    random = np.random.RandomState(0)
+    test = []
+    for digit in range(10):
+        rows = random.permutation(np.flatnonzero(whole.targets == digit))
+        test.extend(rows[: round(len(rows) / 5)])
+    is_test = np.isin(np.arange(len(whole)), test)
+    return whole.take(np.flatnonzero(~is_test)), whole.take(np.flatnonzero(is_test))
+
+
+def images(task: TaskInfo, files: tuple[Path, ...]) -> Split:
+    """Read one split of an image task.
+
+    Returns:
+        inputs (N, channels, height, width), float32 in [0, 1].
+
+    Raises:
+        IdimError: a malformed file, or a bad row.
+    """
+    if "-ubyte" in files[0].name:
+        return _idx_split(task, files[0], files[1])
+    return concatenate([_encoded(task, file) for file in files])
+
+
+def _idx_split(task: TaskInfo, images: Path, labels: Path) -> Split:
+    pixels, codes = _idx(images, 3), _idx(labels, 1)
+    if len(pixels) != len(codes):
+        raise IdimError(f"'{images}' has {len(pixels)} images, '{labels}' {len(codes)} labels.")
+    if len(codes) == 0:
+        raise IdimError(f"'{labels}' has no rows.")
+    rows = Table(labels, {task.label: codes.tolist()})
+    return Split(_scaled(pixels[:, None]), targets(task, rows))
+
+
+def _idx(path: Path, dimensions: int) -> np.ndarray:
+    """Read MNIST's format: 0, 0, type, number of dimensions, sizes (big endian), bytes."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as e:
+        raise IdimError(f"cannot read '{path}': {e}.") from None
+    start = 4 + 4 * dimensions
+    if raw[:4] != bytes([0, 0, _UINT8, dimensions]) or len(raw) < start:
+        raise IdimError(f"'{path}' is not an idx file of bytes with {dimensions} dimension(s).")
+    shape = np.frombuffer(raw, dtype=">i4", count=dimensions, offset=4).tolist()
+    if len(raw) - start != math.prod(shape):
+        raise IdimError(
+            f"'{path}' should hold {math.prod(shape)} bytes of data and holds {len(raw) - start}; "
+            "is the download complete?"
+        )
+    return np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _encoded(task: TaskInfo, path: Path) -> Split:
+    """Decode a parquet file whose image column holds {bytes, path}, as `datasets` writes it."""
+    if path.suffix != ".parquet":
+        raise IdimError(f"'{path}': images are read from .parquet files.")
+    rows, column = _image_table(task, path)
+    # `path` only names the original file; the picture itself must be inside.
+    arrays = [_pixels(path, i, cell) for i, cell in enumerate(rows.columns[column])]
+    for i, array in enumerate(arrays):
+        if array.shape != arrays[0].shape:
+            raise IdimError(
+                f"'{path}': image of row {i + 1} is {array.shape}, the first is {arrays[0].shape} "
+                "(channels, height, width); all must be alike."
+            )
+    return Split(_scaled(np.stack(arrays)), targets(task, rows))
+
+
+def _scaled(pixels: np.ndarray) -> np.ndarray:
+    return np.divide(pixels, 255, dtype=np.float32)
+
+
+def _image_table(task: TaskInfo, path: Path) -> tuple[Table, str]:
+    with suppress(IdimError):  # the hub's own cifar10 calls its column `img`
+        return table(task, path, ("img",)), "img"
+    return table(task, path, task.columns), task.columns[0]
+
+
+def _pixels(path: Path, i: int, cell: Any) -> np.ndarray:
+    """Decode one image to uint8 (channels, height, width): one channel if grey, else RGB."""
+    from PIL import Image, UnidentifiedImageError
+
+    encoded = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(encoded, bytes):
+        raise IdimError(f"'{path}': row {i + 1} holds no image bytes.")
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            array = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e:
+        raise IdimError(f"'{path}': image of row {i + 1} cannot be decoded: {e}.") from None
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)

@@ -1,0 +1,260 @@
+"""train(spec) -> events: the loop.  It knows no disk and no terminal.
+
+Each step is a function of (state, seed, step): data order and dropout are drawn afresh from the
+seed and the step's number, so a run resumed from any step ends in the same bits.
+"""
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from idim import methods, models, tasks
+from idim.config import RunSpec, recipe
+from idim.errors import IdimError, RunFailed
+from idim.models import Model, Rows
+from idim.tasks import metrics
+
+# Steps between two looks at the loss: on a GPU each look waits for the device.
+LOOK_EVERY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One look at a running training."""
+
+    step: int
+    steps: int
+    loss: float
+    # Everything a resumed run needs, by name; call it only when it is to be written.
+    state: Callable[[], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of a training."""
+
+    score: dict[str, float]
+    select: dict[str, float] | None
+    D: int
+    trainable: int
+    steps: int
+    loss: float
+    seconds: float
+    state: dict[str, Tensor]
+
+
+class Diverged(RunFailed):
+    """The loss is no longer a number: the same spec would always end so."""
+
+
+def train(spec: RunSpec, resume: dict[str, Tensor] | None = None) -> Iterator[Step | Result]:
+    """Run one spec from the start, or from the state of a `Step`.
+
+    Args:
+        spec: with no open field (`config.with_recipe`) and a device other than "auto".
+        resume: what a `Step.state()` returned.
+
+    Yields:
+        A Step every few steps and a Result at the end.
+
+    Raises:
+        IdimError: the spec does not fit the model or the data.
+        Diverged: the loss became NaN or infinite.
+        RunFailed: out of memory.
+    """
+    started = time.perf_counter()
+    _prepare_torch(spec)
+    data = tasks.load(spec)
+    model = build(spec, data)
+    method = methods.apply(spec, model, stream(spec.seed, "projection"))
+    rows = model.encode(data.train)
+    steps = count_steps(spec, len(rows))
+    optimizer = _optimizer(spec, method)
+    done = _restore(resume, method, optimizer) if resume else 0
+    loss = math.nan
+    try:
+        for step in range(done, steps):
+            value = _one_step(spec, model, rows, optimizer, step, steps)
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+                loss = value.item()
+                if not math.isfinite(loss):
+                    raise Diverged(f"the loss became {loss} by step {step + 1} at lr {spec.lr:g}")
+                yield Step(step + 1, steps, loss, _saver(method, optimizer, step + 1))
+        yield Result(
+            score=evaluate(spec, model, data.evaluation),
+            select=None if data.select is None else evaluate(spec, model, data.select),
+            D=sum(p.numel() for p in model.module.parameters()),
+            trainable=method.trainable,
+            steps=steps,
+            loss=loss,
+            seconds=time.perf_counter() - started,
+            state=method.state(),
+        )
+    except (torch.OutOfMemoryError, RuntimeError) as e:
+        if "memory" not in str(e):
+            raise
+        smaller = max(1, (spec.batch_size or 2) // 2)
+        raise RunFailed(
+            f"out of memory at batch size {spec.batch_size}; try --batch-size {smaller}"
+        ) from None
+
+
+def build(spec: RunSpec, data: tasks.TaskData) -> Model:
+    """Build the spec's model on its device with the seed's theta_0."""
+    folder = models.source(spec.model)
+    model = models.build(
+        spec.model, folder, data, max_length=spec.max_length, seed=stream(spec.seed, "init")
+    )
+    model.module.to(spec.device)
+    return model
+
+
+def stream(seed: int, *names: str | int) -> int:
+    """Derive an independent 63-bit seed for one use of the run's seed."""
+    text = "/".join(str(n) for n in (seed, *names))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def count_steps(spec: RunSpec, rows: int) -> int:
+    """Return the number of optimizer steps of a run over `rows` training rows."""
+    if spec.steps is not None:
+        return spec.steps
+    assert spec.epochs is not None and spec.batch_size is not None
+    return max(1, round(spec.epochs * math.ceil(rows / spec.batch_size)))
+
+
+def learning_rate(step: int, steps: int, warmup: float) -> float:
+    """Return the share of the peak rate at a step: linear up over the warm-up, linear down to 0."""
+    rise = warmup * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return (steps - step) / max(1.0, steps - rise)
+
+
+@torch.no_grad()
+def evaluate(spec: RunSpec, model: Model, split: tasks.Split) -> dict[str, float]:
+    """Return every metric of the task on a split."""
+    info = tasks.info(spec.task)
+    model.module.eval()
+    rows = model.encode(split)
+    outputs = []
+    for start in range(0, len(rows), 256):
+        batch = rows.batch(range(start, min(start + 256, len(rows))))
+        with _autocast(spec):
+            outputs.append(model.outputs(batch).float().cpu())
+    predictions = _predictions(info, torch.cat(outputs).numpy())
+    return {m: metrics.score(m, predictions, split.targets) for m in info.metrics}
+
+
+def _predictions(info: tasks.TaskInfo, outputs: np.ndarray) -> np.ndarray:
+    if info.kind == "toy":
+        return np.exp(-outputs)
+    return outputs.argmax(axis=1) if info.labels else outputs[:, 0]
+
+
+def _one_step(
+    spec: RunSpec, model: Model, rows: Rows, optimizer: Any, step: int, steps: int
+) -> Tensor:
+    share = learning_rate(step, steps, spec.warmup)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * share
+    torch.manual_seed(stream(spec.seed, "step", step))  # dropout
+    model.module.train()
+    batch = rows.batch(_batch_index(spec, len(rows), step))
+    with _autocast(spec):
+        loss = model.loss(model.outputs(batch), batch)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def _batch_index(spec: RunSpec, rows: int, step: int) -> list[int]:
+    """Return the rows of a step: epochs are permutations drawn from (seed, epoch)."""
+    assert spec.batch_size is not None
+    per_epoch = math.ceil(rows / spec.batch_size)
+    epoch, at = divmod(step, per_epoch)
+    order = _order(spec.seed, epoch, rows)
+    return order[at * spec.batch_size : (at + 1) * spec.batch_size]
+
+
+_last_order: tuple[tuple[int, int, int], list[int]] = ((-1, -1, -1), [])
+
+
+def _order(seed: int, epoch: int, rows: int) -> list[int]:
+    global _last_order
+    if _last_order[0] != (seed, epoch, rows):
+        # RandomState is frozen for ever (NEP 19); a default_rng may change with numpy
+        order = np.random.RandomState(stream(seed, "order", epoch) % 2**32).permutation(rows).tolist()
+        _last_order = ((seed, epoch, rows), order)
+    return _last_order[1]
+
+
+def _optimizer(spec: RunSpec, method: methods.Trainable) -> torch.optim.Optimizer:
+    groups = [{**g, "peak_lr": g["lr"]} for g in method.param_groups()]
+    return torch.optim.AdamW(groups, lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
+
+
+def _saver(
+    method: methods.Trainable, optimizer: torch.optim.Optimizer, step: int
+) -> Callable[[], dict[str, Tensor]]:
+    def state() -> dict[str, Tensor]:
+        record = {f"theta/{name}": t for name, t in method.state().items()}
+        for i, slots in optimizer.state_dict()["state"].items():
+            record |= {f"adam/{i}/{name}": t.to("cpu", copy=True) for name, t in slots.items()}
+        return record | {"step": torch.tensor(step)}
+
+    return state
+
+
+def _restore(
+    saved: dict[str, Tensor], method: methods.Trainable, optimizer: torch.optim.Optimizer
+) -> int:
+    method.load_state(
+        {name.removeprefix("theta/"): t for name, t in saved.items() if name.startswith("theta/")}
+    )
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, t in saved.items():
+        if name.startswith("adam/"):
+            _, i, field = name.split("/")
+            slots.setdefault(int(i), {})[field] = t
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": slots})
+    return int(saved["step"])
+
+
+def _autocast(spec: RunSpec) -> Any:
+    return torch.autocast(spec.device, torch.bfloat16, enabled=spec.dtype == "bfloat16")
+
+
+def _prepare_torch(spec: RunSpec) -> None:
+    """Fix what decides bits: the number of threads, and deterministic kernels on a GPU."""
+    torch.set_num_threads(recipe(spec.model).threads or os.cpu_count() or 1)
+    if spec.device == "cuda":
+        if not torch.cuda.is_available():
+            raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+
+def time_step(spec: RunSpec) -> float:
+    """Measure one training step of a spec: the faster of two after a warm-up, in seconds."""
+    _prepare_torch(spec)
+    data = tasks.load(spec)
+    model = build(spec, data)
+    method = methods.apply(spec, model, stream(spec.seed, "projection"))
+    rows, optimizer = model.encode(data.train), _optimizer(spec, method)
+    seconds = []
+    for step in range(3):
+        started = time.perf_counter()
+        _one_step(spec, model, rows, optimizer, step, 3).item()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])

@@ -1,0 +1,272 @@
+"""d90 from tables of scores: every defined answer, and what must not change it."""
+
+import json
+import math
+
+import pytest
+
+from idim.errors import IdimError
+from idim.estimate import Estimate, Score, estimate, to_summary_part
+
+D = 5000
+
+
+def row(d: int | None, score: float | None, seed: int = 0, lr: float = 0.1, select=None) -> Score:
+    return Score(d, lr, seed, D if d is None else d, select, score, None if score else "nan loss")
+
+
+def table(baseline: list[float], points: dict[int, list[float]]) -> list[Score]:
+    rows = [row(None, s, i) for i, s in enumerate(baseline)]
+    return rows + [row(d, s, i) for d, scores in points.items() for i, s in enumerate(scores)]
+
+
+def noted(found: Estimate, words: str) -> bool:
+    return any(words in note for note in found.notes)
+
+
+# --- d90, bracket, over ---------------------------------------------------------------------
+
+
+def test_d90_is_the_smallest_d_whose_mean_reaches_the_line():
+    found = estimate(table([0.9], {10: [0.5], 20: [0.81], 40: [0.85]}))
+    assert (found.d90, found.d90_over, found.bracket) == (20, None, (10, 20))
+    assert found.line == pytest.approx(0.81)
+    assert found.monotone
+
+
+def test_a_mean_on_the_line_passes_whatever_the_rounding():
+    just_below = math.nextafter(0.9, 0.0)
+    assert estimate(table([1.0], {10: [just_below]})).d90 == 10
+    assert estimate(table([1.0], {10: [0.8999]})).d90 is None
+
+
+def test_never_reached_is_above_the_largest_d():
+    found = estimate(table([0.9], {10: [0.5], 20: [0.6]}))
+    assert (found.d90, found.d90_over, found.bracket) == (None, 20, (20, None))
+
+
+def test_when_the_smallest_d_passes_nothing_bounds_d90_below():
+    found = estimate(table([0.9], {10: [0.9], 20: [0.9]}))
+    assert (found.d90, found.bracket) == (10, (None, 10))
+
+
+def test_a_larger_d_that_fails_again_is_said_and_leaves_d90():
+    found = estimate(table([1.0], {10: [0.5], 20: [0.95], 40: [0.8], 80: [0.96]}))
+    assert (found.d90, found.bracket, found.monotone) == (20, (10, 20), False)
+    assert noted(found, "Not monotone: below the line again at d=40.")
+
+
+def test_a_fixed_baseline_leaves_baseline_runs_out():
+    rows = [row(None, None, 9), *table([0.1], {10: [0.5], 20: [0.75]})]
+    found = estimate(rows, baseline=0.8)
+    assert (found.baseline, found.d90) == (0.8, 20)
+    assert not noted(found, "failed")
+    assert found.line == pytest.approx(0.72)
+
+
+def test_the_toy_of_li_et_al_has_d90_of_10():
+    found = estimate(table([1.0], {8: [0.0476], 9: [0.165], 10: [0.9998]}), threshold=0.9)
+    assert (found.d90, found.bracket) == (10, (9, 10))
+
+
+# --- missing things -------------------------------------------------------------------------
+
+
+def test_no_scores_at_all_is_an_answer():
+    found = estimate([])
+    assert (found.baseline, found.line, found.d90, found.d90_over) == (None, None, None, None)
+    assert (found.bracket, found.interval, found.points) == ((None, None), (None, None), ())
+    assert noted(found, "no baseline run is done")
+
+
+def test_a_baseline_whose_runs_all_failed_gives_no_d90():
+    found = estimate([row(None, None), row(10, 0.5)])
+    assert (found.line, found.d90, found.d90_over) == (None, None, None)
+    assert noted(found, "every baseline run failed")
+    assert found.passes(found.points[0]) is None
+
+
+def test_no_points_is_an_answer():
+    found = estimate([row(None, 0.9)])
+    assert (found.d90, found.d90_over, found.bracket) == (None, None, (None, None))
+    assert noted(found, "no d has a score")
+
+
+@pytest.mark.parametrize("level", [0.0, -0.2])
+def test_a_baseline_at_or_below_0_has_no_line(level: float):
+    found = estimate(table([level, level], {10: [0.0, 0.1]}))
+    assert (found.line, found.d90, found.interval) == (None, None, (None, None))
+    assert noted(found, f"the baseline scores {level:.3f}")
+
+
+def test_a_d_whose_runs_all_failed_is_absent_and_said():
+    found = estimate([row(None, 0.9), row(10, None), row(20, 0.9)])
+    assert [p.d for p in found.points] == [20]
+    assert found.bracket == (None, 20)
+    assert noted(found, "1 failed run is left out, at d=10. d=10 has no score at all.")
+
+
+@pytest.mark.parametrize("lost", [None, math.nan, math.inf])
+def test_a_missing_score_is_missing_and_never_0(lost: float | None):
+    found = estimate([row(None, 0.9), row(10, 0.8, 0), row(10, lost, 1), row(10, 0.9, 2)])
+    (point,) = found.points
+    assert (point.scores, point.n, point.failed) == ((0.8, 0.9), 2, 1)
+    assert point.mean == pytest.approx(0.85)
+
+
+# --- the learning rate ----------------------------------------------------------------------
+
+
+def test_the_learning_rate_is_chosen_by_the_selection_score_not_the_reported_one():
+    rows = [row(10, 0.9, lr=0.1, select=0.6), row(10, 0.7, lr=0.2, select=0.8)]
+    (point,) = estimate(rows, baseline=1.0).points
+    assert (point.lr, point.mean, point.on_evaluation) == (0.2, 0.7, False)
+
+
+def test_without_selection_scores_the_evaluation_chooses_and_that_is_said():
+    found = estimate([row(10, 0.9, lr=0.1), row(10, 0.7, lr=0.2)], baseline=1.0)
+    assert (found.points[0].lr, found.points[0].on_evaluation) == (0.1, True)
+    assert noted(found, "selected on the evaluation set")
+
+
+def test_one_learning_rate_is_no_selection():
+    assert not noted(estimate([row(10, 0.9)], baseline=1.0), "selected")
+
+
+def test_of_equal_learning_rates_the_smaller_is_taken():
+    rows = [row(10, s, i, lr) for lr in (0.4, 0.1, 0.2) for i, s in enumerate((0.5, 0.7))]
+    assert estimate(rows, baseline=1.0).points[0].lr == 0.1
+
+
+def test_a_learning_rate_that_lost_a_seed_cannot_beat_one_that_kept_all():
+    safe = [row(10, 0.6, seed, 0.1) for seed in range(3)]
+    wild = [row(10, 0.9, 0, 0.4), row(10, 0.9, 1, 0.4), row(10, None, 2, 0.4)]
+    (point,) = estimate(safe + wild, baseline=1.0).points
+    assert (point.lr, point.n, point.failed) == (0.1, 3, 1)
+
+
+def test_where_every_learning_rate_lost_a_seed_those_with_the_most_left_compete():
+    rows = [row(10, 0.6, 0, 0.1), row(10, 0.6, 1, 0.1), row(10, None, 2, 0.1)]
+    rows += [row(10, 0.9, 0, 0.4), row(10, None, 1, 0.4), row(10, None, 2, 0.4)]
+    (point,) = estimate(rows, baseline=1.0).points
+    assert (point.lr, point.n, point.failed) == (0.1, 2, 3)
+
+
+def test_a_learning_rate_whose_runs_all_failed_still_counts_as_tried():
+    rows = [row(10, 0.5, lr=0.1), row(10, 0.6, lr=0.2), row(10, None, lr=0.4)]
+    (point,) = estimate(rows, baseline=1.0).points
+    assert (point.lr, point.edge, point.tried) == (0.2, False, (0.1, 0.2, 0.4))
+
+
+def test_a_best_learning_rate_on_the_edge_is_said_for_each_place():
+    rows = [row(None, s, lr=lr) for lr, s in ((0.1, 0.9), (0.2, 0.8))]
+    rows += [row(10, s, lr=lr) for lr, s in ((0.1, 0.5), (0.2, 0.6))]
+    found = estimate(rows)
+    assert found.points[0].edge
+    assert noted(found, "the smallest tried at the baseline and the largest tried at d=10")
+
+
+def test_the_only_learning_rate_is_no_edge():
+    assert not estimate([row(10, 0.9)], baseline=1.0).points[0].edge
+
+
+def test_two_results_for_one_run_are_refused():
+    with pytest.raises(IdimError, match="one sweep at a time"):
+        estimate([row(10, 0.9), row(10, 0.8)], baseline=1.0)
+
+
+def test_a_failed_attempt_beside_a_finished_one_is_no_failure():
+    for rows in ([row(10, None), row(10, 0.9)], [row(10, 0.9), row(10, None)]):
+        (point,) = estimate(rows, baseline=1.0).points
+        assert (point.n, point.failed) == (1, 0)
+
+
+# --- spread, interval, notes ----------------------------------------------------------------
+
+
+def test_a_point_has_mean_and_sample_deviation_in_seed_order():
+    (point,) = estimate([row(10, 0.7, 1), row(10, 0.5, 0)], baseline=1.0).points
+    assert point.scores == (0.5, 0.7)
+    assert point.std == pytest.approx(0.2 / math.sqrt(2))
+
+
+def test_one_seed_has_neither_deviation_nor_interval():
+    found = estimate(table([0.9], {10: [0.5], 20: [0.85]}))
+    assert found.points[0].std is None
+    assert (found.interval, found.interval_method) == ((None, None), "none: one seed each")
+    assert noted(found, "One seed each, so no interval")
+
+
+def test_seeds_that_agree_give_the_interval_of_d90_alone():
+    found = estimate(table([0.9] * 3, {10: [0.5] * 3, 20: [0.85] * 3, 40: [0.86] * 3}))
+    assert found.interval == (20, 20)
+
+
+def test_the_interval_reaches_as_far_as_the_seeds_disagree():
+    rows = table([1.0] * 5, {10: [0.5] * 5, 20: [0.7, 1.0, 1.0, 0.9, 0.95], 40: [0.99] * 5})
+    found = estimate(rows)
+    assert (found.d90, found.interval) == (20, (20, 40))
+    assert "2000 resamples" in found.interval_method
+
+
+def test_a_noisy_baseline_widens_the_interval():
+    points = {d: [score] * 3 for d, score in ((10, 0.5), (20, 0.75), (40, 0.79), (80, 0.85))}
+    sure, unsure = table([0.86] * 3, points), table([0.8, 0.86, 0.92], points)
+    assert estimate(sure).interval == (40, 40)
+    assert estimate(unsure).interval == (20, 80)
+
+
+def test_a_resampled_baseline_at_or_below_0_lowers_no_end_of_the_interval():
+    rows = table([-1.0, 1.0, 1.2], {10: [0.1] * 3, 20: [0.5] * 3})
+    assert estimate(rows).interval == (20, None)
+
+
+def test_an_upper_end_beyond_the_grid_is_none():
+    assert estimate(table([1.0] * 2, {10: [0.5, 0.6], 20: [0.8, 1.0]})).interval == (20, None)
+    assert estimate(table([1.0] * 2, {10: [0.5, 0.6], 20: [0.5, 0.6]})).interval == (20, None)
+
+
+def test_an_interval_that_misses_d90_is_said():
+    near = {d: [0.6, 0.92, 0.92, 0.92, 0.92, 0.92, 0.92, 0.92] for d in range(1, 31)}
+    found = estimate(table([1.0] * 8, near | {50: [1.0] * 8}))
+    assert found.d90 == 50
+    assert found.interval[1] < 50
+    assert noted(found, "outside its interval")
+
+
+def test_few_seeds_are_said_to_make_the_interval_narrow():
+    three, five = ({10: [0.95] * n} for n in (3, 5))
+    assert "too narrow" in estimate(table([1.0] * 3, three)).interval_method
+    assert "too narrow" not in estimate(table([1.0] * 5, five)).interval_method
+
+
+def test_a_d_with_fewer_seeds_is_named():
+    found = estimate(table([0.9] * 3, {10: [0.5], 20: [0.85] * 3}))
+    assert noted(found, "Fewer than 3 seeds at d=10")
+
+
+def test_a_line_at_or_below_chance_is_said():
+    rows = table([0.7], {10: [0.68]})
+    assert noted(estimate(rows, chance=0.68), "at or below chance, 0.680")
+    assert not noted(estimate(rows, chance=0.5), "chance")
+
+
+def test_the_summary_part_is_json_with_the_promised_keys():
+    rows = [*table([0.9, 0.8], {10: [0.5, 0.6], 20: [0.85, 0.8]}), row(10, 0.4, lr=0.4)]
+    part = to_summary_part(estimate(rows))
+    assert json.loads(json.dumps(part, allow_nan=False)) == part
+    assert set(part) == {
+        "baseline", "threshold", "line", "d90", "d90_over", "bracket", "interval", "points",
+        "notes",
+    }  # fmt: skip
+    assert set(part["baseline"]) == {"mean", "std", "n", "lr", "scores"}
+    first = part["points"][0]
+    assert list(first) == ["d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes"]
+    assert (first["lrs"], first["passes"], part["d90"]) == ([0.1, 0.4], False, 20)
+
+
+def test_the_summary_part_of_a_fixed_or_missing_baseline_has_no_runs():
+    for baseline, mean in ((0.8, 0.8), ("own", None)):
+        part = to_summary_part(estimate([row(10, 0.9)], baseline=baseline))
+        empty = {"std": None, "n": 0, "lr": None, "scores": []}
+        assert part["baseline"] == {"mean": mean} | empty

@@ -1,0 +1,256 @@
+"""The table, the CSV file and the figure of a sweep's summary."""
+
+import csv
+import itertools
+import math
+import os
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.text import Text
+
+from idim.estimate import Score, estimate, to_summary_part
+from idim.report import table
+from idim.report.words import count, headline, short, span
+
+GOLDEN = Path(__file__).parent / "golden"
+GRID = (10, 24, 56, 133, 207, 316, 740, 1733, 4060, 9500)
+RISE = (0.684, 0.69, 0.71, 0.765, 0.8, 0.812, 0.83, 0.846, 0.858, 0.866)
+# Offsets of seeds from their mean: uneven, so that dots do not mirror each other.
+NOISE = (0.0, 1.0, -0.8, 0.4, -0.6)
+
+
+def compare_with_golden(name: str, text: str) -> None:
+    """Compare with a kept file; IDIM_GOLDEN=rewrite writes it anew."""
+    path = GOLDEN / name
+    if os.environ.get("IDIM_GOLDEN") == "rewrite":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def summary(
+    ds=GRID, means=RISE, *, base=0.88, noise=0.01, seeds=3, threshold=0.9, baseline="own",
+    chance=0.684, **facts,
+) -> dict[str, Any]:  # fmt: skip
+    """Make the summary of a sweep with these mean scores at the best of three learning rates."""
+    rows = []
+    for seed, off in enumerate(NOISE[:seeds]):
+        for lr, loss in ((3e-5, 0.02), (1e-4, 0.0), (3e-4, 0.01)):
+            value = base - loss + 0.3 * noise * off
+            rows.append(Score(None, lr, seed, 22713986, value, value))
+        for (d, mean), (k, loss) in itertools.product(
+            zip(ds, means, strict=True), ((1, 0.03), (4, 0.0), (16, 0.02))
+        ):
+            lr = 1e-4 * math.sqrt(22713986 / d) * k
+            rows.append(Score(d, lr, seed, d, mean - loss, mean - loss + noise * off))
+    found = estimate(rows, threshold=threshold, baseline=baseline, chance=chance)
+    return {
+        "model": "../models/minilm-l6-h384", "task": "mrpc", "metric": "accuracy",
+        "D": 22713986, "structure": "did", "projection": "fastfood", "norm": "global",
+        "head": "subspace", **to_summary_part(found), "chance": chance,
+        "protocol": {"baseline": str(baseline), "interval": found.interval_method},
+        "runs": {"total": len(rows), "done": len(rows), "failed": 0}, "seconds": 812.4,
+        "out": "out",
+    } | facts  # fmt: skip
+
+
+def flat(level: float) -> tuple[float, ...]:
+    return tuple(level + 0.002 * i for i in range(len(GRID)))
+
+
+NOTHING = to_summary_part(estimate([]))
+CASES = {
+    "reached": summary(),
+    "five seeds": summary(seeds=5),
+    "one seed": summary(seeds=1),
+    "no spread": summary(noise=0.0),
+    "much spread": summary(noise=0.06),
+    "never reached": summary(means=flat(0.6), chance=0.55),
+    "smallest passes": summary(means=flat(0.82)),
+    "largest passes": summary(means=(*flat(0.7)[:-1], 0.82)),
+    "second passes": summary(means=(0.7, *flat(0.82)[1:])),
+    "one point": summary((100,), (0.8,)),
+    "one point, failing": summary((100,), (0.7,)),
+    "two points, close": summary((100, 110), (0.75, 0.8)),
+    "baseline and line close": summary(threshold=0.99),
+    "baseline is the line": summary(threshold=1.0),
+    "line above the baseline": summary(threshold=1.1),
+    "chance near the line": summary(chance=0.79),
+    "chance is the line": summary(chance=0.9 * 0.88),
+    "all lines close": summary(threshold=0.99, chance=0.868),
+    "no chance": summary(chance=None),
+    "fixed baseline": summary(baseline=0.9),
+    "open interval": summary(means=(*flat(0.7)[:-1], 0.794), noise=0.02),
+    "toy": summary((7, 8, 9, 10, 11, 14), (0.02, 0.05, 0.17, 1, 1, 1), base=1.0, noise=0.0,
+                   chance=None, D=1000, model="toy", task="toy", metric="performance"),
+    "negative scores": summary(means=flat(-0.01), base=0.46, chance=0.0, metric="mcc"),
+    "baseline below 0": summary(means=flat(0.0), base=-0.02, chance=0.0, metric="mcc"),
+    "large numbers": summary([int(10 ** (1 + i / 4)) for i in range(25)],
+                             [0.5 + 0.4 * (i > 16) for i in range(25)], D=6738415616),
+    "no runs": summary() | NOTHING,
+    "no points": summary() | NOTHING | {"baseline": summary()["baseline"], "line": 0.79},
+    "no baseline": summary() | NOTHING | {"points": summary()["points"]},
+    "long names": summary(model="org/" + 120 * "m", task="/tasks/" + 60 * "t" + ".toml"),
+}  # fmt: skip
+
+
+# --- text -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["reached", "never reached", "one seed", "fixed baseline", "no runs", "toy"]
+)
+def test_the_table_is_the_golden_one(name: str):
+    compare_with_golden(f"table-{name.replace(' ', '-')}.txt", table.text(CASES[name]))
+
+
+def test_the_csv_is_the_golden_one():
+    compare_with_golden("points.csv", table.csv(CASES["reached"]))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_line_but_the_verdict_fits_a_terminal(name: str):
+    lines = table.text(CASES[name]).splitlines()
+    words = max(len(w) for w in " ".join(lines).split())
+    for line in lines:
+        assert len(line) <= max(table.WIDTH, words) or line == table.verdict(CASES[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("reached", "d90 = 207 (bracket 133-207, 95% interval 207-316 over 3 seeds; line 0.9 x "),
+        ("never reached", "d90 > 9,500 (best 0.619 at d=9,500, 95% interval 9,500 or above"),
+        ("smallest passes", "d90 <= 10 (10 is the smallest d tried"),
+        ("baseline is the line", "d100 > 9,500"),
+        ("open interval", "95% interval 9,500 or above over 3 seeds"),
+        ("fixed baseline", "line 0.9 x 0.900 (fixed) = 0.810)"),
+        ("no runs", "d90 is not defined"),
+        ("baseline below 0", "d90 is not defined"),
+    ],
+)
+def test_the_verdict_says_what_is_known(name: str, words: str):
+    assert words in table.verdict(CASES[name])
+
+
+def test_an_unfinished_sweep_says_what_is_left():
+    some = summary(runs={"total": 99, "done": 90, "failed": 2})
+    assert "incomplete: 7 of 99 runs are still to do" in table.text(some)
+    assert "incomplete" not in table.text(summary())
+
+
+def test_the_csv_gives_back_every_score():
+    told = summary()
+    rows = list(csv.DictReader(table.csv(told).splitlines()))
+    assert [row["d"] for row in rows] == ["", *map(str, GRID)]
+    for row, point in zip(rows, [told["baseline"], *told["points"]], strict=True):
+        assert [float(s) for s in row["scores"].split(";")] == point["scores"]
+        assert float(row["mean"]) == point["mean"]
+    assert [row["passes"] for row in rows[4:6]] == ["false", "true"]
+
+
+def test_a_missing_baseline_is_an_empty_row():
+    rows = list(csv.DictReader(table.csv(CASES["no baseline"]).splitlines()))
+    assert set(rows[0].values()) == {"", "0"}
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [(7, "7"), (44426, "44,426"), (999_999, "999,999"), (1_000_000, "1 M"), (22713986, "22.7 M"),
+     (355361794, "355 M"), (6738415616, "6.74 B")],
+)  # fmt: skip
+def test_a_count_keeps_three_digits_from_a_million_on(n: int, words: str):
+    assert count(n) == words
+
+
+def test_names_lose_folders_owners_and_endings():
+    names = ["roberta-base", "org/model", "../models/minilm/", "/tasks/mine.toml"]
+    assert [short(name) for name in names] == ["roberta-base", "model", "minilm", "mine"]
+
+
+def test_an_open_interval_says_how_far_was_looked():
+    told = {"interval": [155, None], "points": [{"d": 100}, {"d": 1000}]}
+    assert span(told) == "155 to above 1,000"
+    assert span(told | {"interval": [None, None]}) == ""
+
+
+# --- figure ---------------------------------------------------------------------------------
+
+
+def texts_of(told: dict[str, Any]) -> list[Text]:
+    from idim.report.figure import compose
+
+    figure = compose(told)
+    figure.canvas.draw()
+    ticks = [
+        t for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for t in axis.get_ticklabels()
+    ]
+    every = [*figure.texts, *(t for ax in figure.axes for t in (*ax.texts, ax.xaxis.label)), *ticks]
+    return [t for t in every if t.get_visible() and t.get_text()]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_two_texts_of_the_figure_overlap_and_none_leaves_it(name: str):
+    texts = texts_of(CASES[name])
+    boxes = [t.get_window_extent() for t in texts]
+    width, height = texts[0].figure.bbox.size
+    for text, box in zip(texts, boxes, strict=True):
+        assert 0 <= box.x0 < box.x1 <= width, text
+        assert 0 <= box.y0 < box.y1 <= height, text
+    for (a, box_a), (b, box_b) in itertools.combinations(zip(texts, boxes, strict=True), 2):
+        assert not box_a.overlaps(box_b), (a, b)
+    (ax,) = texts[0].figure.axes
+    assert len(ax.get_xticks()) >= 2
+    assert len(ax.get_yticks()) >= 2
+
+
+def test_the_figure_says_the_answer_and_names_its_lines():
+    words = [t.get_text() for t in texts_of(CASES["reached"])]
+    title = headline(CASES["reached"]) + " of D = 22.7 M"
+    for expected in (
+        title,
+        "fails at 133, passes at 207",
+        "95% interval 207\N{EN DASH}316",
+        "0.684 chance",
+    ):
+        assert expected in words
+    assert {"10", "100", "1,000", "10,000"} <= set(words)
+
+
+def test_every_seed_has_its_dot():
+    from idim.report.figure import compose
+
+    (ax,) = compose(CASES["reached"]).axes
+    (dots,) = [c for c in ax.collections if len(c.get_offsets()) > 1]
+    told = [[p["d"], s] for p in CASES["reached"]["points"] for s in p["scores"]]
+    assert sorted(dots.get_offsets().tolist()) == sorted(told)
+
+
+def test_the_files_are_written_whole_and_the_same_each_time(tmp_path: Path):
+    from idim.report.figure import draw
+
+    folders = [tmp_path / "a", tmp_path / "b 'quoted'"]
+    for folder in folders:
+        folder.mkdir()
+        draw(CASES["reached"], folder / "curve")
+    assert sorted(f.name for f in folders[0].iterdir()) == ["curve.png", "curve.svg"]
+    for name in ("curve.png", "curve.svg"):
+        first, second = ((folder / name).read_bytes() for folder in folders)
+        assert first == second
+    assert first[:5] == b"<?xml"
+    ElementTree.fromstring(first)
+    assert b"<dc:date>" not in first
+    assert (folders[0] / "curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_users_matplotlib_settings_do_not_change_the_figure():
+    import matplotlib
+
+    from idim.report.figure import render
+
+    plain = render(CASES["toy"])
+    with matplotlib.rc_context({"font.size": 20.0, "lines.linewidth": 9.0, "axes.grid": True}):
+        assert render(CASES["toy"]) == plain
+        assert matplotlib.rcParams["font.size"] == 20.0

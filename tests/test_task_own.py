@@ -1,0 +1,94 @@
+"""A user's own task: ten lines of TOML, and what a wrong line answers."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from made_rows import write
+
+from idim.config import Setup
+from idim.errors import IdimError
+from idim.tasks import info, load
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def own(tmp_path: Path, **keys) -> Path:
+    path = tmp_path / "boats.toml"
+    table = {"data": "rows", "columns": ["text"], "labels": ["calm", "storm"]} | keys
+    lines = [f"{k} = {json.dumps(v)}" for k, v in table.items() if v is not None]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def weather(n: int) -> list[dict]:
+    return [
+        {"text": f"log of day {i}", "kind": ["calm", "storm"][i % 2], "label": i % 2}
+        for i in range(n)
+    ]
+
+
+def test_ten_lines_make_a_task_and_data_is_beside_them(tmp_path):
+    write(tmp_path / "rows" / "train.csv", weather(40))
+    write(tmp_path / "rows" / "other days.jsonl", weather(8))
+    keys = {"label": "kind", "metric": ["mcc", "f1"], "evaluation": "other days.jsonl"}
+    read = load(Setup(task=str(own(tmp_path, **keys))))
+    assert (read.info.name, read.info.metrics) == ("boats", ("mcc", "f1"))
+    assert (len(read.train), len(read.evaluation)) == (20, 8)
+    assert read.evaluation.targets.tolist() == [0, 1] * 4
+
+
+def test_the_shipped_example_loads_and_data_overrides_its_hub(tmp_path):
+    path = ROOT / "configs" / "task_example.toml"
+    assert len(path.read_text().splitlines()) <= 10
+    assert tomllib.loads(path.read_text())["hub"] == info(str(path)).hub
+    for split in ("train", "validation"):
+        write(tmp_path / f"{split}.parquet", weather(40), ["neg", "pos"])
+    read = load(Setup(task=str(path), data=str(tmp_path)))
+    assert read.chance == {"accuracy": 0.5}
+
+
+def test_labels_one_to_five_stars_are_names_not_positions(tmp_path):
+    rows = [{"text": f"page {i}", "label": i % 5 + 1} for i in range(40)]
+    for split in ("train", "validation"):
+        write(tmp_path / "rows" / f"{split}.jsonl", rows)
+    read = load(Setup(task=str(own(tmp_path, labels=list("12345")))))
+    assert read.evaluation.targets.tolist() == [i % 5 for i in range(40)]
+
+
+BAD_TASKS = {
+    "key": ({"colums": "text"}, "unknown key 'colums'; did you mean 'columns'"),
+    "columns": ({"columns": None}, "columns is missing: name the text column"),
+    "three": ({"columns": ["a", "b", "c"]}, "one or two text columns, got 3"),
+    "type": ({"labels": [0, 1]}, r"labels: expected a text or a list of texts, got \[0, 1\]"),
+    "metric": ({"metric": "acuracy"}, "unknown metric 'acuracy'; did you mean 'accuracy'"),
+    "regression": ({"metric": "pearson"}, "pearson is for regression: leave out labels"),
+    "no labels": ({"labels": None, "metric": "f1"}, "f1 needs labels"),
+    "one class": ({"labels": ["calm"]}, "two or more different class names"),
+    "f1 of 3": ({"labels": list("abc"), "metric": "f1"}, "f1 is for two classes, got 3"),
+    "two places": ({"hub": "a/b"}, "give hub or data, not both"),
+    "leak": ({"evaluation": "train"}, "'train' is in train and in evaluation"),
+    "answer": ({"label": "text"}, "label is one of the text columns"),
+    "two at once": ({"labels": ["x"], "columns": None}, "columns is missing.* two or more"),
+}
+
+
+@pytest.mark.parametrize(("keys", "message"), BAD_TASKS.values(), ids=BAD_TASKS)
+def test_a_bad_task_file_says_what_would_be_right(tmp_path, keys, message):
+    with pytest.raises(IdimError, match=message) as error:
+        info(str(own(tmp_path, **keys)))
+    assert str(tmp_path / "boats.toml") in str(error.value)
+
+
+def test_a_task_file_that_is_missing_malformed_or_placeless_is_one_line(tmp_path):
+    with pytest.raises(IdimError, match=r"cannot read task file .*: No such file"):
+        info(str(tmp_path / "none.toml"))
+    (tmp_path / "bad.toml").write_text("columns = [")
+    with pytest.raises(IdimError, match="is not valid TOML"):
+        info(str(tmp_path / "bad.toml"))
+    with pytest.raises(IdimError, match=r"task 'boats' reads local files; give .* --data DIR"):
+        load(Setup(task=str(own(tmp_path, data=None))))
+    (tmp_path / "rows").mkdir()
+    with pytest.raises(IdimError, match=r"has no file 'absent.csv', which task 'boats' names"):
+        load(Setup(task=str(own(tmp_path, train="absent.csv"))))
