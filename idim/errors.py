@@ -1,4 +1,4 @@
-"""Every mistake a user can make ends in one of these, phrased once: what was wrong, what would be right."""
+"""Every mistake a user can make, phrased once: what was wrong, what would be right."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

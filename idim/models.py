@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,15 +13,8 @@ from torch.nn import functional as F
 
 from idim import hub
 from idim.config import SMALL_NETS
-from idim.errors import IdimError
+from idim.errors import IdimError, unknown
 from idim.tasks import Split, TaskData, TaskInfo
-
-MODELS = {
-    "toy": "Li et al.'s problem of known answer: D = 1,000, intrinsic dimension 10 (task toy)",
-    "digits-mlp": "64-100-100-10 net, D = 17,610 (task digits)",
-    "mnist-fc": "Li et al.'s 784-200-200-10 net, D = 199,210 (tasks mnist, cifar10)",
-    "lenet": "Li et al.'s LeNet, D = 44,426 on mnist, 62,006 on cifar10",
-}
 
 Batch = dict[str, Tensor]
 
@@ -50,7 +44,7 @@ class Model:
 
 def source(name: str) -> Path | None:
     """Return the local folder of a model (fetching a hub id once), None for a built-in net."""
-    return None if name in SMALL_NETS else hub.resolve_model(name, MODELS)
+    return None if name in SMALL_NETS else hub.resolve_model(name, SMALL_NETS)
 
 
 def fingerprint(name: str, folder: Path | None) -> str:
@@ -67,11 +61,18 @@ def check_fits(name: str, info: TaskInfo) -> None:
     Raises:
         IdimError: naming the kinds of both and a model or task that would fit.
     """
-    reads = {"toy": ("toy",), "digits-mlp": ("vector",), "mnist-fc": ("image",), "lenet": ("image",)}
+    reads = {
+        "toy": ("toy",),
+        "digits-mlp": ("vector",),
+        "mnist-fc": ("image",),
+        "lenet": ("image",),
+    }
     for_kind = {
         "toy": "--model toy", "vector": "--model digits-mlp", "image": "--model mnist-fc or lenet",
         "text": "a hub id such as --model roberta-base, or a model folder",
     }  # fmt: skip
+    if name not in reads and info.kind != "text":
+        raise unknown("model", name, reads, f"Task '{info.name}' needs {for_kind[info.kind]}.")
     if info.kind not in reads.get(name, ("text",)):
         raise IdimError(
             f"model '{name}' cannot read task '{info.name}' ({info.kind}); "
@@ -141,7 +142,7 @@ def _small_net(name: str, task: TaskData) -> Model:
 
 def _mlp(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Flatten()]
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in pairwise(widths):
         layers += [_he(nn.Linear(a, b)), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -267,4 +268,3 @@ def _cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
 
 def _squared_error(logits: Tensor, batch: Batch) -> Tensor:
     return F.mse_loss(logits.float().squeeze(-1), batch["targets"])
-

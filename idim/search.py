@@ -1,8 +1,10 @@
 """Which runs measure d90: the grid of the papers, over d, learning rate and seed."""
 
 from dataclasses import fields
+from typing import Any
 
 from idim.config import RunSpec, Setup, SweepSpec
+
 
 def paper_grid(d_min: int, d_max: int, points: int) -> tuple[int, ...]:
     """Return up to `points` values of d, evenly spread over the papers' grid.
@@ -10,7 +12,7 @@ def paper_grid(d_min: int, d_max: int, points: int) -> tuple[int, ...]:
     The grid is int(10 ** (2 + 4 k / 63)), steps of x1.157, continued below 100.
 
     Source:
-        Aghajanyan et al. 2020, Table 1: all entries but one are `np.logspace(2, 6, 64)` in integers.
+        Aghajanyan et al. 2020, Table 1: all entries but one are in `np.logspace(2, 6, 64)`.
 
     >>> paper_grid(100, 1000, 4)
     (100, 207, 431, 896)
@@ -50,7 +52,7 @@ def grid(spec: SweepSpec, D: int, tensors: int, fingerprints: dict[str, str]) ->
         tensors: how many tensors they lie in.
         fingerprints: `model_fingerprint` and `data_fingerprint`.
     """
-    shared = {f.name: getattr(spec, f.name) for f in fields(Setup)} | fingerprints
+    shared: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(Setup)} | fingerprints
     runs = []
     if spec.baseline == "own":
         runs += [

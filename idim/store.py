@@ -1,13 +1,13 @@
 """Runs on disk: one directory a run, finished when its result.json exists.  Knows no model.
 
-    OUT/sweep.json                      what the sweep is: another sweep in the same place is refused
-    OUT/runs/<id>/spec.json             the resolved spec, whose hash is the id
-    OUT/runs/<id>/provenance.json       versions, machine, argv, time of the last start
-    OUT/runs/<id>/metrics.jsonl         one line a look at the loss, appended
-    OUT/runs/<id>/state.safetensors     the last checkpoint, gone when the run is finished
-    OUT/runs/<id>/subspace.safetensors  theta_d of a finished subspace run
-    OUT/runs/<id>/failed.json           why the last try failed, where another may succeed
-    OUT/runs/<id>/result.json           written beside and renamed, last
+OUT/sweep.json                      what the sweep is: another sweep in the same place is refused
+OUT/runs/<id>/spec.json             the resolved spec, whose hash is the id
+OUT/runs/<id>/provenance.json       versions, machine, argv, time of the last start
+OUT/runs/<id>/metrics.jsonl         one line a look at the loss, appended
+OUT/runs/<id>/state.safetensors     the last checkpoint, gone when the run is finished
+OUT/runs/<id>/subspace.safetensors  theta_d of a finished subspace run
+OUT/runs/<id>/failed.json           why the last try failed, where another may succeed
+OUT/runs/<id>/result.json           written beside and renamed, last
 """
 
 import contextlib
@@ -139,8 +139,11 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             write_json(path, sweep)
         elif held != wanted:
-            keys = [k for k in wanted | held if wanted.get(k) != held.get(k)]
-            first = ", ".join(f"{k}={held.get(k)!r} there, {wanted.get(k)!r} here" for k in keys[:2])
+            lists = ("runs", "trainable")  # they follow from the rest, and are long
+            keys = [k for k in wanted | held if wanted.get(k) != held.get(k) and k not in lists]
+            first = ", ".join(
+                f"{k}={held.get(k)!r} there, {wanted.get(k)!r} here" for k in keys[:2]
+            )
             raise IdimError(f"'{self.root}' holds another sweep ({first}); choose another --out.")
 
     def sweep(self) -> Record:
@@ -159,7 +162,11 @@ class Store:
 
 def write_json(path: Path, record: Record) -> None:
     """Write a record so that the file is whole or absent.  NaN has no place in it."""
-    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+    write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text so that the file is whole or absent."""
     _replace(path, text.encode())
 
 
@@ -206,7 +213,7 @@ def _umask() -> int:
 
 def provenance() -> Record:
     """Describe the software and machine of this process."""
-    packages = ("idim", "torch", "transformers", "datasets", "numpy")
+    packages = ("idim", "torch", "transformers", "numpy")
     return {
         "utc": _now(),
         "argv": sys.argv,

@@ -6,11 +6,10 @@ never sees P and no gradient of size D outlives its layer.
 """
 
 import json
-import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,24 +17,11 @@ from torch.autograd import Variable
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from idim.errors import IdimError, unknown
+from idim.layout import Slot, check_d, group_names, partition, slots
 from idim.projection import PROJECTIONS
 
-# Tensors below this size share the last rows of P and one buffer of gradients: a block of P costs
-# the same for 2 of its rows as for all, and a model has dozens of biases and LayerNorms.
-SMALL = 1 << 16
 # Rows of theta written at a time, so that no second copy of theta exists.
 WRITE_ROWS = 1 << 22
-
-
-class Slot(NamedTuple):
-    """Where one tensor of the module lives in P: rows [start, stop), scaled by `scale`."""
-
-    name: str
-    parameter: nn.Parameter
-    start: int
-    stop: int
-    scale: float
-    group: int
 
 
 class Subspace:
@@ -44,7 +30,9 @@ class Subspace:
     `parameters()` go into any torch optimizer; after each of its steps the module's weights are
     theta_0 + P theta_d again, without further calls.  (If you change theta_d by hand, call
     `refresh()`.)  The module's own gradients are consumed; `state_dict`, gradient checkpointing,
-    autocast, tied weights and `transformers.Trainer` work as before.
+    autocast, tied weights and `transformers.Trainer` (given the optimizer) work as before; only
+    clipping must be given `sub.parameters()`, since the module's own gradients are gone.  Move the
+    module to its device first.
 
     Args:
         module: its parameters with `requires_grad` span the full space; theta_0 is their value now.
@@ -102,18 +90,21 @@ class Subspace:
             "d": d, "projection": projection, "structure": structure, "groups": groups,
             "norm": norm, "seed": seed, "free": list(free), "frozen": list(frozen),
         }  # fmt: skip
-        inside, self.free, outside = _partition(module, self.spec["free"], self.spec["frozen"])
-        names = _group_names(inside, groups) if structure == "said" else []
+        inside, self.free, outside = partition(module, self.spec["free"], self.spec["frozen"])
+        names = group_names(inside, groups) if structure == "said" else []
         self.d, self.D, m = d, sum(p.numel() for p in inside.values()), len(set(names))
         check_d(d, self.D, m, groups)
         for p in outside.values():
             p.requires_grad_(False)
         self.projection = PROJECTIONS[projection](self.D, d - m, seed)
-        self.slots = _slots(inside, names, norm)
-        self._small = min((s.start for s in self.slots if _is_small(s)), default=self.D)
+        self.slots = slots(inside, names, norm)
+        self._small = min((s.start for s in self.slots if s.is_small), default=self.D)
         first = next(iter(inside.values()))
         dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
         self.theta_d = nn.Parameter(torch.zeros(d - m, dtype=dtype, device=first.device))
+        # an optimizer keeps the subspace alive; the module does not (torch never collects a cycle
+        # through a parameter's hooks, and a sweep would leak a model a run)
+        self.theta_d.subspace = self  # type: ignore[attr-defined]
         self.lambdas = nn.Parameter(torch.ones(m, dtype=dtype, device=first.device)) if m else None
         self._theta_0 = [s.parameter.detach().clone() for s in self.slots]
         self._gradient: Tensor | None = None  # of the small tensors, until backward ends
@@ -233,24 +224,27 @@ class Subspace:
 
     def _fold(self, index: int) -> Callable[[Tensor], None]:
         """Build the hook that turns one parameter's gradient into theta_d's and frees it."""
-        slot = self.slots[index]
+        me = weakref.ref(self)
 
-        @torch.no_grad()
         def hook(parameter: Tensor) -> None:
-            gradient, parameter.grad = parameter.grad, None
-            if gradient is None:
-                return
-            flat = gradient.reshape(-1).to(self.theta_d.dtype)
-            if slot.start >= self._small:
-                self._keep_small(slot, flat)
-                return
-            r = self.projection.rmatvec(flat, slot.start, slot.stop).mul_(slot.scale)
-            if self.lambdas is not None:
-                _add_grad(self.lambdas, slot.group, r @ self.theta_d)
-                r.mul_(self.lambdas[slot.group])
-            _add_grad(self.theta_d, ..., r)
+            sub = me()
+            if sub is not None and parameter.grad is not None:
+                gradient, parameter.grad = parameter.grad, None
+                sub._take(sub.slots[index], gradient.reshape(-1).to(sub.theta_d.dtype))
 
         return hook
+
+    @torch.no_grad()
+    def _take(self, slot: Slot, gradient: Tensor) -> None:
+        """Add one tensor's gradient to those of theta_d and its lambda."""
+        if slot.start >= self._small:
+            self._keep_small(slot, gradient)
+            return
+        r = self.projection.rmatvec(gradient, slot.start, slot.stop).mul_(slot.scale)
+        if self.lambdas is not None:
+            _add_grad(self.lambdas, slot.group, r @ self.theta_d)
+            r.mul_(self.lambdas[slot.group])
+        _add_grad(self.theta_d, ..., r)
 
     def _keep_small(self, slot: Slot, gradient: Tensor) -> None:
         if self._gradient is None:
@@ -295,106 +289,3 @@ def _refresh_after_steps(sub: Subspace) -> Any:
     handle = register_optimizer_step_post_hook(hook)
     weakref.finalize(sub, handle.remove)
     return handle
-
-
-def _is_small(slot: Slot) -> bool:
-    return slot.parameter.numel() < SMALL
-
-
-class Extent(NamedTuple):
-    """What a subspace of a module would span."""
-
-    D: int
-    tensors: int
-    lambdas: int
-    free: int
-
-
-def extent(
-    module: nn.Module,
-    *,
-    structure: str = "did",
-    groups: str = "module",
-    free: Iterable[str] = (),
-    frozen: Iterable[str] = (),
-) -> Extent:
-    """Count what `Subspace` with the same arguments would span, changing nothing."""
-    inside, outside, _ = _partition(module, list(free), list(frozen))
-    lambdas = len(set(_group_names(inside, groups))) if structure == "said" else 0
-    size, free_size = (sum(p.numel() for p in ps.values()) for ps in (inside, outside))
-    return Extent(size, len(inside), lambdas, free_size)
-
-
-def check_d(d: int, D: int, lambdas: int, groups: str) -> None:
-    """Refuse a d that does not fit.
-
-    Raises:
-        IdimError: with the values that would.
-    """
-    if not 1 <= d <= D:
-        raise IdimError(f"d={d} must lie between 1 and D={D}, the number of parameters.")
-    if d <= lambdas:
-        raise IdimError(
-            f"d={d} is too small for SAID with one lambda per {groups}: its {lambdas} lambdas count "
-            f"in d; choose d >= {lambdas + 1}, or coarser --said-groups."
-        )
-
-
-Named = dict[str, nn.Parameter]
-
-
-def _partition(module: nn.Module, free: list[str], frozen: list[str]) -> tuple[Named, Named, Named]:
-    """Split the module's trainable parameters: inside the subspace, free, frozen."""
-    trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    for pattern in (*free, *frozen):
-        if not any(_matches(n, pattern) for n in trainable):
-            raise IdimError(f"no trainable parameter is named '{pattern}' or below it.")
-    held = {n: p for n, p in trainable.items() if any(_matches(n, f) for f in frozen)}
-    outside = {
-        n: p for n, p in trainable.items() if n not in held and any(_matches(n, f) for f in free)
-    }
-    inside = {n: p for n, p in trainable.items() if n not in held and n not in outside}
-    if not inside:
-        raise IdimError("the module has no trainable parameter left for the subspace.")
-    for name, p in inside.items():
-        if not p.is_floating_point() or not p.is_contiguous():
-            raise IdimError(f"parameter '{name}' must be floating point and contiguous.")
-    return inside, outside, held
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or name.startswith(pattern + ".")
-
-
-def _slots(inside: Named, groups: list[str], norm: str) -> list[Slot]:
-    """Lay the tensors out in rows: large ones in module order, then all small ones."""
-    D = sum(p.numel() for p in inside.values())
-    number = {g: i for i, g in enumerate(dict.fromkeys(groups))}
-    group_of = dict(zip(inside, (number[g] for g in groups), strict=True)) if groups else {}
-    slots, start = [], 0
-    for name in sorted(inside, key=lambda n: inside[n].numel() < SMALL):
-        p = inside[name]
-        scale = 1.0 if norm == "global" else math.sqrt(D / p.numel())
-        slots.append(Slot(name, p, start, start + p.numel(), scale, group_of.get(name, 0)))
-        start += p.numel()
-    return slots
-
-
-def _group_names(names: Iterable[str], groups: str) -> list[str]:
-    """Name the lambda group of each tensor: itself, its module, or its block."""
-    if groups == "tensor":
-        return list(names)
-    if groups == "module":
-        return [name.rpartition(".")[0] for name in names]
-    return [_block(name) for name in names]
-
-
-def _block(name: str) -> str:
-    """Cut a tensor's name after its first number (`bert.encoder.layer.3`), else after two parts.
-
-    >>> _block("bert.encoder.layer.3.output.dense.weight"), _block("classifier.weight")
-    ('bert.encoder.layer.3', 'classifier')
-    """
-    parts = name.split(".")[:-1] or [name]
-    numbers = [i for i, part in enumerate(parts) if part.isdigit()]
-    return ".".join(parts[: numbers[0] + 1] if numbers else parts[:2])

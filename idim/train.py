@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,8 @@ def train(spec: RunSpec, resume: dict[str, Tensor] | None = None) -> Iterator[St
                     raise Diverged(f"the loss became {loss} by step {step + 1} at lr {spec.lr:g}")
                 yield Step(step + 1, steps, loss, _saver(method, optimizer, step + 1))
         yield Result(
-            score=evaluate(spec, model, data.evaluation),
-            select=None if data.select is None else evaluate(spec, model, data.select),
+            score=evaluate(spec, model, data.info, data.evaluation),
+            select=None if data.select is None else evaluate(spec, model, data.info, data.select),
             D=sum(p.numel() for p in model.module.parameters()),
             trainable=method.trainable,
             steps=steps,
@@ -127,7 +128,8 @@ def count_steps(spec: RunSpec, rows: int) -> int:
     """Return the number of optimizer steps of a run over `rows` training rows."""
     if spec.steps is not None:
         return spec.steps
-    assert spec.epochs is not None and spec.batch_size is not None
+    assert spec.epochs is not None
+    assert spec.batch_size is not None
     return max(1, round(spec.epochs * math.ceil(rows / spec.batch_size)))
 
 
@@ -140,9 +142,10 @@ def learning_rate(step: int, steps: int, warmup: float) -> float:
 
 
 @torch.no_grad()
-def evaluate(spec: RunSpec, model: Model, split: tasks.Split) -> dict[str, float]:
+def evaluate(
+    spec: RunSpec, model: Model, info: tasks.TaskInfo, split: tasks.Split
+) -> dict[str, float]:
     """Return every metric of the task on a split."""
-    info = tasks.info(spec.task)
     model.module.eval()
     rows = model.encode(split)
     outputs = []
@@ -186,16 +189,11 @@ def _batch_index(spec: RunSpec, rows: int, step: int) -> list[int]:
     return order[at * spec.batch_size : (at + 1) * spec.batch_size]
 
 
-_last_order: tuple[tuple[int, int, int], list[int]] = ((-1, -1, -1), [])
-
-
+@lru_cache(maxsize=1)
 def _order(seed: int, epoch: int, rows: int) -> list[int]:
-    global _last_order
-    if _last_order[0] != (seed, epoch, rows):
-        # RandomState is frozen for ever (NEP 19); a default_rng may change with numpy
-        order = np.random.RandomState(stream(seed, "order", epoch) % 2**32).permutation(rows).tolist()
-        _last_order = ((seed, epoch, rows), order)
-    return _last_order[1]
+    # RandomState's stream is frozen for ever (NEP 19); default_rng's may change with numpy
+    state = np.random.RandomState(stream(seed, "order", epoch) % 2**32)
+    return state.permutation(rows).tolist()
 
 
 def _optimizer(spec: RunSpec, method: methods.Trainable) -> torch.optim.Optimizer:
@@ -242,7 +240,6 @@ def _prepare_torch(spec: RunSpec) -> None:
             raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-
 
 
 def time_step(spec: RunSpec) -> float:

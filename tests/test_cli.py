@@ -51,7 +51,7 @@ class Library(SimpleNamespace):
     def summarise(self, out: Path) -> dict:
         if out.name == "nothing":
             raise IdimError(f"'{out}' holds no sweep.")
-        runs = {"total": 2, "done": 2 - self.failed, "failed": self.failed}
+        runs = {"total": 2, "done": 2 - self.failed, "failed": self.failed, "diverged": 0}
         return {"d90": None, "points": [{"std": float("nan")}], "runs": runs, "out": str(out)}
 
     def run(self, spec, out, progress) -> dict:
@@ -71,7 +71,6 @@ def library(monkeypatch, tmp_path) -> Library:
             "summarise": fake.summarise,
             "write": lambda summary, out: fake.written.append(out),
         },
-        "idim.models": {"MODELS": {"toy": "ten sums"}},
         "idim.report.table": {"text": lambda summary: "the table\n"},
         "idim.report.figure": {"draw": lambda summary, stem: fake.written.append(stem)},
     }
@@ -142,7 +141,7 @@ def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
     assert json.loads(idim("sweep", *grid, "--dry-run", "--json").stdout)["D"] == 1000
     assert "2 steps" in idim("sweep", *grid, "--dry-run").stdout
     summary = json.loads(idim("sweep", *grid, "--json").stdout)
-    assert summary["runs"] == {"total": 1, "done": 1, "failed": 0}
+    assert summary["runs"] == {"total": 1, "done": 1, "failed": 0, "diverged": 0}
     assert "1 of 1 runs were done before" in idim("sweep", *grid).stderr
     assert json.loads(idim("estimate", "s", "--json").stdout) == summary
     assert all(Path(name).exists() for name in idim("plot", "s").stdout.split())
@@ -173,8 +172,8 @@ def test_estimate_and_plot_read_the_folder(library):
 def test_tasks_and_models_are_listed(library):
     assert "mrpc" in idim("tasks").stdout
     assert json.loads(idim("tasks", "--json").stdout)["mrpc"]["hub"] == "nyu-mll/glue"
-    assert "toy    ten sums" in idim("models").stdout
-    assert json.loads(idim("models", "--json").stdout) == {"toy": "ten sums"}
+    assert "lenet       Li et al.'s LeNet" in idim("models").stdout
+    assert "D = 199,210" in json.loads(idim("models", "--json").stdout)["mnist-fc"]
 
 
 def test_info_names_versions_devices_kernels_and_pins(library, tmp_path):

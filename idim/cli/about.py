@@ -13,7 +13,7 @@ from idim.cli import options
 from idim.cli.screen import columns, note, show
 from idim.errors import IdimError
 
-PACKAGES = ("torch", "transformers", "datasets", "numpy")
+PACKAGES = ("torch", "transformers", "huggingface_hub", "numpy")
 
 Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Hub id of a model, e.g. roberta-base")
@@ -50,12 +50,11 @@ def models(*, as_json: options.Json = False) -> None:
     Example:
       idim models
     """
-    from idim.models import MODELS
-
+    built_in = {name: recipe.about for name, recipe in config.SMALL_NETS.items()}
     if as_json:
-        show(dict(MODELS), as_json=True)
+        show(built_in, as_json=True)
         return
-    show(columns([("model", ""), *MODELS.items()]), as_json=False)
+    show(columns([("model", ""), *built_in.items()]), as_json=False)
     note("Also: any hub id (roberta-base) or local folder of a transformers model.")
 
 

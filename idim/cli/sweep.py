@@ -107,7 +107,11 @@ def finish(summary: dict[str, Any], *, as_json: bool) -> None:
     from idim.report.table import text
 
     show(summary if as_json else text(summary), as_json=as_json)
-    failed, total = summary["runs"]["failed"], summary["runs"]["total"]
+    # a learning rate too high for its d is a finding, not a failure of the sweep
+    failed = summary["runs"]["failed"] - summary["runs"]["diverged"]
     if failed:
-        note(f"error: {failed} of {total} runs failed; the reasons are in {summary['out']}/runs.")
+        note(
+            f"error: {failed} of {summary['runs']['total']} runs failed; "
+            f"the reasons are in {summary['out']}/runs, the same command tries them again."
+        )
         raise typer.Exit(1)

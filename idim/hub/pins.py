@@ -76,6 +76,7 @@ def home() -> Path:
 
 
 def read_pins() -> dict[str, Pin]:
+    """Return every pin by key; none where the file does not exist yet."""
     path = home() / "pins.json"
     try:
         table = json.loads(path.read_text(encoding="utf-8"))["pins"]

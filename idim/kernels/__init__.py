@@ -1,4 +1,4 @@
-"""Pure functions of arrays: the random bits and the transforms that make P.  Imports no other room."""
+"""Pure functions of arrays: the random bits and transforms that make P.  Imports no other room."""
 
 
 def describe() -> str:

@@ -1,6 +1,6 @@
 """Counter-based randomness: the same bits for (seed, stream, position) on every device, for ever.
 
-Everything is 32-bit integer arithmetic that wraps, so a CPU, a GPU and a fused kernel agree exactly.
+All of it is 32-bit integer arithmetic that wraps, so CPU, GPU and fused kernels agree exactly.
 No torch or numpy generator is involved: their streams differ by device and by version.
 """
 

@@ -1,4 +1,4 @@
-"""Block Fastfood, dense and sparse products in plain torch: the definition every fused kernel obeys."""
+"""Fastfood, dense and sparse products in plain torch: the definition every fused kernel obeys."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -61,7 +61,7 @@ def fwht(x: Tensor) -> Tensor:
 
 
 def lanes(n: int) -> int:
-    """Return how many blocks of n rows are interleaved: 16, fewer where a group leaves the cache."""
+    """Return how many blocks of n rows interleave: 16, fewer where a group leaves the cache."""
     return max(1, min(16, (1 << 16) // n))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -43,7 +44,7 @@ def run_one(spec: RunSpec, root: Path, tick: Tick = lambda: None) -> str | None:
     try:
         _execute(spec, run, tick)
     except Diverged as e:  # the same spec would always end so: this is its result
-        run.finish({"error": str(e)})
+        run.finish({"error": str(e), "diverged": True})
         return str(e)
     except IdimError as e:
         run.fail(str(e))
@@ -145,6 +146,7 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 def _begin_worker() -> None:
     """Tie a worker's life to its parent's: an orphan would go on writing into the store."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.stdout = sys.stderr  # stdout is for the sweep's result, whatever a library prints
     parent = parent_process()
     assert parent is not None
 

@@ -1,0 +1,18 @@
+"""What a run and a sweep are, their defaults, files and overrides."""
+
+from idim.config.load import load, parse_overrides, with_recipe
+from idim.config.recipes import SMALL_NETS, Recipe, recipe
+from idim.config.specs import RunSpec, Setup, SweepSpec, slug
+
+__all__ = [
+    "SMALL_NETS",
+    "Recipe",
+    "RunSpec",
+    "Setup",
+    "SweepSpec",
+    "load",
+    "parse_overrides",
+    "recipe",
+    "slug",
+    "with_recipe",
+]

@@ -1,0 +1,59 @@
+"""How each model is trained unless the user says otherwise."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How a family of models is trained unless the user says otherwise."""
+
+    about: str
+    epochs: float | None
+    steps: int | None
+    batch_size: int
+    baseline_lr: tuple[float, ...]
+    # Either the values of d, or the ends of a log grid and how many of its points to take.
+    d: tuple[int, ...] = ()
+    d_min: int = 10
+    d_max: int = 10_000
+    points: int = 10
+    # What the model is for, where only one task fits or one is the custom.
+    task: str | None = None
+    # 0 uses every core.  Small nets lose more to thread hand-over than they gain.
+    threads: int = 0
+
+
+TRANSFORMER = Recipe(
+    about="a hub id or a local folder of a transformers model",
+    epochs=3.0,
+    steps=None,
+    batch_size=32,
+    baseline_lr=(3e-5, 1e-4, 3e-4),
+)
+SMALL_NETS = {
+    "toy": Recipe(
+        about="Li et al.'s problem of known answer: D = 1,000, intrinsic dimension 10 (task toy)",
+        task="toy", epochs=None, steps=2000, batch_size=1, baseline_lr=(0.01, 0.1),
+        d=(5, 8, 9, 10, 11, 12, 20), threads=1,
+    ),
+    "digits-mlp": Recipe(
+        about="64-100-100-10 net, D = 17,610 (task digits)",
+        task="digits", epochs=20.0, steps=None, batch_size=64, baseline_lr=(1e-3, 3e-3, 1e-2),
+        d_min=10, d_max=500, points=8, threads=1,
+    ),
+    "mnist-fc": Recipe(
+        about="Li et al.'s 784-200-200-10 net, D = 199,210 (task mnist; cifar10 too)",
+        task="mnist", epochs=10.0, steps=None, batch_size=128, baseline_lr=(1e-3, 3e-3),
+        d_min=100, d_max=1500, points=10, threads=1,
+    ),
+    "lenet": Recipe(
+        about="Li et al.'s LeNet, D = 44,426 on mnist, 62,006 on cifar10",
+        task="mnist", epochs=10.0, steps=None, batch_size=128, baseline_lr=(1e-3, 3e-3),
+        d_min=50, d_max=1500, points=10, threads=1,
+    ),
+}  # fmt: skip
+
+
+def recipe(model: str) -> Recipe:
+    """Return the training recipe of a built-in net, or the transformers' for anything else."""
+    return SMALL_NETS.get(model, TRANSFORMER)

@@ -1,0 +1,127 @@
+"""Which parameters a subspace spans, and which rows of P are theirs."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from torch import nn
+
+from idim.errors import IdimError
+
+# Tensors below this size share the last rows of P and one buffer of gradients: a block of P costs
+# the same for 2 of its rows as for all, and a model has dozens of biases and LayerNorms.
+SMALL = 1 << 16
+
+Named = dict[str, nn.Parameter]
+
+
+class Slot(NamedTuple):
+    """Where one tensor of the module lives in P: rows [start, stop), scaled by `scale`."""
+
+    name: str
+    parameter: nn.Parameter
+    start: int
+    stop: int
+    scale: float
+    group: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the tensor lies in the shared last rows."""
+        return self.parameter.numel() < SMALL
+
+
+class Extent(NamedTuple):
+    """What a subspace of a module would span."""
+
+    D: int
+    tensors: int
+    lambdas: int
+    free: int
+
+
+def extent(
+    module: nn.Module,
+    *,
+    structure: str = "did",
+    groups: str = "module",
+    free: Iterable[str] = (),
+    frozen: Iterable[str] = (),
+) -> Extent:
+    """Count what `Subspace` with the same arguments would span, changing nothing."""
+    inside, outside, _ = partition(module, list(free), list(frozen))
+    lambdas = len(set(group_names(inside, groups))) if structure == "said" else 0
+    size, free_size = (sum(p.numel() for p in ps.values()) for ps in (inside, outside))
+    return Extent(size, len(inside), lambdas, free_size)
+
+
+def check_d(d: int, D: int, lambdas: int, groups: str) -> None:
+    """Refuse a d that does not fit.
+
+    Raises:
+        IdimError: with the values that would.
+    """
+    if not 1 <= d <= D:
+        raise IdimError(f"d={d} must lie between 1 and D={D}, the number of parameters.")
+    if d <= lambdas:
+        raise IdimError(
+            f"d={d} is too small for SAID with one lambda per {groups}: its {lambdas} lambdas "
+            f"count in d; choose d >= {lambdas + 1}, or coarser --said-groups."
+        )
+
+
+def partition(module: nn.Module, free: list[str], frozen: list[str]) -> tuple[Named, Named, Named]:
+    """Split the module's trainable parameters: inside the subspace, free, frozen."""
+    trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    for pattern in (*free, *frozen):
+        if not any(_matches(n, pattern) for n in trainable):
+            raise IdimError(f"no trainable parameter is named '{pattern}' or below it.")
+    held = {n: p for n, p in trainable.items() if any(_matches(n, f) for f in frozen)}
+    outside = {
+        n: p for n, p in trainable.items() if n not in held and any(_matches(n, f) for f in free)
+    }
+    inside = {n: p for n, p in trainable.items() if n not in held and n not in outside}
+    if not inside:
+        raise IdimError("the module has no trainable parameter left for the subspace.")
+    for name, p in inside.items():
+        if not p.is_floating_point() or not p.is_contiguous():
+            raise IdimError(f"parameter '{name}' must be floating point and contiguous.")
+    return inside, outside, held
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or name.startswith(pattern + ".")
+
+
+def slots(inside: Named, groups: list[str], norm: str) -> list[Slot]:
+    """Lay the tensors out in rows: large ones in module order, then all small ones."""
+    D = sum(p.numel() for p in inside.values())
+    number = {g: i for i, g in enumerate(dict.fromkeys(groups))}
+    group_of = dict(zip(inside, (number[g] for g in groups), strict=True)) if groups else {}
+    laid, start = [], 0
+    for name in sorted(inside, key=lambda n: inside[n].numel() < SMALL):
+        p = inside[name]
+        scale = 1.0 if norm == "global" else math.sqrt(D / p.numel())
+        laid.append(Slot(name, p, start, start + p.numel(), scale, group_of.get(name, 0)))
+        start += p.numel()
+    return laid
+
+
+def group_names(names: Iterable[str], groups: str) -> list[str]:
+    """Name the lambda group of each tensor: itself, its module, or its block."""
+    if groups == "tensor":
+        return list(names)
+    if groups == "module":
+        return [name.rpartition(".")[0] for name in names]
+    return [_block(name) for name in names]
+
+
+def _block(name: str) -> str:
+    """Cut a tensor's name after its first number (`bert.encoder.layer.3`), else after two parts.
+
+    >>> _block("bert.encoder.layer.3.output.dense.weight"), _block("classifier.weight")
+    ('bert.encoder.layer.3', 'classifier')
+    """
+    parts = name.split(".")[:-1] or [name]
+    numbers = [i for i, part in enumerate(parts) if part.isdigit()]
+    return ".".join(parts[: numbers[0] + 1] if numbers else parts[:2])
