@@ -169,7 +169,7 @@ def _one_step(
     share = learning_rate(step, steps, spec.warmup)
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * share
-    torch.manual_seed(stream(spec.seed, "step", step))  # dropout
+    _seed_dropout(spec, stream(spec.seed, "step", step))
     model.module.train()
     batch = rows.batch(_batch_index(spec, len(rows), step))
     with _autocast(spec):
@@ -180,9 +180,18 @@ def _one_step(
     return loss.detach()
 
 
+def _seed_dropout(spec: RunSpec, seed: int) -> None:
+    # torch.manual_seed would seed every kind of device, at 3 ms a call where there is no GPU
+    torch.default_generator.manual_seed(seed)
+    if spec.device == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 def _batch_index(spec: RunSpec, rows: int, step: int) -> list[int]:
     """Return the rows of a step: epochs are permutations drawn from (seed, epoch)."""
     assert spec.batch_size is not None
+    if rows <= spec.batch_size:
+        return list(range(rows))
     per_epoch = math.ceil(rows / spec.batch_size)
     epoch, at = divmod(step, per_epoch)
     order = _order(spec.seed, epoch, rows)

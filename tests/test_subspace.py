@@ -200,9 +200,7 @@ class Checkpointed(nn.Module):
             if self.reentrant is None:
                 x = torch.tanh(layer(x))
             else:
-                x = checkpoint(
-                    lambda h, f=layer: torch.tanh(f(h)), x, use_reentrant=self.reentrant
-                )
+                x = checkpoint(lambda h, f=layer: torch.tanh(f(h)), x, use_reentrant=self.reentrant)
         return x
 
 

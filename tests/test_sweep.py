@@ -1,0 +1,202 @@
+"""Whole sweeps, from the command line to the summary, on nets small enough for a test."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hubserver import serve
+from makers import make_mrpc, make_tiny_bert, make_tiny_roberta
+
+from idim.config import RunSpec, SweepSpec, load, parse_overrides
+from idim.errors import IdimError, RunFailed
+from idim.projection import PROJECTIONS
+from idim.store import Store
+from idim.sweep import execute, plan, plan_run, run, summarise, write
+
+DIGITS = "model=digits-mlp d=5,40 seeds=2 lr=0.3,1 baseline_lr=0.003 steps=60 train_samples=300"
+
+
+def spec(words: str) -> SweepSpec:
+    return load(SweepSpec, None, parse_overrides(words.split()))
+
+
+def idim(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "idim", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+def timeless(summary: dict) -> dict:
+    return {k: v for k, v in summary.items() if k not in ("seconds", "out")}
+
+
+@pytest.mark.parametrize("kind", PROJECTIONS)
+def test_the_toy_problem_has_intrinsic_dimension_10(kind, tmp_path):
+    """Li et al. 2018: ten independent constraints, so d = 9 cannot solve it and d = 10 can."""
+    words = f"model=toy projection={kind} d=8,9,10,11 seeds=3 lr_multiples=16,64 baseline_lr=0.1"
+    summary = execute(plan(spec(words)), tmp_path)
+    assert (summary["d90"], summary["bracket"]) == (10, [9, 10])
+    assert [p["mean"] > 0.99 for p in summary["points"]] == [False, False, True, True]
+
+
+def test_a_second_sweep_does_only_what_is_missing(tmp_path):
+    planned = plan(spec(DIGITS))
+    events = []
+    first = execute(planned, tmp_path, jobs=1, progress=events.append)
+    assert first["runs"] == {"total": 10, "done": 10, "failed": 0, "diverged": 0}
+    assert [e.kind for e in events].count("done") == 10
+    lost = planned.specs[3]
+    (Store(tmp_path).run(lost).folder / "result.json").unlink()
+    events.clear()
+    assert timeless(execute(planned, tmp_path, jobs=1, progress=events.append)) == timeless(first)
+    assert [e.kind for e in events].count("skipped") == 9
+    assert [e.run_id for e in events if e.kind == "done"] == [lost.id]
+
+
+def test_runs_in_a_pool_give_the_same_bits_as_runs_here(tmp_path):
+    one = execute(plan(spec(DIGITS)), tmp_path / "one", jobs=1)
+    two = execute(plan(spec(DIGITS)), tmp_path / "two", jobs=2)
+    assert timeless(one) == timeless(two)
+
+
+def test_the_results_lie_in_the_folder_as_documented(tmp_path):
+    out = tmp_path / 'it\'s a "sweep"'
+    summary = execute(plan(spec(DIGITS)), out, jobs=1)
+    write(summary, out)
+    assert {p.name for p in out.iterdir()} == {
+        "sweep.json", "summary.json", "points.csv", "curve.png", "curve.svg", "runs",
+    }  # fmt: skip
+    for folder in (out / "runs").iterdir():
+        names = {p.name for p in folder.iterdir()} - {"subspace.safetensors"}
+        assert names == {"spec.json", "provenance.json", "metrics.jsonl", "result.json"}
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert summarise(out) == summary
+
+
+def test_another_sweep_in_the_same_folder_is_refused_before_anything_is_written(tmp_path):
+    execute(plan(spec("model=toy d=3 seeds=1 lr=1 steps=5")), tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(IdimError, match=r"holds another sweep \(d=\[3\] there, \[4\] here\)"):
+        execute(plan(spec("model=toy d=4 seeds=1 lr=1 steps=5")), tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(tmp_path):
+    words = "model=digits-mlp d=20 seeds=1 lr=0.5,1e38 baseline_lr=0.003 steps=30"
+    summary = execute(plan(spec(words)), tmp_path, jobs=1)
+    assert summary["runs"] == {"total": 3, "done": 2, "failed": 1, "diverged": 1}
+    assert summary["points"][0]["lr"] == 0.5
+    assert any("failed" in note for note in summary["notes"])
+    again = []
+    execute(plan(spec(words)), tmp_path, jobs=1, progress=again.append)
+    assert {e.kind for e in again} == {"skipped"}
+
+
+def test_a_fixed_baseline_trains_no_baseline():
+    assert {r.method for r in plan(spec("model=toy baseline=0.5 d=3 seeds=1")).specs} == {
+        "subspace"
+    }
+
+
+def test_one_run_is_stored_and_found_again(tmp_path):
+    wanted = plan_run(RunSpec(model="toy", d=3, steps=20))
+    first, events = run(wanted, tmp_path), []
+    assert run(wanted, tmp_path, events.append) == first
+    assert events == []
+    with pytest.raises(RunFailed, match=r"the loss became nan by step \d+ at lr 1e\+38\."):
+        run(plan_run(RunSpec(model="toy", method="full", lr=1e38, steps=20)), tmp_path)
+
+
+@pytest.mark.parametrize("make", [make_tiny_bert, make_tiny_roberta])
+def test_a_tiny_transformer_runs_a_whole_sweep_offline(make, tmp_path):
+    make(tmp_path / "tiny model")
+    make_mrpc(tmp_path / "data")
+    result = idim(
+        "sweep", "--model", str(tmp_path / "tiny model"), "--task", "mrpc",
+        "--data", str(tmp_path / "data"), "--d", "20,400", "--lr", "0.5", "--seeds", "1",
+        "--baseline-lr", "1e-3", "--epochs", "3", "--batch-size", "16", "--structure", "said",
+        "--said-groups", "block", "--out", str(tmp_path / "out"), "--json",
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert [p["trainable"] for p in summary["points"]] == [20, 400]
+    assert summary["runs"]["done"] == 3
+    assert "Traceback" not in result.stderr
+
+
+def test_a_hub_model_and_task_are_fetched_once_and_then_need_no_network(tmp_path):
+    root = tmp_path / "hub"
+    make_tiny_roberta(root / "models/FacebookAI/roberta-base")
+    make_mrpc(root / "datasets/nyu-mll/glue")
+    words = (
+        "sweep", "--model", "roberta-base", "--task", "mrpc", "--d", "20", "--lr", "0.5",
+        "--seeds", "1", "--baseline-lr", "1e-3", "--steps", "5", "--json", "--out",
+    )  # fmt: skip
+    with serve(root) as hub:
+        env = hub.env(tmp_path)
+        online = idim(*words, str(tmp_path / "a"), env=env)
+        assert online.returncode == 0, online.stderr
+        asked = len(hub.requests)
+        cached = idim(*words, str(tmp_path / "b"), env=env)
+        assert len(hub.requests) == asked  # pinned: not one request
+    gone = idim(*words, str(tmp_path / "c"), env=env)
+    results = [timeless(json.loads(r.stdout)) for r in (online, cached, gone)]
+    assert results[0] == results[1] == results[2]
+
+
+def test_without_network_a_hub_name_costs_seconds_and_one_line(tmp_path):
+    with serve(tmp_path) as hub:
+        env = hub.env(tmp_path)
+    start = time.monotonic()
+    result = idim("sweep", "--model", "roberta-base", "--task", "mrpc", env=env)
+    assert time.monotonic() - start < 30  # mostly importing torch, on a busy machine
+    assert result.returncode == 1
+    assert result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert "roberta-base" in last
+    assert "--model FOLDER" in last
+
+
+KILLABLE = """
+import sys
+from idim.launch import local
+local.CHECKPOINT_EVERY_S = 0.0
+from idim.cli import app
+app(sys.argv[1:], prog_name="idim")
+"""
+
+
+def test_kill_9_in_the_middle_of_a_run_loses_nothing(tmp_path):
+    grid = "model=digits-mlp d=40 seeds=2 lr=0.5 baseline_lr=0.003 steps=800 train_samples=300"
+    words = ["sweep", *grid.split(), "--jobs", "1", "--json"]
+    calm = idim(*words, "--out", str(tmp_path / "calm"))
+    assert calm.returncode == 0, calm.stderr
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLABLE, *words, "--out", str(out)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("runs/*/result.json"))) < 2 or not _is_half_done(out):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (half,) = out.glob("runs/*/state.safetensors")
+    resumed = idim(*words, "--out", str(out))
+    assert resumed.returncode == 0, resumed.stderr
+    assert timeless(json.loads(resumed.stdout)) == timeless(json.loads(calm.stdout))
+    name = half.parent.name
+    for file in ("metrics.jsonl", "subspace.safetensors"):
+        ours, theirs = (tmp_path / where / "runs" / name / file for where in ("killed", "calm"))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def _is_half_done(out: Path) -> bool:
+    return any(p.stat().st_size for p in out.glob("runs/*/state.safetensors"))
