@@ -38,7 +38,7 @@ SMALL_NETS = {
     ),
     "digits-mlp": Recipe(
         about="64-100-100-10 net, D = 17,610 (task digits)",
-        task="digits", epochs=20.0, steps=None, batch_size=64, baseline_lr=(1e-3, 3e-3, 1e-2),
+        task="digits", epochs=20.0, steps=None, batch_size=64, baseline_lr=(3e-3, 1e-2, 3e-2),
         d_min=10, d_max=500, points=8, threads=1,
     ),
     "mnist-fc": Recipe(
