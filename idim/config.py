@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from idim.errors import IdimError, unknown
 
-Projection = Literal["dense", "sparse", "fastfood"]
+Projection = Literal["dense", "sparse", "fastfood", "orthogonal", "onehot"]
 Structure = Literal["did", "said"]
 SaidGroups = Literal["tensor", "module", "block"]
 Norm = Literal["global", "tensor"]
