@@ -8,7 +8,7 @@ never sees P and no gradient of size D outlives its layer.
 import json
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -18,13 +18,7 @@ from torch.autograd import Variable
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from idim.errors import IdimError, unknown
-from idim.projection import PROJECTIONS
-
-# Tensors below this size share the last rows of P and one buffer of gradients: a block of P costs
-# the same for 2 of its rows as for all, and a model has dozens of biases and LayerNorms.
-SMALL = 1 << 16
-# Rows of theta written at a time, so that no second copy of theta exists.
-WRITE_ROWS = 1 << 22
+from idim.projection import PROJECTIONS, SMALL, Piece, kernels_for
 
 
 class Slot(NamedTuple):
@@ -114,6 +108,7 @@ class Subspace:
         first = next(iter(inside.values()))
         dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
         self.theta_d = nn.Parameter(torch.zeros(d - m, dtype=dtype, device=first.device))
+        kernels_for(self.theta_d)  # kernels that cannot run fail here, not after a first step
         self.lambdas = nn.Parameter(torch.ones(m, dtype=dtype, device=first.device)) if m else None
         self._theta_0 = [s.parameter.detach().clone() for s in self.slots]
         self._gradient: Tensor | None = None  # of the small tensors, until backward ends
@@ -151,18 +146,13 @@ class Subspace:
     @torch.no_grad()
     def refresh(self) -> None:
         """Write theta = theta_0 + lambda * P theta_d into the module's parameters."""
-        for slot, theta_0 in zip(self.slots, self._theta_0, strict=True):
-            if slot.start < self._small:
-                for a in range(slot.start, slot.stop, WRITE_ROWS):
-                    b = min(a + WRITE_ROWS, slot.stop)
-                    self._write(slot, theta_0, a, self.projection.matvec(self.theta_d, a, b))
-        if self._small < self.D:
-            delta = self.projection.matvec(self.theta_d, self._small, self.D)
-            for slot, theta_0 in zip(self.slots, self._theta_0, strict=True):
-                if slot.start >= self._small:
-                    rows = delta[slot.start - self._small : slot.stop - self._small]
-                    self._write(slot, theta_0, slot.start, rows)
-            self._delta = delta if self.lambdas is not None else None
+        pieces = [
+            Piece(slot.parameter.data.view(-1), theta_0.view(-1), slot.start, scale)
+            for slot, theta_0, scale in zip(self.slots, self._theta_0, self._scales(), strict=True)
+        ]
+        self.projection.write(self.theta_d, pieces)
+        if self.lambdas is not None and self._small < self.D:
+            self._delta = self.projection.matvec(self.theta_d.detach(), self._small, self.D)
 
     def save(self, path: str | Path) -> None:
         """Write theta_d, lambdas, free parameters and the spec of P: a few kB, no P, no theta_0."""
@@ -219,17 +209,13 @@ class Subspace:
         self._handles.clear()
         return self.module
 
-    def _write(self, slot: Slot, theta_0: Tensor, at: int, rows: Tensor) -> None:
-        """Write theta_0 + scale * lambda * rows into rows [at, at + len) of a slot's tensor."""
-        scale = slot.scale if self.lambdas is None else slot.scale * self.lambdas[slot.group]
-        part = slice(at - slot.start, at - slot.start + rows.numel())
-        base = theta_0.reshape(-1)[part]
-        # addition in the dtype of theta_d (float32), rounded once to a bfloat16 parameter
-        slot.parameter.data.view(-1)[part] = (
-            base + rows.mul_(scale)
-            if slot.scale == 1 and self.lambdas is None
-            else base + rows * scale
-        )
+    def _scales(self) -> list[float]:
+        """Return what each slot's rows of P theta_d are multiplied by."""
+        scales = [slot.scale for slot in self.slots]
+        if self.lambdas is None:
+            return scales
+        groups = [slot.group for slot in self.slots]
+        return (self.lambdas.new_tensor(scales) * self.lambdas[groups]).tolist()
 
     def _fold(self, index: int) -> Callable[[Tensor], None]:
         """Build the hook that turns one parameter's gradient into theta_d's and frees it."""
@@ -240,7 +226,9 @@ class Subspace:
             gradient, parameter.grad = parameter.grad, None
             if gradient is None:
                 return
-            flat = gradient.reshape(-1).to(self.theta_d.dtype)
+            flat = gradient.reshape(-1)
+            if self.theta_d.dtype == torch.float64:
+                flat = flat.double()
             if slot.start >= self._small:
                 self._keep_small(slot, flat)
                 return
@@ -254,7 +242,7 @@ class Subspace:
 
     def _keep_small(self, slot: Slot, gradient: Tensor) -> None:
         if self._gradient is None:
-            self._gradient = gradient.new_zeros(self.D - self._small)
+            self._gradient = self.theta_d.new_zeros(self.D - self._small)
             # runs when this backward pass ends, before anyone can clip or step
             Variable._execution_engine.queue_callback(self._fold_small)
         self._gradient[slot.start - self._small : slot.stop - self._small] += gradient
@@ -335,8 +323,8 @@ def check_d(d: int, D: int, lambdas: int, groups: str) -> None:
         raise IdimError(f"d={d} must lie between 1 and D={D}, the number of parameters.")
     if d <= lambdas:
         raise IdimError(
-            f"d={d} is too small for SAID with one lambda per {groups}: its {lambdas} lambdas count "
-            f"in d; choose d >= {lambdas + 1}, or coarser --said-groups."
+            f"d={d} is too small for SAID with one lambda per {groups}: its {lambdas} lambdas "
+            f"count in d; choose d >= {lambdas + 1}, or coarser --said-groups."
         )
 
 
