@@ -7,10 +7,7 @@ from typing import NamedTuple
 from torch import nn
 
 from idim.errors import IdimError
-
-# Tensors below this size share the last rows of P and one buffer of gradients: a block of P costs
-# the same for 2 of its rows as for all, and a model has dozens of biases and LayerNorms.
-SMALL = 1 << 16
+from idim.projection import SMALL
 
 Named = dict[str, nn.Parameter]
 

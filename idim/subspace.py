@@ -18,10 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from idim.errors import IdimError, unknown
 from idim.layout import Slot, check_d, group_names, partition, slots
-from idim.projection import PROJECTIONS
-
-# Rows of theta written at a time, so that no second copy of theta exists.
-WRITE_ROWS = 1 << 22
+from idim.projection import PROJECTIONS, Piece, kernels_for
 
 
 class Subspace:
@@ -105,6 +102,7 @@ class Subspace:
         # an optimizer keeps the subspace alive; the module does not (torch never collects a cycle
         # through a parameter's hooks, and a sweep would leak a model a run)
         self.theta_d.subspace = self  # type: ignore[attr-defined]
+        kernels_for(self.theta_d)  # kernels that cannot run fail here, not after a first step
         self.lambdas = nn.Parameter(torch.ones(m, dtype=dtype, device=first.device)) if m else None
         self._theta_0 = [s.parameter.detach().clone() for s in self.slots]
         self._gradient: Tensor | None = None  # of the small tensors, until backward ends
@@ -142,18 +140,13 @@ class Subspace:
     @torch.no_grad()
     def refresh(self) -> None:
         """Write theta = theta_0 + lambda * P theta_d into the module's parameters."""
-        for slot, theta_0 in zip(self.slots, self._theta_0, strict=True):
-            if slot.start < self._small:
-                for a in range(slot.start, slot.stop, WRITE_ROWS):
-                    b = min(a + WRITE_ROWS, slot.stop)
-                    self._write(slot, theta_0, a, self.projection.matvec(self.theta_d, a, b))
-        if self._small < self.D:
-            delta = self.projection.matvec(self.theta_d, self._small, self.D)
-            for slot, theta_0 in zip(self.slots, self._theta_0, strict=True):
-                if slot.start >= self._small:
-                    rows = delta[slot.start - self._small : slot.stop - self._small]
-                    self._write(slot, theta_0, slot.start, rows)
-            self._delta = delta if self.lambdas is not None else None
+        pieces = [
+            Piece(slot.parameter.data.view(-1), theta_0.view(-1), slot.start, scale)
+            for slot, theta_0, scale in zip(self.slots, self._theta_0, self._scales(), strict=True)
+        ]
+        self.projection.write(self.theta_d, pieces)
+        if self.lambdas is not None and self._small < self.D:
+            self._delta = self.projection.matvec(self.theta_d.detach(), self._small, self.D)
 
     def save(self, path: str | Path) -> None:
         """Write theta_d, lambdas, free parameters and the spec of P: a few kB, no P, no theta_0."""
@@ -210,17 +203,13 @@ class Subspace:
         self._handles.clear()
         return self.module
 
-    def _write(self, slot: Slot, theta_0: Tensor, at: int, rows: Tensor) -> None:
-        """Write theta_0 + scale * lambda * rows into rows [at, at + len) of a slot's tensor."""
-        scale = slot.scale if self.lambdas is None else slot.scale * self.lambdas[slot.group]
-        part = slice(at - slot.start, at - slot.start + rows.numel())
-        base = theta_0.reshape(-1)[part]
-        # addition in the dtype of theta_d (float32), rounded once to a bfloat16 parameter
-        slot.parameter.data.view(-1)[part] = (
-            base + rows.mul_(scale)
-            if slot.scale == 1 and self.lambdas is None
-            else base + rows * scale
-        )
+    def _scales(self) -> list[float]:
+        """Return what each slot's rows of P theta_d are multiplied by."""
+        scales = [slot.scale for slot in self.slots]
+        if self.lambdas is None:
+            return scales
+        groups = [slot.group for slot in self.slots]
+        return (self.lambdas.new_tensor(scales) * self.lambdas[groups]).tolist()
 
     def _fold(self, index: int) -> Callable[[Tensor], None]:
         """Build the hook that turns one parameter's gradient into theta_d's and frees it."""
@@ -230,13 +219,15 @@ class Subspace:
             sub = me()
             if sub is not None and parameter.grad is not None:
                 gradient, parameter.grad = parameter.grad, None
-                sub._take(sub.slots[index], gradient.reshape(-1).to(sub.theta_d.dtype))
+                sub._take(sub.slots[index], gradient.reshape(-1))
 
         return hook
 
     @torch.no_grad()
     def _take(self, slot: Slot, gradient: Tensor) -> None:
         """Add one tensor's gradient to those of theta_d and its lambda."""
+        if self.theta_d.dtype == torch.float64:  # float32 kernels read 16-bit floats as they are
+            gradient = gradient.double()
         if slot.start >= self._small:
             self._keep_small(slot, gradient)
             return
@@ -248,7 +239,7 @@ class Subspace:
 
     def _keep_small(self, slot: Slot, gradient: Tensor) -> None:
         if self._gradient is None:
-            self._gradient = gradient.new_zeros(self.D - self._small)
+            self._gradient = self.theta_d.new_zeros(self.D - self._small)
             # runs when this backward pass ends, before anyone can clip or step
             Variable._execution_engine.queue_callback(self._fold_small)
         self._gradient[slot.start - self._small : slot.stop - self._small] += gradient

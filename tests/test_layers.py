@@ -42,7 +42,7 @@ def test_a_room_imports_only_rooms_to_its_left(path):
 
 
 def test_kernels_import_nothing_else_of_the_project():
-    for path in (ROOT / "kernels").glob("*.py"):
+    for path in (ROOT / "kernels").rglob("*.py"):
         assert imported(path) <= {"kernels"}
 
 

@@ -94,7 +94,7 @@ def test_no_global_random_state_is_read_or_moved(kind):
 
 # D times the variance of the inner product of two columns: 1 for independent entries; in a block of
 # Fastfood it is that of a signed sum of n terms G^2, Var(G^2) = 2 (Le et al. 2013, theorem 9)
-GRAM_VARIANCE = {"dense": 1.0, "sparse": 1.0, "fastfood": 2.0}
+GRAM_VARIANCE = {"dense": 1.0, "sparse": 1.0, "fastfood": 2.0, "orthogonal": 0.0, "onehot": 0.0}
 
 
 @kinds

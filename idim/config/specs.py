@@ -14,7 +14,7 @@ from typing import Any, Literal
 from idim.config.checks import range_problems, type_problems
 from idim.errors import IdimError
 
-Projection = Literal["dense", "sparse", "fastfood"]
+Projection = Literal["dense", "sparse", "fastfood", "orthogonal", "onehot"]
 Structure = Literal["did", "said"]
 SaidGroups = Literal["tensor", "module", "block"]
 Norm = Literal["global", "tensor"]

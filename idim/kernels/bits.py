@@ -1,7 +1,7 @@
 """Counter-based randomness: the same bits for (seed, stream, position) on every device, for ever.
 
-All of it is 32-bit integer arithmetic that wraps, so CPU, GPU and fused kernels agree exactly.
-No torch or numpy generator is involved: their streams differ by device and by version.
+Everything is 32-bit integer arithmetic that wraps, so a CPU, a GPU and a fused kernel agree to the
+bit.  No torch or numpy generator is involved: their streams differ by device and by version.
 """
 
 from functools import cache
@@ -75,12 +75,13 @@ def gaussian(bits: Tensor, dtype: torch.dtype) -> Tensor:
     variance; the largest is 3.7 sigma.
     """
     level = (bits >> (32 - GAUSSIAN_BITS)) & ((1 << GAUSSIAN_BITS) - 1)
-    table = _gaussian_table(dtype, bits.device)
+    table = gaussian_table(dtype, bits.device)
     return table.index_select(0, level.reshape(-1)).view(bits.shape)
 
 
 @cache
-def _gaussian_table(dtype: torch.dtype, device: torch.device) -> Tensor:
+def gaussian_table(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the 4096 levels in rising order; the lower half mirrors the upper."""
     n = 1 << GAUSSIAN_BITS
     half = [NormalDist().inv_cdf((n / 2 + i + 0.5) / n) for i in range(n // 2)]
     rms = (sum(x * x for x in half) / len(half)) ** 0.5

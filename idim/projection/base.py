@@ -1,13 +1,16 @@
-"""The contract of a projection: a new kind supplies three methods and inherits the rest."""
+"""The contract of a projection: a new kind supplies four methods and inherits the rest."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from idim import kernels
 from idim.errors import IdimError
-from idim.kernels.reference import Span
+from idim.kernels.reference import Piece, Span, arithmetic, write
 
 
 class Projection(ABC):
@@ -44,7 +47,7 @@ class Projection(ABC):
         """Return rows [start, stop) of P theta_d.
 
         Args:
-            theta_d: (d,), floating; its dtype is the dtype of the arithmetic.
+            theta_d: (d,), float32 or float64; its dtype is the dtype of the arithmetic.
             start: first row.
             stop: one past the last row; D if not given.
 
@@ -52,25 +55,24 @@ class Projection(ABC):
             (stop - start,), dtype and device of theta_d.
 
         Raises:
-            IdimError: a wrong length or a range outside [0, D].
+            IdimError: a wrong length or dtype, or a range outside [0, D].
         """
         rows = self._span(start, stop)
-        if theta_d.shape != (self.d,):
-            raise IdimError(f"theta_d must have shape ({self.d},), got {tuple(theta_d.shape)}.")
-        if self._is_small:
-            return self._matrix(theta_d)[rows.start : rows.stop] @ theta_d
-        return self._matvec(theta_d, rows)
+        self._check(theta_d)
+        if torch.is_grad_enabled() and theta_d.requires_grad:
+            return _Product.apply(theta_d, self, rows)
+        return self._product(theta_d, rows)
 
     def rmatvec(self, v: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Return P[start:stop]^T v, the exact adjoint of `matvec` on the same rows.
 
         Args:
-            v: (stop - start,), floating.
+            v: (stop - start,), floating; float16 and bfloat16 are read as they are, without a copy.
             start: first row.
             stop: one past the last row; D if not given.
 
         Returns:
-            (d,), dtype and device of v.
+            (d,), device of v; dtype of v, float32 for 16-bit floats.
 
         Raises:
             IdimError: a wrong length or a range outside [0, D].
@@ -79,8 +81,29 @@ class Projection(ABC):
         if v.shape != (rows.stop - rows.start,):
             raise IdimError(f"v must have shape ({rows.stop - rows.start},), got {tuple(v.shape)}.")
         if self._is_small:
+            v = v.to(arithmetic(v.dtype))
             return v @ self._matrix(v)[rows.start : rows.stop]
         return self._rmatvec(v, rows)
+
+    @torch.no_grad()
+    def write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None:
+        """Write theta_0 + scale * P theta_d into each piece; no second copy of theta is made.
+
+        Args:
+            theta_d: (d,), float32 or float64; its dtype is the dtype of the arithmetic.
+            pieces: disjoint, rows rising.
+
+        Raises:
+            IdimError: a wrong length, pieces that overlap or lie outside [0, D].
+        """
+        self._check(theta_d)
+        ends = [e for p in pieces for e in self._span(p.start, p.stop)]
+        if ends != sorted(ends):
+            raise IdimError("the pieces of theta must be disjoint and in the order of their rows.")
+        if self._is_small:
+            write(pieces, lambda rows: self._product(theta_d, rows))
+        else:
+            self._write(theta_d, pieces)
 
     def to_dense(
         self,
@@ -93,6 +116,17 @@ class Projection(ABC):
         """Return rows [start, stop) as a (rows, d) matrix; for looking and testing."""
         like = torch.empty(0, dtype=dtype, device=device)
         return self._rows(self._span(start, stop), like)
+
+    def _check(self, theta_d: Tensor) -> None:
+        if theta_d.shape != (self.d,):
+            raise IdimError(f"theta_d must have shape ({self.d},), got {tuple(theta_d.shape)}.")
+        if theta_d.dtype not in (torch.float32, torch.float64):
+            raise IdimError(f"theta_d must be float32 or float64, got {theta_d.dtype}.")
+
+    def _product(self, theta_d: Tensor, rows: Span) -> Tensor:
+        if self._is_small:
+            return self._matrix(theta_d)[rows.start : rows.stop] @ theta_d
+        return self._matvec(theta_d, rows)
 
     def _span(self, start: int, stop: int | None) -> Span:
         stop = self.D if stop is None else stop
@@ -119,6 +153,34 @@ class Projection(ABC):
 
     @abstractmethod
     def _rmatvec(self, v: Tensor, rows: Span) -> Tensor: ...
+
+    @abstractmethod
+    def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None: ...
+
+
+class _Product(torch.autograd.Function):
+    """P theta_d with P^T for its gradient: fused kernels leave autograd nothing to follow."""
+
+    @staticmethod
+    def forward(ctx: Any, theta_d: Tensor, P: Projection, rows: Span) -> Tensor:
+        ctx.P, ctx.rows = P, rows
+        return P._product(theta_d, rows)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.P.rmatvec(gradients[0], *ctx.rows), None, None
+
+
+def kernels_for(like: Tensor) -> ModuleType:
+    """Choose the kernels that multiply by P where a tensor is.
+
+    Raises:
+        IdimError: IDIM_KERNELS forces some that do not exist or cannot run here.
+    """
+    try:
+        return kernels.choose(like.device, arithmetic(like.dtype))
+    except kernels.Unavailable as e:
+        raise IdimError(str(e)) from None
 
 
 def by_columns(P: Projection, rows: Span, like: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """Dense Gaussian projection: Li et al.'s reference, exact but O(D d) time."""
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from idim.kernels.bits import key
-from idim.kernels.reference import Span, dense_rows, tiles
+from idim.kernels.reference import Piece, Span, arithmetic, dense_rows, tiles, write
 from idim.projection.base import Projection
 
 
@@ -38,10 +39,13 @@ class Dense(Projection):
         return out
 
     def _rmatvec(self, v: Tensor, rows: Span) -> Tensor:
-        total = torch.zeros(self.d, dtype=v.dtype, device=v.device)
+        total = torch.zeros(self.d, dtype=arithmetic(v.dtype), device=v.device)
         for tile, at in tiles(rows, self.d, v.device):
-            total += v[at] @ self._tile(tile, v)
+            total += v[at].to(total.dtype) @ self._tile(tile, total)
         return total
+
+    def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None:
+        write(pieces, lambda rows: self._matvec(theta_d, rows))
 
     def _tile(self, rows: Span, like: Tensor) -> Tensor:
         return dense_rows(rows, self.d, self.key, like.dtype, like.device) * self.scale

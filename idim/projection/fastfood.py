@@ -1,13 +1,13 @@
 """Fastfood in its block form: O(D log d) time, O(d) memory, nothing stored."""
 
+from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor
 
-from idim.kernels import reference
 from idim.kernels.bits import key
-from idim.kernels.reference import Keys, Span, next_pow2
-from idim.projection.base import Projection, by_columns
+from idim.kernels.reference import Keys, Piece, Span, next_pow2
+from idim.projection.base import Projection, by_columns, kernels_for
 
 
 @final
@@ -31,7 +31,12 @@ class Fastfood(Projection):
         return by_columns(self, rows, like)
 
     def _matvec(self, theta_d: Tensor, rows: Span) -> Tensor:
-        return reference.fastfood_matvec(theta_d * self.scale, rows, self.n, self.keys)
+        x = theta_d * self.scale
+        return kernels_for(x).fastfood_matvec(x, rows, self.n, self.keys)
 
     def _rmatvec(self, v: Tensor, rows: Span) -> Tensor:
-        return reference.fastfood_rmatvec(v, rows, self.d, self.n, self.keys) * self.scale
+        return kernels_for(v).fastfood_rmatvec(v, rows, self.d, self.n, self.keys) * self.scale
+
+    def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None:
+        x = theta_d * self.scale
+        kernels_for(x).fastfood_write(pieces, x, self.n, self.keys)

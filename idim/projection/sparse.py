@@ -1,13 +1,13 @@
 """Sparse projection of density 1/sqrt(D): O(d sqrt(D)) time, nothing stored."""
 
+from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor
 
-from idim.kernels import reference
 from idim.kernels.bits import key
-from idim.kernels.reference import Span
-from idim.projection.base import Projection, by_columns
+from idim.kernels.reference import Piece, Span
+from idim.projection.base import Projection, by_columns, kernels_for
 
 
 @final
@@ -31,8 +31,13 @@ class Sparse(Projection):
         return by_columns(self, rows, like)
 
     def _matvec(self, theta_d: Tensor, rows: Span) -> Tensor:
-        return reference.sparse_matvec(theta_d * self.scale, rows, self.D, self.blocks, self.key)
+        x = theta_d * self.scale
+        return kernels_for(x).sparse_matvec(x, rows, self.D, self.blocks, self.key)
 
     def _rmatvec(self, v: Tensor, rows: Span) -> Tensor:
-        r = reference.sparse_rmatvec(v, rows, self.D, self.blocks, self.d, self.key)
+        r = kernels_for(v).sparse_rmatvec(v, rows, self.D, self.blocks, self.d, self.key)
         return r * self.scale
+
+    def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None:
+        x = theta_d * self.scale
+        kernels_for(x).sparse_write(pieces, x, self.D, self.blocks, self.key)

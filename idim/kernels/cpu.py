@@ -1,0 +1,230 @@
+"""Fused CPU kernels (fused/) through ctypes; the twins of `reference`, with the same bits of P.
+
+P theta_d comes out equal to the reference to the last bit.  The adjoint adds the same numbers in
+another order, fixed by the rows alone: neither threads nor instruction sets change a bit of it.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from idim.kernels import reference
+from idim.kernels.bits import Key, gaussian_table
+from idim.kernels.reference import Keys, Piece, RowKeys, Span, lanes, next_pow2
+
+# Must equal idim_version() in fused/fused.c: a library built from other sources is refused.
+VERSION = 1
+DTYPES = {torch.float32: 0, torch.bfloat16: 1}
+FASTFOOD, ORTHOGONAL, ONEHOT, SPARSE = range(4)
+
+
+class _Map(ctypes.Structure):
+    """`Map` of fused/cells.h: an unscaled P."""
+
+    _fields_ = (
+        ("kind", ctypes.c_int32),
+        ("n", ctypes.c_int32),
+        ("d", ctypes.c_int32),
+        ("lanes", ctypes.c_int32),
+        ("D", ctypes.c_int64),
+        ("count", ctypes.c_int64),
+        ("keys", ctypes.c_uint32 * 4 * 3),
+        ("table", ctypes.c_void_p),
+    )
+
+
+class _Piece(ctypes.Structure):
+    """`Piece` of fused/fused.c."""
+
+    _fields_ = (
+        ("theta", ctypes.c_void_p),
+        ("base", ctypes.c_void_p),
+        ("start", ctypes.c_int64),
+        ("stop", ctypes.c_int64),
+        ("scale", ctypes.c_float),
+        ("dtype", ctypes.c_int32),
+    )
+
+
+def why_not() -> str:
+    """Say why these kernels cannot run here; empty if they can."""
+    return _load()[1]
+
+
+def describe() -> str:
+    """Name the kernels and the instruction set in use."""
+    return f"cpu (fused C, {use_isa(None)})"
+
+
+def use_isa(name: str | None) -> str | None:
+    """Switch to an instruction set (the best one for None); None if this machine lacks it."""
+    used = _library().idim_isa(name.encode() if name else None)
+    return used.decode() if used else None
+
+
+@cache
+def _load() -> tuple[ctypes.CDLL | None, str]:
+    paths = (Path(__file__).with_name(f"_fused{suffix}") for suffix in EXTENSION_SUFFIXES)
+    path = next((p for p in paths if p.exists()), None)
+    if path is None:
+        return None, "the C kernels were not built when idim was installed (no C compiler?)"
+    try:
+        library = ctypes.CDLL(str(path))
+        version = library.idim_version()
+    except (OSError, AttributeError) as e:
+        return None, f"the C kernels do not load ({e})"
+    if version != VERSION:
+        return None, "the C kernels were built from another version of idim"
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    library.idim_isa.argtypes, library.idim_isa.restype = (ctypes.c_char_p,), ctypes.c_char_p
+    library.idim_write.argtypes = (pointer, pointer, pointer, number, ctypes.c_int)
+    library.idim_fold.argtypes = (
+        pointer, pointer, ctypes.c_int, number, number, pointer, ctypes.c_int
+    )  # fmt: skip
+    library.idim_isa(None)
+    return library, ""
+
+
+def _library() -> ctypes.CDLL:
+    library, reason = _load()
+    if library is None:
+        raise RuntimeError(reason)
+    return library
+
+
+def fastfood_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
+    """Return rows of H G Pi H B theta_d, unscaled."""
+    return _matvec(_blocks(FASTFOOD, theta_d.numel(), n, keys), theta_d, rows)
+
+
+def fastfood_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
+    """Return the adjoint of the same rows, unscaled: (d,) float32 from float32 or bfloat16 v."""
+    return _rmatvec(_blocks(FASTFOOD, d, n, keys), v, rows)
+
+
+def fastfood_write(pieces: Sequence[Piece], theta_d: Tensor, n: int, keys: Keys) -> None:
+    """Write theta_0 + scale * P theta_d into each piece, in one pass over theta_0 and theta."""
+    _write(_blocks(FASTFOOD, theta_d.numel(), n, keys), pieces, theta_d)
+
+
+def orthogonal_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
+    """Return rows of H G Pi H B theta_d with signs for G, unscaled."""
+    return _matvec(_blocks(ORTHOGONAL, theta_d.numel(), n, keys), theta_d, rows)
+
+
+def orthogonal_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
+    """Return the adjoint of the same rows, unscaled: (d,) float32 from float32 or bfloat16 v."""
+    return _rmatvec(_blocks(ORTHOGONAL, d, n, keys), v, rows)
+
+
+def orthogonal_write(pieces: Sequence[Piece], theta_d: Tensor, n: int, keys: Keys) -> None:
+    """Write theta_0 + scale * P theta_d into each piece, in one pass over theta_0 and theta."""
+    _write(_blocks(ORTHOGONAL, theta_d.numel(), n, keys), pieces, theta_d)
+
+
+def onehot_matvec(theta_d: Tensor, rows: Span, D: int, keys: RowKeys) -> Tensor:
+    """Return sign * theta_d[column] of each row, unscaled."""
+    return _matvec(_windows(D, theta_d.numel(), keys), theta_d, rows)
+
+
+def onehot_rmatvec(v: Tensor, rows: Span, D: int, d: int, keys: RowKeys) -> Tensor:
+    """Return the adjoint of the same rows, unscaled: (d,) float32 from float32 or bfloat16 v."""
+    return _rmatvec(_windows(D, d, keys), v, rows)
+
+
+def onehot_write(pieces: Sequence[Piece], theta_d: Tensor, D: int, keys: RowKeys) -> None:
+    """Write theta_0 + scale * P theta_d into each piece, in one pass over theta_0 and theta."""
+    _write(_windows(D, theta_d.numel(), keys), pieces, theta_d)
+
+
+def sparse_matvec(theta_d: Tensor, rows: Span, D: int, count: int, k: Key) -> Tensor:
+    """Return rows of the unscaled sparse P times theta_d."""
+    return _matvec(_sparse(D, count, theta_d.numel(), k), theta_d, rows)
+
+
+def sparse_rmatvec(v: Tensor, rows: Span, D: int, count: int, d: int, k: Key) -> Tensor:
+    """Return the adjoint of the same rows, unscaled: (d,) float32 from float32 or bfloat16 v."""
+    return _rmatvec(_sparse(D, count, d, k), v, rows)
+
+
+def sparse_write(pieces: Sequence[Piece], theta_d: Tensor, D: int, count: int, k: Key) -> None:
+    """Write theta_0 + scale * P theta_d into each piece, in one pass over theta_0 and theta."""
+    _write(_sparse(D, count, theta_d.numel(), k), pieces, theta_d)
+
+
+def _blocks(kind: int, d: int, n: int, keys: Keys) -> _Map:
+    return _map(keys, kind=kind, d=d, n=n, lanes=lanes(n))
+
+
+def _windows(D: int, d: int, keys: RowKeys) -> _Map:
+    return _map(keys, kind=ONEHOT, d=d, n=next_pow2(d), D=D)
+
+
+def _sparse(D: int, count: int, d: int, k: Key) -> _Map:
+    return _map([k], kind=SPARSE, d=d, D=D, count=count)
+
+
+def _map(keys: Sequence[Key], **fields: int) -> _Map:
+    m = _Map(table=_upper_table().data_ptr(), **fields)
+    for i, k in enumerate(keys):
+        m.keys[i][:] = k
+    return m
+
+
+@cache
+def _upper_table() -> Tensor:
+    table = gaussian_table(torch.float32, torch.device("cpu"))
+    return table[table.numel() // 2 :].contiguous()
+
+
+def _matvec(m: _Map, theta_d: Tensor, rows: Span) -> Tensor:
+    out = torch.empty(rows.stop - rows.start)
+    _call_write(m, [_Piece(out.data_ptr(), None, *rows, 1.0, 0)] if out.numel() else [], theta_d)
+    return out
+
+
+def _write(m: _Map, pieces: Sequence[Piece], theta_d: Tensor) -> None:
+    fused = [p for p in pieces if p.theta.dtype in DTYPES and p.theta.numel()]
+    _call_write(m, [_piece(p) for p in fused], theta_d)
+    # float16 and float64 parameters: rare on a CPU
+    others = [p for p in pieces if p.theta.dtype not in DTYPES]
+    reference.write(others, lambda rows: _matvec(m, theta_d, rows))
+
+
+def _piece(p: Piece) -> _Piece:
+    for t in (p.theta, p.theta_0):
+        assert (t.dtype, t.shape, t.device.type) == (p.theta.dtype, p.theta.shape, "cpu")
+        assert t.is_contiguous()
+    address = p.theta.data_ptr(), p.theta_0.data_ptr()
+    return _Piece(*address, p.start, p.stop, p.scale, DTYPES[p.theta.dtype])
+
+
+def _call_write(m: _Map, pieces: list[_Piece], theta_d: Tensor) -> None:
+    if not pieces:
+        return
+    x = torch.zeros(max(m.n, m.d) + 16)  # padded to n, and to whole vectors
+    x[: m.d] = theta_d
+    array = (_Piece * len(pieces))(*pieces)
+    call = _library().idim_write
+    _check(call(ctypes.byref(m), x.data_ptr(), array, len(array), torch.get_num_threads()))
+
+
+def _rmatvec(m: _Map, v: Tensor, rows: Span) -> Tensor:
+    if rows.start == rows.stop:
+        return torch.zeros(m.d)
+    v = (v if v.dtype in DTYPES else v.float()).contiguous()
+    total = torch.empty(m.d)
+    threads = torch.get_num_threads()
+    call: Callable[..., int] = _library().idim_fold
+    _check(call(ctypes.byref(m), v.data_ptr(), DTYPES[v.dtype], *rows, total.data_ptr(), threads))
+    return total
+
+
+def _check(failed: int) -> None:
+    if failed:
+        raise MemoryError("the CPU kernels found no memory for one block of rows.")

@@ -1,0 +1,44 @@
+/* One non-zero a row: row p of a window that starts at row s meets column (s + Pi(p)) mod d. */
+
+/* The sign of rows p, p + 1, ... of a window: bit 31 - p % 16 of word p / 16. */
+INLINE VU FN(row_signs)(Pair k, uint32_t p) {
+    VU at = (FN(iota)() + p) & 15;
+    return (((VU){} + word(p >> 4, k.a, k.b)) << at) & SIGN;
+}
+
+static TARGET void FN(onehot_forward)(const Map *m, int64_t cell, Rows rows, const float *x,
+                                      Scratch *s) {
+    uint32_t size = (uint32_t)(rows.stop - rows.start), d = (uint32_t)m->d;
+    uint32_t base = (uint32_t)(rows.start % m->d);
+    Permutation Pi = permutation(cell, (int32_t)size, m->keys[0]);
+    Pair S = subkeys(cell, m->keys[1]);
+    for (uint32_t p = 0; p < size; p += W) {
+        VU j = FN(permute)(&Pi, FN(iota)() + p) + base; /* below 3 d, as the window is below 2 d */
+        j = FN(least)(j, j - d);
+        j = FN(least)(j, j - d);
+        STORE(s->b + p, (VF)((VU)FN(lookup)(x, j) ^ FN(row_signs)(S, p)));
+    }
+}
+
+static TARGET void FN(onehot_adjoint)(const Map *m, int64_t cell, Rows rows, const Source *v,
+                                      int is_first, Scratch *s) {
+    uint32_t size = (uint32_t)(rows.stop - rows.start), d = (uint32_t)m->d;
+    Permutation Pi = permutation(cell, (int32_t)size, m->keys[0]);
+    Pair S = subkeys(cell, m->keys[1]);
+    uint32_t undo[2] = {inverse(Pi.mul[0]), inverse(Pi.mul[1])};
+    FN(load)(v, rows.start, s->a, rows.stop - rows.start);
+    if (is_first) memset(s->sum, 0, 4 * (size_t)d);
+    for (uint32_t p = 0; p < size; p += W)
+        STORE(s->a + p, (VF)((VU)LOAD(s->a + p) ^ FN(row_signs)(S, p)));
+    for (uint32_t q = 0; q < size; q += W)
+        STORE(s->b + q, FN(lookup)(s->a, FN(unpermute)(&Pi, undo, FN(iota)() + q)));
+    uint32_t j = (uint32_t)(rows.start % m->d);
+    for (uint32_t q = 0; q < size; j = 0) {
+        uint32_t length = size - q < d - j ? size - q : d - j, i = 0;
+        float *to = s->sum + j;
+        const float *from = s->b + q;
+        for (; i + W <= length; i += W) STORE(to + i, LOAD(to + i) + LOAD(from + i));
+        for (; i < length; i++) to[i] += from[i];
+        q += length;
+    }
+}
