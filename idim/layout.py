@@ -35,6 +35,7 @@ class Extent(NamedTuple):
     tensors: int
     lambdas: int
     free: int
+    frozen: int
 
 
 def extent(
@@ -46,10 +47,10 @@ def extent(
     frozen: Iterable[str] = (),
 ) -> Extent:
     """Count what `Subspace` with the same arguments would span, changing nothing."""
-    inside, outside, _ = partition(module, list(free), list(frozen))
+    inside, outside, held = partition(module, list(free), list(frozen))
     lambdas = len(set(group_names(inside, groups))) if structure == "said" else 0
-    size, free_size = (sum(p.numel() for p in ps.values()) for ps in (inside, outside))
-    return Extent(size, len(inside), lambdas, free_size)
+    size, apart, still = (sum(p.numel() for p in ps.values()) for ps in (inside, outside, held))
+    return Extent(size, len(inside), lambdas, apart, still)
 
 
 def check_d(d: int, D: int, lambdas: int, groups: str) -> None:

@@ -31,6 +31,10 @@ class Trainable(Protocol):
         """Take over a `state()`."""
         ...
 
+    def header(self) -> dict[str, str] | None:
+        """Return the metadata that makes a file of `state()` restore the model; None: no file."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Full:
@@ -58,6 +62,9 @@ class Full:
         """Copy the saved parameters in."""
         for name, p in self.module.named_parameters():
             p.copy_(state[name])
+
+    def header(self) -> None:
+        """A full model is as large as the original: it is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,10 @@ class InSubspace:
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Copy them in and write theta."""
         self.subspace.load_state(state)
+
+    def header(self) -> dict[str, str]:
+        """The spec of P, so that the file is one of `Subspace.save`."""
+        return self.subspace.header()
 
 
 def apply(spec: RunSpec, model: Model, projection_seed: int) -> Trainable:

@@ -35,11 +35,11 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def begin(self, spec: RunSpec) -> None:
-        """Note what is about to run, and where."""
+    def begin(self, spec: RunSpec, kernels: str) -> None:
+        """Note what is about to run, where, and on which kernels."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "spec.json", asdict(spec))
-        write_json(self.folder / "provenance.json", provenance())
+        write_json(self.folder / "provenance.json", provenance() | {"kernels": kernels})
         (self.folder / "failed.json").unlink(missing_ok=True)
 
     def append(self, record: Record) -> None:
@@ -184,11 +184,11 @@ def read_json(path: Path) -> Any:
         raise IdimError(f"'{path}' is damaged (not JSON); delete it and run again.") from None
 
 
-def save_tensors(path: Path, tensors: dict[str, Any]) -> None:
+def save_tensors(path: Path, tensors: dict[str, Any], header: dict[str, str] | None = None) -> None:
     """Write tensors so that the file is whole or absent."""
     from safetensors.torch import save
 
-    _replace(path, save(tensors))
+    _replace(path, save(tensors, metadata=header))
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -152,7 +152,11 @@ class Subspace:
         """Write theta_d, lambdas, free parameters and the spec of P: a few kB, no P, no theta_0."""
         from safetensors.torch import save_file
 
-        save_file(self.state(), path, metadata={"idim": json.dumps(self.spec | {"D": self.D})})
+        save_file(self.state(), path, metadata=self.header())
+
+    def header(self) -> dict[str, str]:
+        """Return what a file of `state()` must say of P, as safetensors metadata."""
+        return {"idim": json.dumps(self.spec | {"D": self.D})}
 
     @classmethod
     def load(cls, module: nn.Module, path: str | Path) -> Self:

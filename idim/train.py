@@ -50,6 +50,8 @@ class Result:
     loss: float
     seconds: float
     state: dict[str, Tensor]
+    # Metadata under which `state` is a file of `Subspace.save`; None for full fine-tuning.
+    header: dict[str, str] | None
 
 
 class Diverged(RunFailed):
@@ -98,6 +100,7 @@ def train(spec: RunSpec, resume: dict[str, Tensor] | None = None) -> Iterator[St
             loss=loss,
             seconds=time.perf_counter() - started,
             state=method.state(),
+            header=method.header(),
         )
     except (torch.OutOfMemoryError, RuntimeError) as e:
         if "memory" not in str(e):

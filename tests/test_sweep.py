@@ -12,11 +12,13 @@ import pytest
 from hubserver import serve
 from makers import make_mrpc, make_tiny_bert, make_tiny_roberta
 
+from idim import Subspace, tasks
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError, RunFailed
 from idim.projection import PROJECTIONS
 from idim.store import Store
 from idim.sweep import execute, plan, plan_run, run, summarise, write
+from idim.train import build, evaluate
 
 DIGITS = "model=digits-mlp d=5,40 seeds=2 lr=0.3,1 baseline_lr=0.003 steps=60 train_samples=300"
 
@@ -109,6 +111,16 @@ def test_one_run_is_stored_and_found_again(tmp_path):
     assert events == []
     with pytest.raises(RunFailed, match=r"the loss became nan by step \d+ at lr 1e\+38\."):
         run(plan_run(RunSpec(model="toy", method="full", lr=1e38, steps=20)), tmp_path)
+
+
+@pytest.mark.parametrize("head", ["subspace", "free"])
+def test_the_file_of_a_run_restores_its_trained_model(head, tmp_path):
+    wanted = plan_run(RunSpec(model="digits-mlp", d=40, lr=0.5, steps=60, head=head, seed=3))
+    result = run(wanted, tmp_path)
+    data = tasks.load(wanted)
+    fresh = build(wanted, data)
+    Subspace.load(fresh.module, Store(tmp_path).run(wanted).folder / "subspace.safetensors")
+    assert evaluate(wanted, fresh, data.info, data.evaluation) == result["score"]
 
 
 @pytest.mark.parametrize("make", [make_tiny_bert, make_tiny_roberta])

@@ -12,6 +12,7 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Protocol
 
+from idim import kernels
 from idim.config import RunSpec
 from idim.errors import IdimError
 from idim.store import Run, Store, save_tensors
@@ -40,7 +41,7 @@ def run_one(spec: RunSpec, root: Path, tick: Tick = lambda: None) -> str | None:
     from idim.train import Diverged
 
     run = Store(root).run(spec)
-    run.begin(spec)
+    run.begin(spec, kernels.describe())
     try:
         _execute(spec, run, tick)
     except Diverged as e:  # the same spec would always end so: this is its result
@@ -72,8 +73,8 @@ def _execute(spec: RunSpec, run: Run, tick: Tick) -> None:
                 saved = time.monotonic()
             tick()
             continue
-        if spec.method == "subspace":
-            save_tensors(run.folder / "subspace.safetensors", event.state)
+        if event.header is not None:
+            save_tensors(run.folder / "subspace.safetensors", event.state, event.header)
         run.finish(
             {
                 "score": event.score, "select": event.select, "D": event.D,

@@ -30,7 +30,7 @@ class Plan:
     def trainable(self, run: RunSpec) -> int:
         """How many numbers a run trains."""
         if run.method == "full":
-            return self.span.D + self.span.free
+            return self.span.D + self.span.free + self.span.frozen
         assert run.d is not None
         return run.d + self.span.free
 
