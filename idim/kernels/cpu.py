@@ -15,7 +15,7 @@ from torch import Tensor
 
 from idim.kernels import reference
 from idim.kernels.bits import Key, gaussian_table
-from idim.kernels.reference import Keys, Piece, RowKeys, Span, lanes, next_pow2
+from idim.kernels.reference import Keys, Piece, RowKeys, Span, lanes, window
 
 # Must equal idim_version() in fused/fused.c: a library built from other sources is refused.
 VERSION = 1
@@ -162,7 +162,7 @@ def _blocks(kind: int, d: int, n: int, keys: Keys) -> _Map:
 
 
 def _windows(D: int, d: int, keys: RowKeys) -> _Map:
-    return _map(keys, kind=ONEHOT, d=d, n=next_pow2(d), D=D)
+    return _map(keys, kind=ONEHOT, d=d, n=window(d), D=D)
 
 
 def _sparse(D: int, count: int, d: int, k: Key) -> _Map:

@@ -245,12 +245,24 @@ static void fold_run(Job *job, int64_t run, Scratch *s) {
     job->kernels->collect(job->map, s->sum, job->partial + run * job->map->d);
 }
 
-/* How many cells are summed before the partial sums are: from the rows alone. */
+/* How many cells a run adds up: few, as their float32 sums lose digits, but work for 32 threads
+   where there is some, and partial sums of at most 32 MB.  From the rows alone. */
 static int64_t fold_step(const Map *m, int64_t cells) {
-    int64_t runs = (1 << 23) / (int64_t)m->d;
-    runs = runs < 8 ? 8 : runs > 32 ? 32 : runs;
-    int64_t step = (cells + runs - 1) / runs, least = 8192 / cell_size(m);
-    return step > least ? step : least < 1 ? 1 : least;
+    int64_t step = (cells + 31) / 32, most = (1 << 23) / (int64_t)m->d;
+    int64_t least = most ? (cells + most - 1) / most : cells;
+    if (step > 64) step = 64;
+    return step > least ? step : least;
+}
+
+/* total = the sum of the runs, in double precision. */
+static void add_runs(const float *partial, int64_t runs, int64_t d, float *total) {
+    for (int64_t j = 0; j < d; j += TILE) {
+        double sum[TILE] = {0};
+        int64_t count = d - j < TILE ? d - j : TILE;
+        for (int64_t r = 0; r < runs; r++)
+            for (int64_t i = 0; i < count; i++) sum[i] += partial[r * d + j + i];
+        for (int64_t i = 0; i < count; i++) total[j + i] = (float)sum[i];
+    }
 }
 
 /* total (d) = P[start:stop]^T v. */
@@ -262,13 +274,8 @@ int idim_fold(const Map *map, const void *v, int dtype, int64_t from, int64_t to
     job.step = fold_step(map, job.last - job.first);
     int64_t runs = (job.last - job.first + job.step - 1) / job.step;
     job.partial = malloc(4 * (size_t)(runs * map->d));
-    if (!job.partial || start(&job, threads)) {
-        free(job.partial);
-        return 1;
-    }
-    memcpy(total, job.partial, 4 * (size_t)map->d);
-    for (int64_t r = 1; r < runs; r++)
-        for (int64_t j = 0; j < map->d; j++) total[j] += job.partial[r * map->d + j];
+    int failed = !job.partial || start(&job, threads);
+    if (!failed) add_runs(job.partial, runs, map->d, total);
     free(job.partial);
-    return 0;
+    return failed;
 }

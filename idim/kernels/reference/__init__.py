@@ -21,6 +21,7 @@ from idim.kernels.reference.onehot import (
     onehot_matvec,
     onehot_rmatvec,
     onehot_write,
+    window,
 )
 from idim.kernels.reference.rows import SMALL, Piece, Span, arithmetic, next_pow2, tiles, write
 from idim.kernels.reference.sparse import (
@@ -61,5 +62,6 @@ __all__ = [
     "sparse_rmatvec",
     "sparse_write",
     "tiles",
+    "window",
     "write",
 ]

@@ -1,9 +1,9 @@
 """One non-zero a row, in plain torch.
 
-Rows and columns are matched by way of slots: slot s belongs to column s mod d, and each window of
-n = next_pow2(d) rows meets its own n slots in a keyed random order.  So every column has floor or
-ceil of D / d rows whatever D and d are, n needs no rejection, and a row costs O(1).  The rows after
-the last whole window form windows of falling powers of two.
+Rows and columns are matched by way of slots: slot s belongs to column s mod d, and each window of n
+rows meets its own n slots in a keyed random order.  So every column has floor or ceil of D / d rows
+whatever D and d are, n can be a power of two, and a row costs O(1) without rejection.  The rows
+after the last whole window form windows of falling powers of two.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,11 +32,16 @@ class Windows(NamedTuple):
     sign: Tensor  # (windows, size), +-1
 
 
+def window(d: int) -> int:
+    """Return the rows of a window: every column appears, and keys are worth making."""
+    return max(256, next_pow2(d))
+
+
 def onehot_matvec(theta_d: Tensor, rows: Span, D: int, keys: RowKeys) -> Tensor:
     """Return sign * theta_d[column] of each row, unscaled."""
     d = theta_d.numel()
     out = torch.empty(rows.stop - rows.start, dtype=theta_d.dtype, device=theta_d.device)
-    for w in _windows(rows, D, next_pow2(d), keys, theta_d):
+    for w in _windows(rows, D, window(d), keys, theta_d):
         count, size = w.order.shape
         first = torch.arange(count, device=theta_d.device) * size + w.start
         column = (first[:, None] + w.order) % d
@@ -48,7 +53,7 @@ def onehot_matvec(theta_d: Tensor, rows: Span, D: int, keys: RowKeys) -> Tensor:
 def onehot_rmatvec(v: Tensor, rows: Span, D: int, d: int, keys: RowKeys) -> Tensor:
     """Return the adjoint of the same rows, unscaled: (d,)."""
     total = torch.zeros(d, dtype=arithmetic(v.dtype), device=v.device)
-    for w in _windows(rows, D, next_pow2(d), keys, total):
+    for w in _windows(rows, D, window(d), keys, total):
         inside, at = _overlap(w, rows)
         y = total.new_zeros(w.order.numel())
         y[inside] = v[at]

@@ -67,7 +67,7 @@ def _within(row: Tensor, rows: Span) -> tuple[Tensor, Tensor]:
 
 def _block_chunks(rows: Span, D: int, count: int, theta_d: Tensor) -> Iterator[range]:
     first = rows.start * count // D
-    last = min(count, -(-rows.stop * count // D))
+    last = min(count, -(-rows.stop * count // D)) if rows.start < rows.stop else 0
     step = max(1, CHUNK[theta_d.device.type] // theta_d.numel())
     for b in range(max(0, first - 1), last, step):
         yield range(b, min(b + step, last))

@@ -1,9 +1,4 @@
-"""What every projection promises; a new kind in PROJECTIONS is held to all of it."""
-
-import hashlib
-import json
-import os
-from pathlib import Path
+"""P is random as the theory says: moments, norms, inner products, and the bits behind them."""
 
 import pytest
 import torch
@@ -15,25 +10,11 @@ from idim.kernels.bits import gaussian, key, subkeys, word
 from idim.kernels.reference import fwht, permutation
 from idim.projection import PROJECTIONS
 
-# (D, d): one row, ragged ends, d not a power of two, more columns than a group has rows, and
-# sizes on both sides of the limit below which P is kept as a matrix
-SHAPES = [(1, 1), (7, 3), (1000, 10), (5000, 300), (40_000, 33), (70_000, 5000)]
-LARGE = [(D, d) for D, d in SHAPES if D * d > 1 << 20]
-
 kinds = pytest.mark.parametrize("kind", PROJECTIONS)
-shapes = pytest.mark.parametrize(("D", "d"), SHAPES)
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-@kinds
-@shapes
-def test_rmatvec_is_the_exact_adjoint(kind, D, d):
-    P = PROJECTIONS[kind](D, d, seed=1)
-    u, v = draw(d), draw(D, seed=1)
-    torch.testing.assert_close(P.matvec(u) @ v, u @ P.rmatvec(v), rtol=1e-12, atol=1e-12)
 
 
 @kinds
@@ -55,17 +36,6 @@ def test_a_range_of_rows_is_that_range_of_the_whole(kind, D, d, seed, ends):
 
 
 @kinds
-@pytest.mark.parametrize(("D", "d"), LARGE)
-def test_the_products_without_a_matrix_equal_those_with_one(kind, D, d):
-    P = PROJECTIONS[kind](D, d, seed=3)
-    rows = slice(D // 3, D // 3 + 500)
-    M = P.to_dense(rows.start, rows.stop)
-    u, v = draw(d), draw(500, seed=1)
-    torch.testing.assert_close(P.matvec(u, rows.start, rows.stop), M @ u)
-    torch.testing.assert_close(P.rmatvec(v, rows.start, rows.stop), v @ M)
-
-
-@kinds
 def test_float32_products_are_as_good_as_float32_arithmetic(kind):
     P = PROJECTIONS[kind](40_000, 300, seed=0)
     u, v = draw(300), draw(40_000, seed=1)
@@ -75,14 +45,6 @@ def test_float32_products_are_as_good_as_float32_arithmetic(kind):
         (P.rmatvec(v.float()), v @ M, v.float() @ M.float()),
     ):
         assert (ours - exact).abs().max() <= 4 * (plain - exact).abs().max() + 1e-7
-
-
-@kinds
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(kind):
-    make = PROJECTIONS[kind]
-    u = draw(40, dtype=torch.float32)
-    assert torch.equal(make(30_000, 40, 5).matvec(u), make(30_000, 40, 5).matvec(u))
-    assert not torch.equal(make(30_000, 40, 5).matvec(u), make(30_000, 40, 6).matvec(u))
 
 
 @kinds
@@ -122,45 +84,6 @@ def test_entries_have_mean_0_and_variance_1_over_D(kind):
 def test_d_outside_1_to_D_is_refused(kind, d):
     with pytest.raises(IdimError, match=rf"d={d} must lie between 1 and D=10"):
         PROJECTIONS[kind](10, d, 0)
-
-
-@kinds
-def test_wrong_lengths_and_ranges_are_refused(kind):
-    P = PROJECTIONS[kind](100, 10, 0)
-    with pytest.raises(IdimError, match=r"theta_d must have shape \(10,\), got \(9,\)"):
-        P.matvec(torch.zeros(9))
-    with pytest.raises(IdimError, match=r"v must have shape \(40,\)"):
-        P.rmatvec(torch.zeros(41), 10, 50)
-    with pytest.raises(IdimError, match=r"rows \[50, 101\) are not within \[0, 100\)"):
-        P.matvec(torch.zeros(10), 50, 101)
-
-
-@kinds
-def test_rows_beyond_two_to_the_32_are_made_like_any_other(kind):
-    D, d = 1 << 33, 20
-    P = PROJECTIONS[kind](D, d, seed=0)
-    u = draw(d, dtype=torch.float64)
-    high, low = P.matvec(u, D - 300_000, D), P.matvec(u, 0, 300_000)
-    assert torch.equal(P.matvec(u, D - 1000, D), high[-1000:])
-    assert not torch.equal(high, low)
-    # each row's variance is |u|^2 / D
-    assert abs(high.square().mean() * D / u.square().sum() - 1) < 0.5
-
-
-def test_projections_are_for_ever():
-    """A theta_d saved today restores the same model in five years: these hashes never change."""
-    golden = Path(__file__).parent / "golden" / "projections.json"
-    now = {}
-    for kind, make in PROJECTIONS.items():
-        for D, d, seed in ((100, 7, 0), (5000, 300, 1), (70_000, 1500, 2**40)):
-            rows = make(D, d, seed).to_dense(D - 100, D, dtype=torch.float64)
-            # an entry is an exact multiple: rounding keeps the order of additions out of it
-            text = " ".join(f"{x:.9e}" for x in (rows * 2**20).flatten().tolist())
-            now[f"{kind} {D} {d} {seed}"] = hashlib.sha256(text.encode()).hexdigest()[:16]
-    if os.environ.get("IDIM_GOLDEN") == "rewrite":
-        golden.write_text(json.dumps(now, indent=1) + "\n")
-    held = json.loads(golden.read_text())
-    assert {k: v for k, v in now.items() if k in held} == held
 
 
 def test_the_hash_is_the_published_one_when_unkeyed():
