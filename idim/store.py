@@ -136,7 +136,10 @@ class Store:
         held = read_json(path)
         wanted = json.loads(json.dumps(sweep))
         if held is None:
-            self.root.mkdir(parents=True, exist_ok=True)
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError:  # as /proc answers
+                raise IdimError(f"'{self.root}' cannot be made; choose another --out.") from None
             write_json(path, sweep)
         elif held != wanted:
             lists = ("runs", "trainable")  # they follow from the rest, and are long
