@@ -35,7 +35,7 @@ def compile_for_hopper(kernel, constants, warps=4, registers=None):
 
 def cases(sizes):
     """Name every kernel with its constants."""
-    common = {"S2": 8, "dtype": tl.bfloat16, "IS_ALIGNED": True}
+    common = {"S2": 64, "dtype": tl.bfloat16, "IS_ALIGNED": True}
     for n in sizes:
         for is_orthogonal in (True, False):
             cut = fastfood.tile(n)

@@ -228,6 +228,16 @@ def test_gradients_of_many_tensors_fold_in_one_launch_and_the_same_bits(dtype):
     assert error(r, exact) <= 2 * error(total[torch.float32], exact) + 1e-7
 
 
+def test_a_table_keeps_its_tensors():
+    n, v = 16, draw(5000)
+    table = fastfood.table_of([Piece(v.clone(), 0)], n)
+    waste = [torch.full((5000,), 1e30, device=DEVICE) for _ in range(8)]
+    assert torch.equal(
+        fastfood.fold(table, 10, KEYS), fastfood.fastfood_rmatvec(v, Span(0, 5000), 10, n, KEYS)
+    )
+    del waste
+
+
 def test_wide_loads_are_used_only_where_they_are_legal():
     aligned, odd = torch.empty(64, device=DEVICE), torch.empty(65, device=DEVICE)[1:]
     assert fastfood.table_of([Piece(aligned, 32)], 16).is_aligned

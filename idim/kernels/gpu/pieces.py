@@ -43,9 +43,10 @@ C = TypeVar("C", bound=Cut)
 
 
 class Table(NamedTuple, Generic[C]):
-    """Pieces as a kernel reads them; valid as long as the tensors stay where they are."""
+    """Pieces as a kernel reads them, which it keeps alive but cannot follow if they move."""
 
     cut: C
+    pieces: tuple[Piece, ...]
     # (pieces, 6) int64: address, address of the base, start, stop, first tile, first cell
     columns: Tensor
     scale: Tensor  # (pieces,) float32, multiplies each piece's rows; may be written to
@@ -80,7 +81,7 @@ def lay(pieces: Sequence[Piece], cut: C) -> Table[C]:
     if device.type == "cuda":
         table = table.pin_memory()  # so that the copy waits for nothing
     table, scale = table.to(device, non_blocking=True), torch.ones(len(pieces), device=device)
-    return Table(cut, table, scale, tiles, dtype, has_base, is_aligned)
+    return Table(cut, tuple(pieces), table, scale, tiles, dtype, has_base, is_aligned)
 
 
 @lru_cache(maxsize=32)
@@ -121,7 +122,8 @@ def pointer(address, dtype: tl.constexpr, IS_ALIGNED: tl.constexpr):
 def shared(table: Table) -> dict[str, object]:
     """Return the compile-time constants that every kernel needs."""
     return {
-        "S2": triton.next_power_of_2(len(table.columns)),
+        # few values, as each is compiled anew
+        "S2": max(64, triton.next_power_of_2(len(table.columns))),
         "dtype": DTYPES[table.dtype],
         "IS_ALIGNED": table.is_aligned,
     }
