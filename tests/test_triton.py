@@ -1,0 +1,312 @@
+"""The Triton kernels make the reference's P: the same bits forward, its accuracy backward.
+
+Without a GPU they run in Triton's interpreter, which shows what they compute but not that they
+compile; that is the last test's claim.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+triton = pytest.importorskip("triton", reason="triton is not installed: its kernels are untested")
+
+import triton.language as tl  # noqa: E402
+
+from idim.kernels import bits, gpu, reference  # noqa: E402
+from idim.kernels.gpu import fastfood, fastfood_device, hashes, sparse  # noqa: E402
+from idim.kernels.gpu.pieces import Piece, key_words  # noqa: E402
+from idim.kernels.reference import Keys, Span  # noqa: E402
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+KEYS = Keys(*(bits.key(7, f"fastfood/{part}") for part in Keys._fields))
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+FAR = 1 << 40  # groups there have numbers above 2^24, rows above 2^32
+
+
+def draw(size, dtype=torch.float32, seed=0):
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed)).to(DEVICE, dtype)
+
+
+def error(x, exact):
+    return float((x.double() - exact).norm() / exact.norm())
+
+
+def as_int32(word):
+    return word.cpu().view(torch.int32)
+
+
+# Bits
+
+
+@triton.jit
+def _hashes(OUT, K, index, N: tl.constexpr):
+    i = tl.arange(0, N)
+    k0, k1 = hashes.subkeys(index + i.to(tl.int64), K, 0)
+    x = hashes.word(i.to(tl.uint32), k0, k1)
+    tl.store(OUT + i, k0.to(tl.int32, bitcast=True))
+    tl.store(OUT + N + i, k1.to(tl.int32, bitcast=True))
+    tl.store(OUT + 2 * N + i, x.to(tl.int32, bitcast=True))
+    top = hashes.mixed(i.to(tl.uint32), k0, k1)
+    tl.store(OUT + 3 * N + i, (top >> 16).to(tl.int32))
+
+
+@pytest.mark.parametrize("index", [0, 2**31 - 5, 2**32 - 5, 2**45])
+def test_words_and_subkeys_are_those_of_bits(index):
+    out = torch.empty(4, 64, dtype=torch.int32, device=DEVICE)
+    _hashes[(1,)](out, key_words((KEYS.B,), out.device), index, 64)
+    k0, k1 = bits.subkeys(torch.arange(index, index + 64), KEYS.B)
+    x = bits.word(torch.arange(64, dtype=torch.int32), k0, k1)
+    assert torch.equal(out.cpu(), torch.stack([k0, k1, x, (x >> 16) & 0xFFFF]))
+
+
+@triton.jit
+def _permutations(OUT, K, index, n: tl.constexpr, LOG: tl.constexpr):
+    i = tl.arange(0, n)
+    a, b = hashes.subkeys(index, K, 0)
+    SHIFT: tl.constexpr = (LOG + 1) // 2 if LOG > 0 else 1
+    x = hashes.permute(i.to(tl.uint32), a, b, n, SHIFT)
+    tl.store(OUT + i, x.to(tl.int32))
+    tl.store(OUT + n + i, hashes.unpermute(x, a, b, n, SHIFT).to(tl.int32))
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8, 512, 16384])
+def test_permutation_is_the_references_and_is_undone(n):
+    for index in (0, 2**32 + 5):
+        out = torch.empty(2, n, dtype=torch.int32, device=DEVICE)
+        index_ = torch.tensor([index])
+        _permutations[(1,)](out, key_words((KEYS.Pi,), out.device), index, n, n.bit_length() - 1)
+        assert torch.equal(out[0].cpu().long(), reference.permutation(index_, n, KEYS.Pi)[0])
+        assert torch.equal(out[1].cpu().long(), torch.arange(n))
+
+
+@triton.jit
+def _diagonals(OUT, K, LEVELS, group, n: tl.constexpr, L: tl.constexpr):
+    row, lane = tl.arange(0, n * L) // L, (tl.arange(0, n * L) % L).to(tl.uint32)
+    one = tl.full((n * L,), 1.0, tl.float32)
+    words = fastfood_device.sign_words(row, group, K, 0, n, 1)
+    tl.store(OUT + tl.arange(0, n * L), hashes.flip(one, words << lane))
+    g = fastfood_device.diagonal(one, row, lane, group, K, LEVELS, n, L, 1, False)
+    tl.store(OUT + n * L + tl.arange(0, n * L), g)
+
+
+@pytest.mark.parametrize("group", [0, 2**33 + 1])
+def test_signs_and_gaussians_are_the_references(group):
+    n, L = 64, reference.lanes(64)
+    out = torch.empty(2, n, L, device=DEVICE)
+    levels = bits._gaussian_table(torch.float32, out.device)
+    _diagonals[(1,)](out, key_words(KEYS, out.device), levels, group, n, L)
+    cpu = torch.device("cpu")
+    expected = reference.fastfood_diagonals(range(group, group + 1), n, KEYS, torch.float32, cpu)
+    assert torch.equal(out[0].cpu(), expected.signs[0])
+    assert torch.equal(out[1].cpu(), expected.gauss[0])
+
+
+# Fastfood
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 16, 60, 100, 500, 1000, 1100, 5000, 16384])
+@pytest.mark.parametrize(("start", "rows"), [(0, 9000), (FAR + 777, 3001)])
+def test_fastfood_has_the_references_bits_and_its_accuracy(d, start, rows):
+    n, span = reference.next_pow2(d), Span(start, start + rows)
+    u, v = draw(d), draw(rows, seed=1)
+    y = fastfood.fastfood_matvec(u, span, n, KEYS)
+    r = fastfood.fastfood_rmatvec(v, span, d, n, KEYS)
+    assert torch.equal(y, reference.fastfood_matvec(u, span, n, KEYS))
+    exact = reference.fastfood_rmatvec(v.double(), span, d, n, KEYS)
+    theirs = error(reference.fastfood_rmatvec(v, span, d, n, KEYS), exact)
+    assert error(r, exact) <= 2 * theirs + 1e-7
+    # each to about 1e-7 of the norms, so the two products to a few times that
+    size = float(y.norm() * v.norm())
+    assert abs(float(y.double() @ v.double() - u.double() @ r.double())) < 1e-6 * size
+
+
+def test_rows_do_not_depend_on_the_range_or_the_tile():
+    u, n = draw(200), 256
+    whole = fastfood.fastfood_matvec(u, Span(0, 20000), n, KEYS)
+    assert torch.equal(fastfood.fastfood_matvec(u, Span(4099, 12345), n, KEYS), whole[4099:12345])
+    for numbers in (1 << 11, 1 << 13):
+        out = torch.empty_like(whole)
+        table = fastfood.table_of([Piece(out, 0)], n, numbers)
+        fastfood.write(u, table, KEYS)
+        assert torch.equal(out, whole)
+
+
+def _orthogonal(u, span, n):
+    """Rows of H G Pi H B with G = +-1: G's words are made as B's are."""
+    groups = range(
+        span.start // (n * reference.lanes(n)), -(-span.stop // (n * reference.lanes(n)))
+    )
+    dtype, device = u.dtype, u.device
+    diag = reference.fastfood_diagonals(groups, n, KEYS, dtype, device)
+    g = reference.fastfood_diagonals(groups, n, Keys(KEYS.G, KEYS.Pi, KEYS.G), dtype, device).signs
+    x = torch.zeros(n, dtype=dtype, device=device)
+    x[: u.numel()] = u
+    y = reference.fwht(diag.signs * x[:, None])
+    y = reference.fwht(y.gather(1, diag.order[:, :, None].expand_as(y)) * g).view(-1)
+    first = groups.start * n * reference.lanes(n)
+    return y[span.start - first : span.stop - first]
+
+
+@pytest.mark.parametrize("d", [1, 50, 1024, 3000])
+def test_orthogonal_blocks_have_signs_for_g(d):
+    n, span, u = reference.next_pow2(d), Span(501, 6000), draw(d)
+    y = fastfood.fastfood_matvec(u, span, n, KEYS, is_orthogonal=True)
+    assert torch.equal(y, _orthogonal(u, span, n))
+    v = draw(5499, seed=1)
+    r = fastfood.fastfood_rmatvec(v, span, d, n, KEYS, is_orthogonal=True)
+    gap = abs(float(y.double() @ v.double() - u.double() @ r.double()))
+    assert gap < 1e-6 * float(y.norm() * v.norm())
+
+
+def test_a_whole_orthogonal_block_keeps_lengths():
+    n = 256
+    u = draw(n)
+    y = fastfood.fastfood_matvec(u, Span(0, n * reference.lanes(n)), n, KEYS, is_orthogonal=True)
+    blocks = y.view(n, -1).norm(dim=0) / n
+    torch.testing.assert_close(blocks, u.norm().expand_as(blocks))
+
+
+# Pieces
+
+
+def _pieces(dtype):
+    """Five tensors of a model: neighbours, a gap, a start that no wide load could take."""
+    layout = ((0, 8192), (8192, 4096), (20000, 16), (20016, 7), (30001, 5000))
+    return [Piece(torch.empty(size, dtype=dtype, device=DEVICE), start, draw(size, dtype, start))
+            for start, size in layout]  # fmt: skip
+
+
+def _same(theta, expected):
+    if theta.dtype == torch.bfloat16 and DEVICE == "cpu":
+        # the interpreter cuts a float32 off where a GPU rounds it to the nearest bfloat16
+        return (as_short(theta) - as_short(expected)).abs().max() <= 1
+    return torch.equal(theta, expected)
+
+
+def as_short(x):
+    return x.view(torch.int16).int()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("in_place", [False, True])
+def test_theta_is_written_in_its_dtype_and_rounded_once(dtype, in_place):
+    u, n, pieces = draw(100), 128, _pieces(dtype)
+    expected = [
+        p.base
+        + factor * reference.fastfood_matvec(u * 0.3, Span(p.start, p.start + len(p.base)), n, KEYS)
+        for p, factor in zip(pieces, (1, 1, 2, 1, 1), strict=True)
+    ]
+    if in_place:
+        pieces = [Piece(p.base, p.start, p.base) for p in pieces]
+    table = fastfood.table_of(pieces, n)
+    table.scale[2] = 2
+    fastfood.write(u, table, KEYS, scale=0.3)
+    assert all(_same(p.tensor, e.to(dtype)) for p, e in zip(pieces, expected, strict=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradients_of_many_tensors_fold_in_one_launch_and_the_same_bits(dtype):
+    n, d = 128, 100
+    pieces = [Piece(p.base, p.start) for p in _pieces(dtype)]
+    table = fastfood.table_of(pieces, n)
+    table.scale[0] = 0.5
+    r = fastfood.fold(table, d, KEYS, scale=0.1)
+    assert torch.equal(r, fastfood.fold(table, d, KEYS, scale=0.1))
+    total = {torch.float32: 0, torch.float64: 0}
+    for kind in total:
+        for p, factor in zip(pieces, (0.5, 1, 1, 1, 1), strict=True):
+            v = factor * p.tensor.to(kind)
+            span = Span(p.start, p.start + len(v))
+            total[kind] += 0.1 * reference.fastfood_rmatvec(v, span, d, n, KEYS)
+    exact = total[torch.float64]
+    assert error(r, exact) <= 2 * error(total[torch.float32], exact) + 1e-7
+
+
+def test_a_table_keeps_its_tensors():
+    n, v = 16, draw(5000)
+    table = fastfood.table_of([Piece(v.clone(), 0)], n)
+    waste = [torch.full((5000,), 1e30, device=DEVICE) for _ in range(8)]
+    assert torch.equal(
+        fastfood.fold(table, 10, KEYS), fastfood.fastfood_rmatvec(v, Span(0, 5000), 10, n, KEYS)
+    )
+    del waste
+
+
+def test_wide_loads_are_used_only_where_they_are_legal():
+    aligned, odd = torch.empty(64, device=DEVICE), torch.empty(65, device=DEVICE)[1:]
+    assert fastfood.table_of([Piece(aligned, 32)], 16).is_aligned
+    assert not fastfood.table_of([Piece(aligned, 33)], 16).is_aligned
+    assert not fastfood.table_of([Piece(odd, 32)], 16).is_aligned
+
+
+# Sparse
+
+
+@pytest.mark.parametrize(("D", "d", "start", "rows"), [
+    (1, 1, 0, 1), (400, 1, 0, 400), (700, 30, 11, 679), (90, 90, 0, 90),
+    (1 << 33, 300, 1 << 32, 200_000),
+])  # fmt: skip
+def test_sparse_makes_the_references_entries(D, d, start, rows):
+    k, count, span = bits.key(7, "sparse"), round(D**0.5), Span(start, start + rows)
+    u, v = draw(d), draw(rows, seed=1)
+    y = sparse.sparse_matvec(u, span, D, count, k)
+    r = sparse.sparse_rmatvec(v, span, D, count, d, k)
+    exact = reference.sparse_matvec(u.double(), span, D, count, k)
+    assert torch.equal(y == 0, exact == 0)
+    torch.testing.assert_close(y.double(), exact, rtol=1e-6, atol=1e-6)
+    exact = reference.sparse_rmatvec(v.double(), span, D, count, d, k)
+    torch.testing.assert_close(r.double(), exact, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("D", [1, 2, 5, 17, 997, 1000])
+def test_every_row_is_in_its_sparse_block(D):
+    cut = sparse.Blocks(D, round(D**0.5))
+    for row in range(D):
+        b = cut.cell(row)
+        assert b * D // cut.blocks <= row < (b + 1) * D // cut.blocks
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sparse_theta_is_written_in_its_dtype(dtype):
+    D, d, k = 600, 40, bits.key(7, "sparse")
+    base, u = draw(500, dtype), draw(d)
+    theta = torch.empty_like(base)
+    table = sparse.table_of([Piece(theta, 50, base)], D, round(D**0.5))
+    sparse.write(u, table, k, scale=0.2)
+    delta = reference.sparse_matvec(u.double() * 0.2, Span(50, 550), D, round(D**0.5), k)
+    step = {torch.float32: 1e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}[dtype]
+    torch.testing.assert_close(theta.double(), base.double() + delta, rtol=step, atol=step)
+    assert torch.equal(sparse.fold(table, d, k), sparse.fold(table, d, k))
+
+
+# The rest
+
+
+def test_describe_says_what_runs_and_where():
+    line = gpu.describe()
+    assert line.startswith("triton ")
+    assert "16,384" in line
+    assert gpu.why_not() is None
+
+
+def test_without_triton_or_a_gpu_it_says_so(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.describe() == "triton: not in use, no CUDA device"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert gpu.describe() == "triton: not in use, triton is not installed"
+
+
+def test_every_kernel_compiles_for_a_hopper_gpu(tmp_path):
+    """The interpreter accepts programs that the compiler refuses."""
+    script = Path(__file__).parent / "compile_triton.py"
+    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    env |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(script.parent.parent)}
+    done = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
