@@ -65,9 +65,9 @@ def _contradictions(spec: Any) -> Iterator[str]:
         yield "give epochs or steps, not both"
     if spec.warmup > 1:
         yield f"warmup is a share of the steps and must be at most 1, got {spec.warmup}"
-    if hasattr(spec, "method"):  # a run
-        if spec.method == "subspace" and spec.d is None:
-            yield "a subspace run needs d; give --d"
+    if hasattr(spec, "method") and spec.method == "subspace" and spec.d is None:
+        yield "a subspace run needs d; give --d"
+    if not hasattr(spec, "baseline"):  # only a sweep has what follows
         return
     if isinstance(spec.baseline, str) and spec.baseline != "own":
         yield f"baseline must be 'own' or a number, got '{spec.baseline}'"
