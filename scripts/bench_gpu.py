@@ -112,18 +112,9 @@ def reference_pair(P: Map, u: Tensor, v: Tensor, rows: Span) -> tuple[Tensor, Te
         made = (reference.fastfood_matvec(u * P.scale, rows, P.n, KEYS),
                 reference.fastfood_rmatvec(v, rows, P.d, P.n, KEYS))  # fmt: skip
     else:
-        make = reference._make_diagonals
-        keep, reference.fastfood_diagonals = reference.fastfood_diagonals, partial(signed_g, make)
-        made = (reference.fastfood_matvec(u * P.scale, rows, P.n, KEYS),
-                reference.fastfood_rmatvec(v, rows, P.d, P.n, KEYS))  # fmt: skip
-        reference.fastfood_diagonals = keep
+        made = (reference.orthogonal_matvec(u * P.scale, rows, P.n, KEYS),
+                reference.orthogonal_rmatvec(v, rows, P.d, P.n, KEYS))  # fmt: skip
     return made[0], made[1] * P.scale
-
-
-def signed_g(make: Callable[..., Any], groups: range, n: int, keys: Keys, *kind: Any) -> Any:
-    """Diagonals with G = +-1, made as B is."""
-    signs = make(groups, n, Keys(keys.G, keys.Pi, keys.G), *kind).signs
-    return make(groups, n, keys, *kind)._replace(gauss=signs)
 
 
 def relative(x: Tensor, exact: Tensor) -> float:
