@@ -1,9 +1,9 @@
 """What a program of Fastfood's kernels does with its tile: K * n rows of W lanes, lanes last, flat.
 
-The Walsh-Hadamard transform is float32 additions, in the order of reference.py, so theta has the
-very same bits.  Tensor cores would need x as a sum of three bfloat16 numbers to be as exact: 96
-multiply-adds an element for the four stages of H_16, about as long on a Hopper chip as the four
-additions, with the splitting to pay on top.
+The Walsh-Hadamard transform is float32 additions, in the order of the reference, so theta has the
+very same bits.  `tl.dot` would round x to TF32's 11 bits; to be exact on tensor cores, x must be
+cut into three bfloat16 numbers, and then four stages (H_16) cost 96 multiply-adds an element, about
+as long on a Hopper chip as their four additions, with the cutting to pay on top.
 
 Five stages run on numbers that one thread holds: those whose partners are farthest apart in the
 tile.  `rotate` then brings the next bits of the row's index to the top, one exchange through
