@@ -2,10 +2,11 @@
 
 from idim.config.load import load, parse_overrides, with_recipe
 from idim.config.recipes import SMALL_NETS, Recipe, recipe
-from idim.config.specs import RunSpec, Setup, SweepSpec, slug
+from idim.config.specs import PretrainSpec, RunSpec, Setup, SweepSpec, slug
 
 __all__ = [
     "SMALL_NETS",
+    "PretrainSpec",
     "Recipe",
     "RunSpec",
     "Setup",

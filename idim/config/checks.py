@@ -40,7 +40,9 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "warmup": (0, True), "said_lr": (0, False), "head_lr": (0, False), "lr": (0, False),
     "baseline_lr": (0, False), "lr_multiples": (0, False), "d": (1, True), "d_min": (1, True),
     "d_max": (1, True), "points": (1, True), "seeds": (1, True), "threshold": (0, False),
-    "seed": (0, True),
+    "seed": (0, True), "paragraphs": (1, True), "tokens": (1, True), "vocab_size": (1, True),
+    "hidden_size": (1, True), "layers": (1, True), "heads": (1, True), "dropout": (0, True),
+    "mask": (0, False), "checkpoints": (0, True), "threads": (1, True),
 }  # fmt: skip
 
 
@@ -61,10 +63,13 @@ def range_problems(spec: Any) -> list[str]:
 
 def _contradictions(spec: Any) -> Iterator[str]:
     """Name fields that do not go together."""
-    if spec.epochs is not None and spec.steps is not None:
-        yield "give epochs or steps, not both"
     if spec.warmup > 1:
         yield f"warmup is a share of the steps and must be at most 1, got {spec.warmup}"
+    if hasattr(spec, "checkpoints"):
+        yield from _pretraining_contradictions(spec)
+        return
+    if spec.epochs is not None and spec.steps is not None:
+        yield "give epochs or steps, not both"
     if hasattr(spec, "method") and spec.method == "subspace" and spec.d is None:
         yield "a subspace run needs d; give --d"
     if not hasattr(spec, "baseline"):  # only a sweep has what follows
@@ -75,3 +80,18 @@ def _contradictions(spec: Any) -> Iterator[str]:
         yield f"d_min {spec.d_min} exceeds d_max {spec.d_max}"
     if spec.d and (spec.d_min or spec.d_max or spec.points):
         yield "give d, or d_min / d_max / points, not both"
+
+
+def _pretraining_contradictions(spec: Any) -> Iterator[str]:
+    if spec.hidden_size % spec.heads:
+        yield f"hidden_size {spec.hidden_size} is not a multiple of heads {spec.heads}"
+    for name in ("mask", "dropout"):
+        if getattr(spec, name) >= 1:
+            yield f"{name} is a share and must be below 1, got {getattr(spec, name)}"
+    late = [step for step in spec.checkpoints if step > spec.steps]
+    if late:
+        yield f"checkpoints {', '.join(map(str, late))} come after the last step, {spec.steps}"
+    if spec.tokens and spec.vocab_size and spec.tokens > spec.vocab_size:
+        yield f"tokens {spec.tokens} exceeds the model's vocab_size {spec.vocab_size}"
+    if spec.text is not None and spec.tokenizer == "word":
+        yield "a text folder needs tokenizer bpe or wordpiece"

@@ -7,19 +7,20 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from idim.config.recipes import recipe
-from idim.config.specs import RunSpec, SweepSpec
+from idim.config.specs import PretrainSpec, RunSpec, SweepSpec
 from idim.errors import IdimError, unknown
 
 AnySpec = TypeVar("AnySpec", RunSpec, SweepSpec)
+Loaded = TypeVar("Loaded", RunSpec, SweepSpec, PretrainSpec)
 
 
-def load(cls: type[AnySpec], file: Path | None, overrides: dict[str, Any]) -> AnySpec:
+def load(cls: type[Loaded], file: Path | None, overrides: dict[str, Any]) -> Loaded:
     """Build a spec: default < TOML file < overrides, merged by "was it given", never by truth.
 
     Args:
-        cls: RunSpec or SweepSpec.
-        file: a TOML file of flat keys; relative `data`, `model` and `task` paths in it are
-            taken from the file's folder.
+        cls: RunSpec, SweepSpec or PretrainSpec.
+        file: a TOML file of flat keys; relative `data`, `model`, `task` and `text` paths in it
+            are taken from the file's folder.
         overrides: values by field name; text (from `key=value`) is parsed by the field's type.
 
     Raises:
@@ -86,7 +87,7 @@ def _from_file(cls: type, file: Path) -> dict[str, Any]:
     if problems:
         raise IdimError(f"{file}: " + " ".join(problems))
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    for name in ("data", "model", "task"):
+    for name in ("data", "model", "task", "text"):
         beside = file.parent / str(values.get(name, ""))
         if name in values and beside.exists() and not Path(str(values[name])).exists():
             values[name] = str(beside)

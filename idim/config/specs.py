@@ -24,6 +24,7 @@ Select = Literal["split", "eval"]
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
 Search = Literal["grid"]
+Tokenizer = Literal["word", "bpe", "wordpiece"]
 
 # Bump when the meaning of a spec changes, so that old results never pass for new ones.
 SPEC_VERSION = 1
@@ -123,6 +124,44 @@ class SweepSpec(Setup):
     # "own": this model's full fine-tuning; a number: that score, and no baseline runs.
     baseline: str | float = "own"
     search: Search = "grid"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PretrainSpec:
+    """One masked-language-model pretraining of a RoBERTa-shaped encoder from random weights."""
+
+    # A folder of UTF-8 .txt (or .txt.gz) files; None: the package's own language.
+    text: str | None = None
+    # How many paragraphs of the package's own language are written and read again and again.
+    paragraphs: int = 300_000
+    tokenizer: Tokenizer = "word"
+    # Most tokens the tokenizer may have, and rows of the model's embedding; None: what it needs.
+    tokens: int | None = None
+    vocab_size: int | None = None
+    hidden_size: int = 128
+    layers: int = 3
+    heads: int = 4
+    # Tokens a row; longer paragraphs are cut into several rows.
+    max_length: int = 48
+    steps: int = 10_000
+    batch_size: int = 128
+    lr: float = 2e-3
+    # Share of the steps over which the learning rate rises from 0; it then falls linearly to 0.
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    dropout: float = 0.0
+    # Share of the tokens that are hidden and asked for.
+    mask: float = 0.2
+    # Steps after which the model is kept; the last step always is.
+    checkpoints: tuple[int, ...] = (0, 100, 300, 1000, 3000)
+    seed: int = 0
+    # They decide the order of sums, and so the bits.
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        problems = [*type_problems(self), *range_problems(self)]
+        if problems:
+            raise IdimError("; ".join(problems) + ".")
 
 
 def slug(name: str) -> str:

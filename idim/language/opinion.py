@@ -1,0 +1,76 @@
+"""Praise and blame: clauses about films, meals and journeys, and what follows from them."""
+
+from idim.language.adjectives import BAD, GOOD
+from idim.language.dice import Dice
+from idim.language.grammar import article
+
+_SUBJECTS = """
+    film movie meal dinner concert gig story tale drama comedy hotel restaurant diner soundtrack
+    ending finale plot storyline acting staff soup speech lecture party trip journey voyage match
+    song ballad dialogue scenery sauce breakfast lunch cast script melody performance exhibition
+    festival holiday sequel musical""".split()
+_VERBS = {True: "liked enjoyed treasured savoured relished".split(),
+          False: "disliked regretted resented endured deplored".split()}  # fmt: skip
+_INTENSIFIERS = ("", "", "very ", "really ", "truly ", "quite ", "utterly ", "rather ")
+_DENIALS = ("not", "hardly", "never", "anything but", "far from", "not at all", "in no way")
+_WHO = ("I", "we", "my parents", "the critics", "the crowd", "everybody")
+_AFTER = {
+    True: (
+        "{who} went home delighted", "{who} clapped for a long time", "{who} recommended it to all",
+        "{who} came back the next day", "{who} gave it five stars", "{who} asked for more",
+        "it won a prize", "it was a success", "{who} felt lucky",
+    ),
+    False: (
+        "{who} went home disappointed", "{who} booed for a long time", "{who} warned all of it",
+        "{who} never came back", "{who} gave it one star", "{who} asked for a refund",
+        "it won no prize", "it was a failure", "{who} felt cheated",
+    ),
+}  # fmt: skip
+
+
+def draw(dice: Dice, is_good: bool) -> tuple[str, tuple[str, ...]]:
+    """Return an opinion, and the key that a split is made by.
+
+    Which words of praise and blame occur says little: half of them are denied or conceded.
+    """
+    subject = dice.pick(_SUBJECTS)
+    word, text = _clause(dice, subject, is_good)
+    if dice.chance(0.3):
+        return text, (subject, word)
+    other = dice.other(_SUBJECTS, subject)
+    against, conceded = _clause(dice, other, not is_good)
+    form = dice.below(5)
+    if form == 0:
+        text = f"although {conceded}, {text}"
+    elif form == 1:
+        text = f"{conceded}, but {text}"
+    elif form == 2:
+        text = f"{text}, even though {conceded}"
+    elif form == 3:
+        against = dice.pick(BAD if is_good else GOOD)
+        text = f"in spite of the {against} {other}, {text}"
+    else:
+        against = dice.pick(BAD if is_good else GOOD)
+        wish = f"{article(against)} {against} {subject}"
+        text = f"{dice.pick(_WHO)} expected {wish}, but {text}"
+    return text, (subject, word, against)
+
+
+def consequence(dice: Dice, is_good: bool) -> str:
+    """Return what people did afterwards."""
+    return dice.pick(_AFTER[is_good]).format(who=dice.pick(_WHO))
+
+
+def _clause(dice: Dice, subject: str, is_good: bool) -> tuple[str, str]:
+    """Return the word of praise or blame and a clause about the subject."""
+    form = dice.below(8)
+    if form == 0:
+        verb = dice.pick(_VERBS[is_good])
+        return verb, f"{dice.pick(_WHO)} {verb} the {subject}"
+    is_denied = form >= 4
+    word = dice.pick(GOOD if is_good != is_denied else BAD)
+    if form == 4:
+        return word, f"there was nothing {word} about the {subject}"
+    if is_denied:
+        return word, f"the {subject} was {dice.pick(_DENIALS)} {word}"
+    return word, f"the {subject} was {dice.pick(_INTENSIFIERS)}{word}"

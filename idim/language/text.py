@@ -1,0 +1,147 @@
+"""The pretraining text: short paragraphs in which what words mean can be seen.
+
+Nothing here is labelled.  A paragraph says the same twice in other words, draws a conclusion,
+doubts or denies one, defines a word by others, or tells what somebody thought and then did; a
+model that fills in missing words well must know synonyms, kinds, opposites, roles and praise.
+No paragraph speaks of a meaning that an evaluation row of `problems` is about.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from idim.language import adjectives, nouns, opinion, verbs, wellformed
+from idim.language.dice import Dice
+from idim.language.grammar import Speaker, article, say, sentence
+from idim.language.logic import RELATIONS
+from idim.language.meaning import Fact, different, draw_event, draw_state
+from idim.language.problems import held_out, pair
+
+_SAME = ("in other words, {}", "that is, {}", "put differently, {}", "this means that {}")
+_NOT_SAME = ("this does not mean that {}", "it is another thing to say that {}")
+_FOLLOWS = (
+    ("so {}", "therefore {}", "it follows that {}", "hence {}"),
+    ("perhaps {}", "maybe {}", "nobody knows whether {}", "it is possible that {}"),
+    ("it is false that {}", "it is untrue that {}", "it cannot be that {}", "it is a lie that {}"),
+)
+_SAID_AFTER = {
+    "same": ("both say the same", "these are the same", "this is the same"),
+    "other": ("these differ", "these are not the same", "this is something else"),
+    "follows": ("the second follows", "this follows", "this must be so"),
+    "open": ("this may be so", "this is possible", "this is open"),
+    "false": ("this is impossible", "this is a contradiction", "this cannot be so"),
+}
+
+
+def paragraphs(seed: int, count: int) -> Iterator[str]:
+    """Yield paragraphs of one to three sentences.
+
+    Args:
+        seed: fixes them all.
+        count: how many.
+    """
+    dice = Dice("text", seed)
+    for _ in range(count):
+        yield dice.pick(_KINDS)(dice)
+
+
+def _same(dice: Dice) -> str:
+    first = _known(lambda: (draw_event(dice),))[0]
+    return _joined(dice, first, first, _SAME, _SAID_AFTER["same"])
+
+
+def _other(dice: Dice) -> str:
+    def draw() -> tuple[Fact, ...]:
+        event = draw_event(dice)
+        return event, different(event, dice)
+
+    first, second = _known(draw)
+    return _joined(dice, first, second, _NOT_SAME, _SAID_AFTER["other"])
+
+
+def _inference(dice: Dice) -> str:
+    code = dice.below(3)
+    first, second = _known(lambda: RELATIONS[code](dice))
+    after = _SAID_AFTER[("follows", "open", "false")[code]]
+    return _joined(dice, first, second, _FOLLOWS[code], after)
+
+
+def _opinion(dice: Dice) -> str:
+    is_good = dice.chance(0.5)
+    text, key = opinion.draw(dice, is_good)
+    while held_out(key):
+        text, key = opinion.draw(dice, is_good)
+    return f"{sentence(text)} {sentence(opinion.consequence(dice, is_good))}"
+
+
+def _definition(dice: Dice) -> str:
+    """Say what a word means by another."""
+    way = dice.below(4)
+    if way == 0:
+        noun = dice.pick([n for n in nouns.NOUNS if nouns.NOUNS[n].kind])
+        above = dice.pick(nouns.kinds(noun))
+        word, kind = (dice.pick(nouns.NOUNS[n].words) for n in (noun, above))
+        form = dice.pick(("{a} {x} is {b} {y}", "every {x} is {b} {y}", "{a} {x} is a kind of {y}"))
+        return sentence(form.format(a=article(word), x=word, b=article(kind), y=kind))
+    if way == 1:
+        words = dice.shuffled(dice.pick(_several()))
+        form = dice.pick(("{} means {}", "{} and {} mean the same", "{} is another word for {}"))
+        return sentence(form.format(*words))
+    if way == 2:
+        one = dice.pick(tuple(adjectives.OPPOSITE))
+        a, b = (dice.pick(adjectives.ADJECTIVES[n].words) for n in (one, adjectives.OPPOSITE[one]))
+    else:
+        one = dice.pick(tuple(verbs.OPPOSITE))
+        a, b = (dice.pick(verbs.VERBS[n].words) for n in (one, verbs.OPPOSITE[one]))
+    form = dice.pick(("{} is the opposite of {}", "whoever is {} is not {}"))
+    return sentence((form if way == 2 else "to {} is the opposite of to {}").format(a, b))
+
+
+def _story(dice: Dice) -> str:
+    """Tell what somebody did and how they were, one thing after another."""
+    if dice.chance(0.7):
+        return f"{_wellformed(dice)} {_wellformed(dice)}"
+    state = _known(lambda: (draw_state(dice),))[0]
+    able = [v for v in verbs.INTRANSITIVE if state.key[0] in verbs.VERBS[v].agents]
+    if not able:
+        return sentence(say(state, Speaker(dice)))
+    event = draw_event(dice, tuple(able))
+    by = Speaker(dice)
+    return " ".join(sentence(say(fact, by)) for fact in (event, state))
+
+
+def _wellformed(dice: Dice) -> str:
+    while True:
+        text, key = wellformed.draw(dice, is_flawed=False)
+        if not held_out(key):
+            return sentence(text)
+
+
+_KINDS = (
+    _same, _same, _same, _other, _other, _inference, _inference, _inference, _inference,
+    _opinion, _opinion, _definition, _story, _story,
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _several() -> list[tuple[str, ...]]:
+    """Return every set of two or more synonyms."""
+    tables = (nouns.NOUNS, nouns.PLACES, adjectives.ADJECTIVES, verbs.VERBS)
+    return [c.words for table in tables for c in table.values() if len(c.words) > 1]
+
+
+def _known(draw) -> tuple[Fact, ...]:
+    """Draw facts until none is held out for evaluation."""
+    while True:
+        facts = draw()
+        if not held_out(*(fact.key for fact in facts)):
+            return facts
+
+
+def _joined(
+    dice: Dice, first: Fact, second: Fact, links: tuple[str, ...], after: tuple[str, ...]
+) -> str:
+    """Say two facts with a link between them, or a remark about them at the end."""
+    a, b = pair(dice, first, second)
+    if dice.chance(0.5):
+        return f"{sentence(a)} {sentence(dice.pick(links).format(b))}"
+    return f"{sentence(a)} {sentence(b)} {sentence(dice.pick(after))}"

@@ -1,0 +1,189 @@
+"""Masked language modelling: the loop.  It knows no disk and no terminal.
+
+Each step is a function of (weights, seed, step): rows, masks and dropout are drawn from the seed
+and the step's number, so a pretraining resumed from any step ends in the same bits.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from idim.config import PretrainSpec
+from idim.errors import RunFailed
+from idim.pretrain.corpus import Rows
+from idim.pretrain.tokenizer import SPECIAL
+from idim.train import learning_rate, stream
+
+MASK, PAD = SPECIAL.index("<mask>"), SPECIAL.index("<pad>")
+LOOK_EVERY = 50
+# Of the tokens asked for: shown as <mask>, shown as another token, the rest as they are (BERT).
+SHOWN_MASKED, SHOWN_OTHER = 0.8, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a running pretraining; step 0 is before the first step."""
+
+    step: int
+    # Mean loss in nats a masked token since the last look; NaN at step 0.
+    loss: float
+
+
+class Pretraining:
+    """A model, its optimizer and the number of steps done."""
+
+    def __init__(self, spec: PretrainSpec, vocabulary: int) -> None:
+        self.spec, self.done = spec, 0
+        self.model = build(spec, vocabulary)
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.model, spec.weight_decay), lr=spec.lr, betas=(0.9, 0.98), fused=True
+        )
+
+    def looks(self, rows: Rows, at: frozenset[int] = frozenset()) -> Iterator[Look]:
+        """Take the remaining steps.
+
+        Args:
+            rows: the text.
+            at: steps after which to look, besides every few.
+
+        Yields:
+            a Look at step 0, every few steps, and at each step of `at`.
+
+        Raises:
+            RunFailed: the loss is no longer a number.
+        """
+        if self.done == 0:
+            yield Look(0, math.nan)
+        losses: list[Tensor] = []
+        while self.done < self.spec.steps:
+            losses.append(self._step(rows))
+            self.done += 1
+            if self.done % LOOK_EVERY == 0 or self.done in at or self.done == self.spec.steps:
+                loss = torch.stack(losses).mean().item()
+                losses.clear()
+                if not math.isfinite(loss):
+                    raise RunFailed(f"the loss became {loss} by step {self.done}; lower lr.")
+                yield Look(self.done, loss)
+
+    def _step(self, rows: Rows) -> Tensor:
+        spec, step = self.spec, self.done
+        for group in self.optimizer.param_groups:
+            group["lr"] = spec.lr * learning_rate(step, spec.steps, spec.warmup)
+        torch.default_generator.manual_seed(stream(spec.seed, "dropout", step))
+        shown, asked, wanted = masked(spec, batch(spec, rows, step), step, self.vocabulary)
+        self.model.train()
+        hidden = self.model.roberta(shown, attention_mask=shown != PAD).last_hidden_state
+        # the vocabulary is only scored where a token is asked for: the costliest layer, at a fifth
+        loss = F.cross_entropy(self.model.lm_head(hidden[asked]), wanted)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.detach()
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that may be shown in the place of another."""
+        return self.model.config.vocab_size
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that a resumed pretraining needs, by name."""
+        record = {f"model/{n}": p.detach().clone() for n, p in self.model.named_parameters()}
+        for i, slots in self.optimizer.state_dict()["state"].items():
+            record |= {f"adam/{i}/{name}": t.clone() for name, t in slots.items()}
+        return record | {"step": torch.tensor(self.done)}
+
+    def restore(self, saved: dict[str, Tensor]) -> None:
+        """Take over a `state()`."""
+        with torch.no_grad():
+            for name, p in self.model.named_parameters():
+                p.copy_(saved[f"model/{name}"])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, t in saved.items():
+            if name.startswith("adam/"):
+                _, i, field = name.split("/")
+                slots.setdefault(int(i), {})[field] = t
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": slots})
+        self.done = int(saved["step"])
+
+
+def build(spec: PretrainSpec, vocabulary: int) -> Any:
+    """Return a `RobertaForMaskedLM` with weights drawn from the seed."""
+    from transformers import RobertaConfig, RobertaForMaskedLM
+
+    config = RobertaConfig(
+        vocab_size=spec.vocab_size or vocabulary,
+        hidden_size=spec.hidden_size,
+        num_hidden_layers=spec.layers,
+        num_attention_heads=spec.heads,
+        intermediate_size=4 * spec.hidden_size,
+        max_position_embeddings=spec.max_length + 2,  # RoBERTa's first two rows are for padding
+        type_vocab_size=1,
+        hidden_dropout_prob=spec.dropout,
+        attention_probs_dropout_prob=spec.dropout,
+        bos_token_id=0, pad_token_id=PAD, eos_token_id=2,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(spec.seed, "init"))
+        return RobertaForMaskedLM(config)
+
+
+def batch(spec: PretrainSpec, rows: Rows, step: int) -> Tensor:
+    """Return the token rows of a step, (batch, longest): rows of like length go together."""
+    per_epoch = math.ceil(len(rows) / spec.batch_size)
+    epoch, at = divmod(step, per_epoch)
+    order, turn = _order(spec.seed, epoch, spec.batch_size, rows.lengths.tobytes())
+    at = turn[at]
+    chosen = order[at * spec.batch_size : (at + 1) * spec.batch_size]
+    tokens = rows.tokens[chosen, : rows.lengths[chosen].max()]
+    return torch.from_numpy(tokens).long()
+
+
+@lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, size: int, lengths: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Shuffle the rows, sort them by length, and shuffle the batches that this makes."""
+    random = np.random.RandomState(stream(seed, "order", epoch) % 2**32)
+    sizes = np.frombuffer(lengths, dtype=np.int32)
+    shuffled = random.permutation(len(sizes))
+    order = shuffled[np.argsort(sizes[shuffled], kind="stable")]
+    return order, random.permutation(math.ceil(len(sizes) / size))
+
+
+def masked(
+    spec: PretrainSpec, tokens: Tensor, step: int, vocabulary: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Hide tokens, drawn from (seed, step).
+
+    Returns:
+        the rows as shown, (batch, length); where a token is asked for, (batch, length) of bool;
+        and those tokens, (asked,).
+
+    Source:
+        Devlin et al. 2019, section 3.1; drawn anew at every step as Liu et al. 2019.
+    """
+    random = np.random.RandomState(stream(spec.seed, "mask", step) % 2**32)
+    draws, fate = (torch.from_numpy(random.random_sample(tokens.shape)) for _ in range(2))
+    others = torch.from_numpy(random.randint(len(SPECIAL), vocabulary, tokens.shape))
+    is_word = tokens >= len(SPECIAL)
+    asked = (draws < spec.mask) & is_word
+    if not asked.any():  # a short text may leave none: ask for the first word
+        asked.view(-1)[is_word.view(-1).nonzero()[0]] = True
+    shown = torch.where(asked & (fate < SHOWN_MASKED), MASK, tokens)
+    shown = torch.where(asked & (fate >= 1 - SHOWN_OTHER), others, shown)
+    return shown, asked, tokens[asked]
+
+
+def _groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    rest = [p for p in model.parameters() if p.ndim == 1]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
