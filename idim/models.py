@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from idim import hub
+from idim import hub, weights
 from idim.config import SMALL_NETS
 from idim.errors import IdimError, unknown
 from idim.tasks import Split, TaskData, TaskInfo
@@ -44,7 +44,11 @@ class Model:
 
 def source(name: str) -> Path | None:
     """Return the local folder of a model (fetching a hub id once), None for a built-in net."""
-    return None if name in SMALL_NETS else hub.resolve_model(name, SMALL_NETS)
+    if name in SMALL_NETS:
+        return None
+    if weights.is_shipped(name):
+        return weights.folder(name)
+    return hub.resolve_model(name, [*SMALL_NETS, *weights.families()])
 
 
 def fingerprint(name: str, folder: Path | None) -> str:
@@ -52,7 +56,8 @@ def fingerprint(name: str, folder: Path | None) -> str:
     if folder is None:
         return f"builtin:{name}:1"
     kinds = (".json", ".safetensors", ".txt", ".model")
-    return hub.fingerprint(sorted(p for p in folder.iterdir() if p.suffix in kinds))
+    places = {folder, weights.shared(folder)}
+    return hub.fingerprint(p for place in places for p in place.iterdir() if p.suffix in kinds)
 
 
 def check_fits(name: str, info: TaskInfo) -> None:
@@ -69,9 +74,9 @@ def check_fits(name: str, info: TaskInfo) -> None:
     }
     for_kind = {
         "toy": "--model toy", "vector": "--model digits-mlp", "image": "--model mnist-fc or lenet",
-        "text": "a hub id such as --model roberta-base, or a model folder",
+        "text": "--model tiny, a hub id such as --model roberta-base, or a model folder",
     }  # fmt: skip
-    if name not in reads and info.kind != "text":
+    if name not in reads and info.kind != "text" and not weights.is_shipped(name):
         raise unknown("model", name, reads, f"Task '{info.name}' needs {for_kind[info.kind]}.")
     if info.kind not in reads.get(name, ("text",)):
         raise IdimError(
@@ -191,14 +196,19 @@ class _Arrays:
 
 
 def _transformer(name: str, folder: Path, info: TaskInfo, max_length: int) -> Model:
-    transformers = _quiet_transformers()
+    transformers = quiet_transformers()
+    shared = weights.shared(folder)
     try:
+        config = transformers.AutoConfig.from_pretrained(
+            shared, num_labels=max(1, len(info.labels)), local_files_only=True,
+            trust_remote_code=False,
+        )  # fmt: skip
         module = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder, num_labels=max(1, len(info.labels)), dtype=torch.float32,
-            local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            folder, config=config, dtype=torch.float32, local_files_only=True,
+            use_safetensors=True, trust_remote_code=False,
         )  # fmt: skip
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
+            shared, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError, RuntimeError) as e:
         reason = str(e).strip().splitlines()[0]
@@ -226,7 +236,7 @@ def _transformer(name: str, folder: Path, info: TaskInfo, max_length: int) -> Mo
     return Model(module, head, encode, outputs, _cross_entropy if info.labels else _squared_error)
 
 
-def _quiet_transformers() -> Any:
+def quiet_transformers() -> Any:
     """Import transformers without its progress bars and load reports on the user's terminal."""
     import transformers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from idim.cli import app
-from idim.config import RunSpec, SweepSpec, load, parse_overrides
+from idim.config import PretrainSpec, RunSpec, SweepSpec, load, parse_overrides
 from idim.tasks import TASKS, info
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +45,8 @@ def test_every_example_of_sweep_and_run_is_a_valid_spec():
 def test_every_config_loads(path):
     if path.name.startswith("task_"):
         assert info(str(path)).columns
+    elif path.name.startswith("pretrain_"):
+        assert load(PretrainSpec, path, {}).steps
     else:
         assert load(SweepSpec, path, {}).model
 

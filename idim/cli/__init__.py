@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from idim import __version__
-from idim.cli import about, estimate, run, screen, sweep
+from idim.cli import about, estimate, pretrain, run, screen, sweep
 
 # Plain help: rich's own costs 0.2 s at every start.
 app = typer.Typer(
@@ -46,6 +46,7 @@ def idim(version: Version = False) -> None:
 for command in (
     sweep.sweep,
     run.run,
+    pretrain.pretrain,
     estimate.estimate,
     estimate.plot,
     about.tasks,

@@ -50,7 +50,9 @@ def models(*, as_json: options.Json = False) -> None:
     Example:
       idim models
     """
-    built_in = {name: recipe.about for name, recipe in config.SMALL_NETS.items()}
+    from idim import weights
+
+    built_in = {name: recipe.about for name, recipe in config.SMALL_NETS.items()} | weights.names()
     if as_json:
         show(built_in, as_json=True)
         return
@@ -102,7 +104,10 @@ def prefetch(*, model: Model = None, task: Task = None, as_json: options.Json = 
 
 
 def _hub_model(name: str | None) -> str | None:
-    if name in config.SMALL_NETS or (name and Path(name).is_dir()):
+    from idim import weights
+
+    is_here = name in config.SMALL_NETS or (name and weights.is_shipped(name))
+    if is_here or (name and Path(name).is_dir()):
         note(f"model {name} needs nothing from the hub")
         return None
     return name

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from idim.config import RunSpec, Setup, SweepSpec, parse_overrides
+from idim.config import PretrainSpec, RunSpec, Setup, SweepSpec, parse_overrides
 from idim.errors import IdimError
 
+AnySpec = Setup | PretrainSpec
 # What the user set, by field name: the first parameter of a command with such options.
 Given = dict[str, Any]
 
@@ -90,6 +91,18 @@ ONE_RUN = [
     Row("seed", "N", "Fixes P, data order and head"),
 ]
 
+PRETRAINING = [
+    Row("text", "DIR", "Folder of UTF-8 .txt files to read", "the package's own language"),
+    Row("tokenizer", "KIND", "Words of the own language; trained on a text folder"),
+    Row("hidden_size", "N", "Width"),
+    Row("layers", "N", "Depth"),
+    Row("steps", "N", "Optimizer steps"),
+    Row("batch_size", "N", "Rows a step"),
+    Row("lr", "X", "Highest learning rate"),
+    Row("checkpoints", "LIST", "Steps after which the model is kept, besides the last"),
+    Row("seed", "N", "Fixes text, weights, order and masks"),
+]
+
 Panels = dict[str, list[Row]]
 
 SWEEP: Panels = {
@@ -105,7 +118,7 @@ COMPUTED = {"model_fingerprint", "data_fingerprint"}
 
 
 def takes(
-    spec: type[Setup], panels: Panels
+    spec: type[AnySpec], panels: Panels
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Put the options of `panels` and KEY=VALUE words before a command's own parameters.
 
@@ -135,7 +148,7 @@ def _merge(options: dict[str, str | None], words: dict[str, str]) -> Given:
     return given | words
 
 
-def _parameters(spec: type[Setup], panels: Panels) -> list[inspect.Parameter]:
+def _parameters(spec: type[AnySpec], panels: Panels) -> list[inspect.Parameter]:
     known = {f.name: f for f in fields(spec)}
     return [
         _keyword(
@@ -155,7 +168,7 @@ def _parameters(spec: type[Setup], panels: Panels) -> list[inspect.Parameter]:
     ]
 
 
-def _words(spec: type[Setup], names: list[str]) -> inspect.Parameter:
+def _words(spec: type[AnySpec], names: list[str]) -> inspect.Parameter:
     """Build the KEY=VALUE argument; its help lists the settings that have no option."""
     rest = [f"{f.name}={f.default}" for f in fields(spec) if f.name not in {*names, *COMPUTED}]
     text = f"Any setting by its name, also those without an option: {', '.join(rest)}"
@@ -185,3 +198,8 @@ def sweep(command: Callable[..., None]) -> Callable[..., None]:
 def run(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a RunSpec."""
     return takes(RunSpec, RUN)(command)
+
+
+def pretrain(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a PretrainSpec."""
+    return takes(PretrainSpec, {"Pretraining": PRETRAINING})(command)

@@ -52,8 +52,16 @@ SMALL_NETS = {
         d_min=50, d_max=1500, points=10, threads=1,
     ),
 }  # fmt: skip
+# Checkpoints that come with the package (`idim.weights`), by family.
+SHIPPED = {
+    "tiny": Recipe(
+        about="a small RoBERTa pretrained on the package's own language",
+        task="paraphrase", epochs=3.0, steps=None, batch_size=32, baseline_lr=(1e-3, 3e-3),
+        d_min=10, d_max=3000, points=8, threads=1,
+    ),
+}  # fmt: skip
 
 
 def recipe(model: str) -> Recipe:
-    """Return the training recipe of a built-in net, or the transformers' for anything else."""
-    return SMALL_NETS.get(model, TRANSFORMER)
+    """Return the training recipe of a name: `tiny@300` has that of `tiny`."""
+    return SMALL_NETS.get(model) or SHIPPED.get(model.partition("@")[0], TRANSFORMER)

@@ -23,17 +23,27 @@ _OF_THINGS = """
     wet/damp|dry"""
 COLOURS = parse("red/crimson blue/azure green yellow black white brown grey/gray", None)
 
-GOOD = """
-    good great excellent wonderful superb delightful lovely marvellous splendid brilliant charming
-    terrific fantastic magnificent enjoyable pleasant outstanding impressive fabulous admirable
-    stunning thrilling gripping inspired refreshing touching witty ingenious perfect glorious
-    exquisite remarkable sublime dazzling captivating fascinating memorable heartwarming
-    satisfying""".split()
-BAD = """
+GOOD = tuple(
+    parse(
+        """
+    good great excellent wonderful superb delightful lovely marvellous splendid brilliant
+    charming terrific fantastic magnificent enjoyable pleasant outstanding impressive fabulous
+    admirable stunning thrilling gripping inspired refreshing touching witty ingenious perfect
+    glorious exquisite remarkable sublime dazzling captivating fascinating memorable
+    heartwarming satisfying""",
+        None,
+    )
+)
+BAD = tuple(
+    parse(
+        """
     bad awful terrible dreadful horrible lousy dull boring tedious disappointing mediocre nasty
     appalling atrocious miserable unpleasant shoddy clumsy dreary tiresome pathetic ridiculous
     dismal abysmal bland horrid wretched irksome forgettable lifeless stale tasteless vile
-    clunky insipid uninspired revolting laughable depressing""".split()
+    clunky insipid uninspired revolting laughable depressing""",
+        None,
+    )
+)
 
 ADJECTIVES: dict[str, Concept] = {}
 OPPOSITE: dict[str, str] = {}

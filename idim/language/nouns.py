@@ -118,6 +118,9 @@ def below(kind: str) -> tuple[str, ...]:
     return tuple(out)
 
 
+LIVING = (*below("person"), *below("animal"))
+
+
 def plural(word: str) -> str:
     """Return the plural of a noun.
 

@@ -1,16 +1,22 @@
 """Praise and blame: clauses about films, meals and journeys, and what follows from them."""
 
 from idim.language.adjectives import BAD, GOOD
+from idim.language.concept import parse
 from idim.language.dice import Dice
 from idim.language.grammar import article
 
-_SUBJECTS = """
+SUBJECTS = tuple(
+    parse(
+        """
     film movie meal dinner concert gig story tale drama comedy hotel restaurant diner soundtrack
-    ending finale plot storyline acting staff soup speech lecture party trip journey voyage match
-    song ballad dialogue scenery sauce breakfast lunch cast script melody performance exhibition
-    festival holiday sequel musical""".split()
-_VERBS = {True: "liked enjoyed treasured savoured relished".split(),
-          False: "disliked regretted resented endured deplored".split()}  # fmt: skip
+    ending finale plot storyline acting staff soup speech lecture party trip journey voyage
+    match song ballad dialogue scenery sauce breakfast lunch cast script melody performance
+    exhibition festival holiday sequel musical""",
+        None,
+    )
+)
+_VERBS = {True: ["liked", "enjoyed", "treasured", "savoured", "relished"],
+          False: ["disliked", "regretted", "resented", "endured", "deplored"]}  # fmt: skip
 _INTENSIFIERS = ("", "", "very ", "really ", "truly ", "quite ", "utterly ", "rather ")
 _DENIALS = ("not", "hardly", "never", "anything but", "far from", "not at all", "in no way")
 _WHO = ("I", "we", "my parents", "the critics", "the crowd", "everybody")
@@ -33,11 +39,11 @@ def draw(dice: Dice, is_good: bool) -> tuple[str, tuple[str, ...]]:
 
     Which words of praise and blame occur says little: half of them are denied or conceded.
     """
-    subject = dice.pick(_SUBJECTS)
+    subject = dice.pick(SUBJECTS)
     word, text = _clause(dice, subject, is_good)
     if dice.chance(0.3):
         return text, (subject, word)
-    other = dice.other(_SUBJECTS, subject)
+    other = dice.other(SUBJECTS, subject)
     against, conceded = _clause(dice, other, not is_good)
     form = dice.below(5)
     if form == 0:

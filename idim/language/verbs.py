@@ -9,8 +9,8 @@ from idim.language.nouns import below
 _FRAMES = {
     "person > person": """
         help/assist/aid praise/commend/applaud scold/rebuke/reprimand greet/welcome hug/embrace
-        love/adore/cherish hate/detest/loathe fear/dread trust doubt/distrust warn/caution/alert rescue/save
-        defeat/conquer/vanquish hire/employ/recruit dismiss/sack deceive/trick/dupe
+        love/adore/cherish hate/detest/loathe fear/dread trust doubt/distrust warn/caution/alert
+        rescue/save defeat/conquer/vanquish hire/employ/recruit dismiss/sack deceive/trick/dupe
         mock/ridicule/taunt ignore/disregard insult/offend betray punish/penalize
         question/interrogate arrest/apprehend/detain admire/respect annoy/irritate/bother
         amuse/entertain surprise/astonish/amaze comfort/console/soothe threaten/menace envy
@@ -45,13 +45,32 @@ _GOODS = (
     "vehicle", "tool", "weapon", "instrument", "garment", "gem", "furnishing", "container",
     "book", "device", "toy",
 )  # fmt: skip
-OPPOSITES = [
-    ("praise", "scold"), ("love", "hate"), ("hire", "dismiss"), ("find", "lose"), ("buy", "sell"), ("trust", "doubt"), ("push", "pull"), ("lift", "drop"),
-    ("laugh", "cry"), ("smile", "frown"), ("repair", "destroy"),
-    ("protect", "attack"), ("admire", "mock"), ("comfort", "annoy"),
-    ("greet", "ignore"), ("notice", "overlook"),
-    ("accept", "reject"), ("arrest", "release"), ("remember", "forget"), ("help", "hinder"), ("follow", "lead"),
-]  # fmt: skip
+OPPOSITES = tuple(
+    tuple(pair.split("|"))
+    for pair in [
+        "praise|scold",
+        "love|hate",
+        "hire|dismiss",
+        "find|lose",
+        "buy|sell",
+        "trust|doubt",
+        "push|pull",
+        "lift|drop",
+        "laugh|cry",
+        "smile|frown",
+        "repair|destroy",
+        "protect|attack",
+        "admire|mock",
+        "comfort|annoy",
+        "greet|ignore",
+        "notice|overlook",
+        "accept|reject",
+        "arrest|release",
+        "remember|forget",
+        "help|hinder",
+        "follow|lead",
+    ]
+)
 _IRREGULAR = {
     "feed": "fed fed", "teach": "taught taught", "catch": "caught caught", "bite": "bit bitten",
     "buy": "bought bought", "sell": "sold sold", "break": "broke broken", "steal": "stole stolen",

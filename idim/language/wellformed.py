@@ -8,6 +8,7 @@ agent that cannot act, adjective and noun the wrong way round.
 from collections.abc import Callable
 
 from idim.language import adjectives, nouns, verbs
+from idim.language.concept import parse
 from idim.language.dice import Dice
 from idim.language.grammar import Speaker, noun_phrase, place
 from idim.language.meaning import Thing, draw_event, suited
@@ -16,16 +17,18 @@ Made = tuple[str, tuple[str, ...]]
 _BETWEEN = ("near", "beside", "behind", "next to", "in front of")
 _ONE, _MANY = ("every", "this", "each", "that"), ("both", "these", "many", "those", "several")
 # These may go without an object ("the doctor ate in the park").
-_OPTIONAL = {
-    "eat", "read", "write", "drive", "clean", "teach", "push", "pull", "visit", "marry", "sew",
-    "kick", "smell", "steal", "lead", "break", "drop", "iron", "bite", "follow", "decorate",
-    "scratch", "polish", "build", "enter", "forget", "remember", "paint", "help", "attack", "accept",
-    "join", "peel", "fold", "slice", "train", "warn", "amuse", "lick", "choose", "hide", "feed",
-    "collect", "deliver", "prune", "threaten", "lose", "protect", "examine",
-}  # fmt: skip
+_OPTIONAL = frozenset(
+    parse(
+        """
+    accept amuse attack bite break build choose clean collect decorate deliver drive drop eat
+    enter examine feed fold follow forget help hide iron join kick lead lick lose marry paint
+    peel polish protect prune pull push read remember scratch sew slice smell steal teach
+    threaten train visit warn write""",
+        None,
+    )
+)
 _STRICT = tuple(v for v in verbs.TRANSITIVE if v not in _OPTIONAL)
-_LIVING = (*nouns.below("person"), *nouns.below("animal"))
-_LIFELESS = tuple(n for n in nouns.NOUNS if n not in _LIVING)
+_LIFELESS = tuple(n for n in nouns.NOUNS if n not in nouns.LIVING)
 
 
 def draw(dice: Dice, is_flawed: bool) -> Made:
@@ -34,7 +37,7 @@ def draw(dice: Dice, is_flawed: bool) -> Made:
 
 
 def _agreement(dice: Dice, is_flawed: bool) -> Made:
-    noun, between = dice.pick(_LIVING), dice.pick(_LIVING)
+    noun, between = dice.pick(nouns.LIVING), dice.pick(nouns.LIVING)
     is_many = dice.chance(0.5)
     one, other = (_number(dice, n, many) for n, many in ((noun, is_many), (between, not is_many)))
     says_many = is_many != is_flawed
@@ -44,9 +47,11 @@ def _agreement(dice: Dice, is_flawed: bool) -> Made:
         what = f"{form} {dice.pick(adjectives.ADJECTIVES[adjective].words)}"
         key = (noun, adjective)
     else:
-        verb = _intransitive(dice, noun)
+        verb = dice.pick([v for v in verbs.VERBS if noun in verbs.VERBS[v].agents])
         word = dice.pick(verbs.VERBS[verb].words)
         what, key = word if says_many else verbs.third(word), (verb, noun)
+        if patients := verbs.VERBS[verb].patients:
+            what += f" {noun_phrase(Thing(dice.pick(patients), quantifier='a'), Speaker(dice))}"
     return f"the {one} {dice.pick(_BETWEEN)} the {other} {what}", key
 
 
@@ -84,7 +89,7 @@ def _form(dice: Dice, is_flawed: bool) -> Made:
 
 
 def _determiner(dice: Dice, is_flawed: bool) -> Made:
-    noun = dice.pick(_LIVING)
+    noun = dice.pick(nouns.LIVING)
     is_many = dice.chance(0.5)
     verb = _intransitive(dice, noun)
     word = verbs.past(dice.pick(verbs.VERBS[verb].words))

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from idim.config import PretrainSpec
 from idim.errors import RunFailed
+from idim.models import quiet_transformers
 from idim.pretrain.corpus import Rows
 from idim.pretrain.tokenizer import SPECIAL
 from idim.train import learning_rate, stream
@@ -116,9 +117,8 @@ class Pretraining:
 
 def build(spec: PretrainSpec, vocabulary: int) -> Any:
     """Return a `RobertaForMaskedLM` with weights drawn from the seed."""
-    from transformers import RobertaConfig, RobertaForMaskedLM
-
-    config = RobertaConfig(
+    transformers = quiet_transformers()
+    config = transformers.RobertaConfig(
         vocab_size=spec.vocab_size or vocabulary,
         hidden_size=spec.hidden_size,
         num_hidden_layers=spec.layers,
@@ -132,7 +132,7 @@ def build(spec: PretrainSpec, vocabulary: int) -> Any:
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(spec.seed, "init"))
-        return RobertaForMaskedLM(config)
+        return transformers.RobertaForMaskedLM(config)
 
 
 def batch(spec: PretrainSpec, rows: Rows, step: int) -> Tensor:

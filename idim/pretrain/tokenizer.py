@@ -53,12 +53,14 @@ def save(tokenizer: Any, folder: Path, max_length: int) -> None:
 
 
 def _words(spec: PretrainSpec, lines: Iterable[str]) -> Any:
-    """One token a word of the text, lower case, and one a punctuation mark."""
+    """One token a word of the language, lower case, and one a punctuation mark."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    from idim.language import inflected
 
     normal, cut = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
     words = {w for line in lines for w, _ in cut.pre_tokenize_str(normal.normalize_str(line))}
-    vocab = {word: i for i, word in enumerate([*SPECIAL, *sorted(words)])}
+    vocab = {word: i for i, word in enumerate([*SPECIAL, *sorted(words | inflected())])}
     made = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
     made.normalizer, made.pre_tokenizer = normal, cut
     return made

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from idim import hub
+from idim import hub, language
 from idim.config import Setup
 from idim.errors import IdimError
 from idim.tasks import files, read, vision
@@ -102,6 +102,8 @@ def _read(task: TaskInfo, found: Files, notes: list[str]) -> tuple[Split, Split]
     if task.kind == "toy":
         nothing = Split(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
         return nothing, nothing
+    if task.is_made:
+        return _made(task, "train"), _made(task, "validation")
     if task.kind == "vector":
         return vision.digits()
     reader = read.texts if task.kind == "text" else vision.images
@@ -117,6 +119,12 @@ def _read(task: TaskInfo, found: Files, notes: list[str]) -> tuple[Split, Split]
         concatenate([splits[name] for name in names]) for names in (task.train, task.evaluation)
     )
     return train, evaluation
+
+
+def _made(task: TaskInfo, name: str) -> Split:
+    """Have the rows of a split written by the package's own language."""
+    rows = language.rows(task.name, name, task.rows[name])
+    return Split([row.texts for row in rows], np.array([row.code for row in rows], np.int64))
 
 
 def _keep(split: Split, count: int | None, seed: int, name: str, notes: list[str]) -> Split:

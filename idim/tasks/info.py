@@ -30,6 +30,8 @@ class TaskInfo:
     labels: tuple[str, ...] = ()
     # The first is the one that d90 uses.
     metrics: tuple[str, ...] = ("accuracy",)
+    # Written by the package itself, from its own language (`idim.language`).
+    is_made: bool = False
     # Names of the splits, concatenated in this order.
     train: tuple[str, ...] = ("train",)
     evaluation: tuple[str, ...] = ("validation",)
@@ -39,7 +41,7 @@ class TaskInfo:
     @property
     def is_builtin(self) -> bool:
         """Whether the rows come with an installed package, so that no folder is read."""
-        return self.kind in ("toy", "vector")
+        return self.is_made or self.kind in ("toy", "vector")
 
 
 _NLI = ("entailment", "neutral", "contradiction")
@@ -73,8 +75,39 @@ def _glue(
     )
 
 
+def _made(
+    name: str,
+    about: str,
+    columns: tuple[str, ...],
+    labels: tuple[str, ...],
+    metrics: tuple[str, ...] = ("accuracy",),
+) -> TaskInfo:
+    return TaskInfo(
+        name=name,
+        kind="text",
+        about=about,
+        is_made=True,
+        columns=columns,
+        labels=labels,
+        metrics=metrics,
+        rows={"train": 3000, "validation": 1000},
+    )
+
+
 _PAIR = ("sentence1", "sentence2")
 _ALL = (
+    _made(
+        "paraphrase", "made: do two sentences say the same", _PAIR,
+        ("not_equivalent", "equivalent"),
+    ),
+    _made("sentiment", "made: was the speaker pleased", ("sentence",), _SENTIMENT),
+    _made(
+        "entailment", "made: does a premise entail a hypothesis", ("premise", "hypothesis"), _NLI
+    ),
+    _made(
+        "acceptability", "made: is a sentence without a flaw", ("sentence",),
+        ("unacceptable", "acceptable"), ("accuracy", "mcc"),
+    ),
     _glue(
         "mrpc", "do two news sentences say the same", _PAIR, ("not_equivalent", "equivalent"),
         (3668, 408), ("accuracy", "f1"),
