@@ -16,20 +16,23 @@ from idim.language.logic import RELATIONS
 from idim.language.meaning import Fact, different, draw_event, draw_state
 from idim.language.problems import held_out, pair
 
-_SAME = ("in other words, {}", "that is, {}", "put differently, {}", "this means that {}")
-_NOT_SAME = ("this does not mean that {}", "it is another thing to say that {}")
-_FOLLOWS = (
-    ("so {}", "therefore {}", "it follows that {}", "hence {}"),
-    ("perhaps {}", "maybe {}", "nobody knows whether {}", "it is possible that {}"),
-    ("it is false that {}", "it is untrue that {}", "it cannot be that {}", "it is a lie that {}"),
-)
-_SAID_AFTER = {
-    "same": ("both say the same", "these are the same", "this is the same"),
-    "other": ("these differ", "these are not the same", "this is something else"),
-    "follows": ("the second follows", "this follows", "this must be so"),
-    "open": ("this may be so", "this is possible", "this is open"),
-    "false": ("this is impossible", "this is a contradiction", "this cannot be so"),
+# What is said of the second sentence, by relation: before it, or in a sentence after it.  The same
+# frames serve every relation, so that the word in them tells how the two sentences relate.
+_LINKS = {
+    "same": ("equally", "likewise", "that is"),
+    "other": ("elsewhere", "otherwise", "apart from that"),
+    "follows": ("so", "therefore", "hence"),
+    "open": ("perhaps", "maybe", "possibly"),
+    "false": ("never", "impossibly", "contrary to that"),
 }
+_JUDGED = {
+    "same": ("identical", "equivalent", "the same"),
+    "other": ("different", "distinct", "another thing"),
+    "follows": ("true", "certain", "sure"),
+    "open": ("possible", "uncertain", "unclear"),
+    "false": ("untrue", "impossible", "absurd"),
+}
+_RELATIONS = ("follows", "open", "false")
 
 
 def paragraphs(seed: int, count: int) -> Iterator[str]:
@@ -46,7 +49,7 @@ def paragraphs(seed: int, count: int) -> Iterator[str]:
 
 def _same(dice: Dice) -> str:
     first = _known(lambda: (draw_event(dice),))[0]
-    return _joined(dice, first, first, _SAME, _SAID_AFTER["same"])
+    return _joined(dice, first, first, "same")
 
 
 def _other(dice: Dice) -> str:
@@ -55,14 +58,13 @@ def _other(dice: Dice) -> str:
         return event, different(event, dice)
 
     first, second = _known(draw)
-    return _joined(dice, first, second, _NOT_SAME, _SAID_AFTER["other"])
+    return _joined(dice, first, second, "other")
 
 
 def _inference(dice: Dice) -> str:
     code = dice.below(3)
     first, second = _known(lambda: RELATIONS[code](dice))
-    after = _SAID_AFTER[("follows", "open", "false")[code]]
-    return _joined(dice, first, second, _FOLLOWS[code], after)
+    return _joined(dice, first, second, _RELATIONS[code])
 
 
 def _opinion(dice: Dice) -> str:
@@ -137,11 +139,13 @@ def _known(draw) -> tuple[Fact, ...]:
             return facts
 
 
-def _joined(
-    dice: Dice, first: Fact, second: Fact, links: tuple[str, ...], after: tuple[str, ...]
-) -> str:
-    """Say two facts with a link between them, or a remark about them at the end."""
+def _joined(dice: Dice, first: Fact, second: Fact, relation: str) -> str:
+    """Say two facts and how the second relates to the first."""
     a, b = pair(dice, first, second)
-    if dice.chance(0.5):
-        return f"{sentence(a)} {sentence(dice.pick(links).format(b))}"
-    return f"{sentence(a)} {sentence(b)} {sentence(dice.pick(after))}"
+    judged = dice.pick(_JUDGED[relation])
+    way = dice.below(4)
+    if way == 0:
+        return f"{sentence(a)} {sentence(f'{dice.pick(_LINKS[relation])}, {b}')}"
+    if way == 1 and relation in _RELATIONS:
+        return f"{sentence(a)} {sentence(f'it is {judged} that {b}')}"
+    return f"{sentence(a)} {sentence(b)} {sentence(f'this is {judged}')}"

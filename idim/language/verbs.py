@@ -46,30 +46,15 @@ _GOODS = (
     "book", "device", "toy",
 )  # fmt: skip
 OPPOSITES = tuple(
-    tuple(pair.split("|"))
-    for pair in [
-        "praise|scold",
-        "love|hate",
-        "hire|dismiss",
-        "find|lose",
-        "buy|sell",
-        "trust|doubt",
-        "push|pull",
-        "lift|drop",
-        "laugh|cry",
-        "smile|frown",
-        "repair|destroy",
-        "protect|attack",
-        "admire|mock",
-        "comfort|annoy",
-        "greet|ignore",
-        "notice|overlook",
-        "accept|reject",
-        "arrest|release",
-        "remember|forget",
-        "help|hinder",
-        "follow|lead",
-    ]
+    concept.words
+    for concept in parse(
+        """
+        praise/scold love/hate hire/dismiss find/lose buy/sell trust/doubt push/pull
+        lift/drop laugh/cry smile/frown repair/destroy protect/attack admire/mock
+        comfort/annoy greet/ignore notice/overlook accept/reject arrest/release
+        remember/forget help/hinder follow/lead""",
+        None,
+    ).values()
 )
 _IRREGULAR = {
     "feed": "fed fed", "teach": "taught taught", "catch": "caught caught", "bite": "bit bitten",
