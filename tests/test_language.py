@@ -15,8 +15,13 @@ from idim.pretrain import tokenizer
 from idim.tasks import TASKS, load
 
 GOLDEN_DICE, GOLDEN_FOLDS = [35, 24, 38, 88, 94, 23, 87, 24], [9, 4, 5]
-GOLDEN_TEXT = ""
-GOLDEN_ROWS: dict[str, str] = {}
+GOLDEN_TEXT = "de054d56d4ea1d40"
+GOLDEN_ROWS = {
+    "paraphrase": "88c7db9dbba28289",
+    "sentiment": "8786bd209c2adc13",
+    "entailment": "2d69d43d928af281",
+    "acceptability": "8c90d633b0393e38",
+}
 MADE = [name for name, task in TASKS.items() if task.is_made]
 
 

@@ -114,7 +114,7 @@ def test_a_text_folder_trains_its_own_tokenizer(kind, tmp_path):
     (text / "a.txt").write_text("The café was closed.\n\n" * 40, encoding="utf-8")
     (text / "b.txt.gz").write_bytes(gzip.compress(b"A longer line of text, word by word.\n" * 40))
     spec = replace(SMALL, text=str(text), tokenizer=kind, tokens=300, max_length=12, steps=2,
-                   checkpoints=())  # fmt: skip
+                   checkpoints=(0,))  # fmt: skip
     result = pretrain(spec, tmp_path / "out")
     assert result["rows"] == 80
     folder = result["checkpoints"][-1]

@@ -99,7 +99,7 @@ PRETRAINING = [
     Row("steps", "N", "Optimizer steps"),
     Row("batch_size", "N", "Rows a step"),
     Row("lr", "X", "Highest learning rate"),
-    Row("checkpoints", "LIST", "Steps after which the model is kept, besides the last"),
+    Row("checkpoints", "LIST", "Keep the model after these steps and the last", "0,100,300,..."),
     Row("seed", "N", "Fixes text, weights, order and masks"),
 ]
 

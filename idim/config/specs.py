@@ -152,8 +152,8 @@ class PretrainSpec:
     dropout: float = 0.0
     # Share of the tokens that are hidden and asked for.
     mask: float = 0.2
-    # Steps after which the model is kept; the last step always is.
-    checkpoints: tuple[int, ...] = (0, 100, 300, 1000, 3000)
+    # Steps after which the model is kept; the last step always is.  Empty: 0, 100, 300, 1000, ...
+    checkpoints: tuple[int, ...] = ()
     seed: int = 0
     # They decide the order of sums, and so the bits.
     threads: int = 2
@@ -162,6 +162,12 @@ class PretrainSpec:
         problems = [*type_problems(self), *range_problems(self)]
         if problems:
             raise IdimError("; ".join(problems) + ".")
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Every step after which the model is kept, in order."""
+        grid = (0, *(n * 10**e for e in range(2, 9) for n in (1, 3)))
+        return tuple(sorted({s for s in self.checkpoints or grid if s < self.steps} | {self.steps}))
 
 
 def slug(name: str) -> str:

@@ -118,9 +118,10 @@ def _wellformed(dice: Dice) -> str:
             return sentence(text)
 
 
+# How often each is told; definitions are short and teach a word at once.
 _KINDS = (
-    _same, _same, _same, _other, _other, _inference, _inference, _inference, _inference,
-    _opinion, _opinion, _definition, _story, _story,
+    *(_same,) * 4, *(_other,) * 2, *(_inference,) * 4, *(_opinion,) * 2, *(_definition,) * 3,
+    *(_story,) * 2,
 )  # fmt: skip
 
 

@@ -62,12 +62,11 @@ def pretrain(spec: PretrainSpec, out: Path, progress: Progress = lambda *_: None
         work.restore(saved)
     run.rewind_metrics(work.done)
     last = _learn(work, rows, made, run, progress)
-    steps = sorted({*spec.checkpoints, spec.steps})
     result = {
         "steps": spec.steps, "loss": last.loss, "seconds": round(time.monotonic() - started, 1),
         "parameters": sum(p.numel() for p in work.model.parameters()),
         "tokens": made.get_vocab_size(), "rows": len(rows),
-        "checkpoints": [str(folder_of(out, step)) for step in steps],
+        "checkpoints": [str(folder_of(out, step)) for step in spec.kept],
     }  # fmt: skip
     run.finish(result)
     return result
@@ -80,7 +79,7 @@ def folder_of(out: Path, step: int) -> Path:
 
 def _learn(work: Pretraining, rows: corpus.Rows, made: Any, run: Run, progress: Progress) -> Look:
     spec = work.spec
-    kept = frozenset((*spec.checkpoints, spec.steps))
+    kept = frozenset(spec.kept)
     saved, look = time.monotonic(), Look(work.done, math.nan)
     for look in work.looks(rows, kept):
         if look.step:

@@ -126,6 +126,8 @@ def build(spec: PretrainSpec, vocabulary: int) -> Any:
         intermediate_size=4 * spec.hidden_size,
         max_position_embeddings=spec.max_length + 2,  # RoBERTa's first two rows are for padding
         type_vocab_size=1,
+        # BERT's 0.02 is right for 1024: at a small width attention would start all but blind
+        initializer_range=0.02 * math.sqrt(1024 / spec.hidden_size),
         hidden_dropout_prob=spec.dropout,
         attention_probs_dropout_prob=spec.dropout,
         bos_token_id=0, pad_token_id=PAD, eos_token_id=2,
