@@ -58,7 +58,7 @@ def test_every_setting_is_an_option_or_named_as_a_key(command, spec):
     settings = {f.name for f in fields(spec)} - {"model_fingerprint", "data_fingerprint"}
     without = {name for name in settings if f"--{name.replace('_', '-')}" not in help_text.split()}
     of_sweep = {"lr_multiples"} if spec is SweepSpec else set()
-    assert without == {"weight_decay", "warmup", "said_lr", "head_lr"} | of_sweep
+    assert without == {"weight_decay", "warmup", "said_lr", "head_lr", "copies"} | of_sweep
     assert all(f"{name}=" in help_text for name in without)
 
 

@@ -65,6 +65,8 @@ def _contradictions(spec: Any) -> Iterator[str]:
         yield "give epochs or steps, not both"
     if spec.warmup > 1:
         yield f"warmup is a share of the steps and must be at most 1, got {spec.warmup}"
+    if spec.copies not in (1, 2):
+        yield f"copies must be 1 or 2, got {spec.copies}"
     if hasattr(spec, "method") and spec.method == "subspace" and spec.d is None:
         yield "a subspace run needs d; give --d"
     if not hasattr(spec, "baseline"):  # only a sweep has what follows

@@ -55,6 +55,8 @@ class Setup:
     # Step sizes of what is trained beside theta_d: SAID's lambdas (start at 1) and a free head.
     said_lr: float = 0.01
     head_lr: float = 1e-3
+    # 2 keeps theta_0 beside theta; 1 keeps it on disk: half the memory, see `Subspace`.
+    copies: int = 2
     device: Device = "auto"
     dtype: DType = "float32"
 
@@ -99,6 +101,7 @@ class RunSpec(Setup):
                 "head",
                 "said_lr",
                 "head_lr",
+                "copies",
             ):
                 del record[name]
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
