@@ -6,14 +6,12 @@ never sees P and no gradient of size D outlives its layer.
 """
 
 import json
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Variable
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -21,6 +19,7 @@ from torch.optim.optimizer import (
 
 from idim import shards
 from idim.errors import IdimError, unknown
+from idim.gradients import Gradients, large_embeddings
 from idim.layout import check_d, group_names, partition, slots
 from idim.origin import InMemory, OnDisk
 from idim.projection import PROJECTIONS, Piece, kernels_for
@@ -34,7 +33,7 @@ class Subspace:
     `refresh()`.)  The module's own gradients are consumed; `state_dict`, gradient checkpointing,
     autocast, tied weights and `transformers.Trainer` (given the optimizer) work as before; only
     clipping must be given `sub.parameters()`, since the module's own gradients are gone.  Move the
-    module to its device first.
+    module to its device first.  Large embeddings get sparse gradients until `merge`.
 
     Args:
         module: its parameters with `requires_grad` span the full space; theta_0 is their value now.
@@ -115,7 +114,6 @@ class Subspace:
             p.requires_grad_(False)
         self.projection = PROJECTIONS[projection](self.D, d - m, seed)
         self.slots = slots(inside, names, norm)
-        self._small = min((s.start for s in self.slots if s.is_small), default=self.D)
         first = next(iter(inside.values()))
         dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
         self.theta_d = nn.Parameter(torch.zeros(d - m, dtype=dtype, device=first.device))
@@ -127,16 +125,15 @@ class Subspace:
             p.subspace = self  # type: ignore[attr-defined]
         self._sharded = shards.group_of(inside.values())
         self._group = self._sharded or group
-        self._is_reduced = False
+        embeddings = [] if self._sharded else large_embeddings(module, inside.values())
         self._starts = [s.start + shards.offset(s.parameter) for s in self.slots]
         self._origin = (InMemory if copies == 2 else OnDisk)(self._thetas())
         self._exact_every = 1 if copies == 2 else exact_every
         self._steps = 0
         self._written = [p.detach().clone() for p in self._own()]  # what theta was written from
-        self._gradient: Tensor | None = None  # of the small tensors, until backward ends
-        self._delta: Tensor | None = None  # P theta_d of the small tensors, for the lambdas
-        self._handles = [s.parameter.register_post_accumulate_grad_hook(self._fold(i))
-                         for i, s in enumerate(self.slots)]  # fmt: skip
+        self._gradients = Gradients(
+            self.projection, self.slots, self._starts, self.theta_d, self.lambdas, embeddings
+        )
 
     def parameters(self) -> list[nn.Parameter]:
         """Return everything that is trained: theta_d, the lambdas if any, the free parameters."""
@@ -210,8 +207,9 @@ class Subspace:
     def _note_written(self) -> None:
         for written, p in zip(self._written, self._own(), strict=True):
             written.copy_(p)
-        if self.lambdas is not None and self._small < self.D:
-            self._delta = self.projection.matvec(self.theta_d.detach(), self._small, self.D)
+        small = self._gradients.small
+        if self.lambdas is not None and small < self.D:
+            self._gradients.delta = self.projection.matvec(self.theta_d.detach(), small, self.D)
 
     @torch.no_grad()
     def reduce(self) -> None:
@@ -220,11 +218,11 @@ class Subspace:
         Call it yourself only to see or clip them before.  Each rank sends as many numbers as are
         trained: d, and the free parameters unless FSDP2, which shards them, has reduced them.
         """
-        if self._group is None or self._is_reduced:
+        if self._group is None or not self._gradients.is_new:
             return
         trained = self._own() if self._sharded else self.parameters()
         shards.all_reduce(trained, self._group, average=self._sharded is None)
-        self._is_reduced = True
+        self._gradients.is_new = False
 
     def save(self, path: str | Path) -> None:
         """Write theta_d, lambdas, free parameters and the spec of P: a few kB, no P, no theta_0."""
@@ -282,9 +280,7 @@ class Subspace:
         """Let go of the module: it keeps the trained weights and is plain again."""
         if self._exact_every > 1:
             self.refresh()
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self._gradients.close()
         for p in self._own():
             p.subspace = None  # type: ignore[attr-defined]
         return self.module
@@ -300,62 +296,6 @@ class Subspace:
             return scales
         groups = [slot.group for slot in self.slots]
         return (self.lambdas.new_tensor(scales) * self.lambdas[groups]).tolist()
-
-    def _fold(self, index: int) -> Callable[[Tensor], None]:
-        """Build the hook that turns one parameter's gradient into theta_d's and frees it."""
-        me = weakref.ref(self)
-
-        def hook(parameter: Tensor) -> None:
-            sub = me()
-            if sub is not None and parameter.grad is not None:
-                gradient, parameter.grad = parameter.grad, None
-                sub._take(index, shards.local(gradient))
-
-        return hook
-
-    @torch.no_grad()
-    def _take(self, index: int, gradient: Tensor) -> None:
-        """Add one tensor's gradient to those of theta_d and its lambda."""
-        self._is_reduced = False
-        slot, start = self.slots[index], self._starts[index]
-        if self.theta_d.dtype == torch.float64:  # float32 kernels read 16-bit floats as they are
-            gradient = gradient.double()
-        if slot.start >= self._small:
-            self._keep_small(start, gradient)
-            return
-        r = self.projection.rmatvec(gradient, start, start + len(gradient)).mul_(slot.scale)
-        if self.lambdas is not None:
-            _add_grad(self.lambdas, slot.group, r @ self.theta_d)
-            r.mul_(self.lambdas[slot.group])
-        _add_grad(self.theta_d, ..., r)
-
-    def _keep_small(self, start: int, gradient: Tensor) -> None:
-        if self._gradient is None:
-            self._gradient = self.theta_d.new_zeros(self.D - self._small)
-            # runs when this backward pass ends, before anyone can clip or step
-            Variable._execution_engine.queue_callback(self._fold_small)
-        at = start - self._small
-        self._gradient[at : at + len(gradient)] += gradient
-
-    @torch.no_grad()
-    def _fold_small(self) -> None:
-        gradient, self._gradient = self._gradient, None
-        if gradient is None:
-            return
-        for slot in (s for s in self.slots if s.start >= self._small):
-            part = gradient[slot.start - self._small : slot.stop - self._small].mul_(slot.scale)
-            if self.lambdas is not None:
-                if self._delta is not None:  # None: theta_d is still 0, and so is this gradient
-                    at = slice(slot.start - self._small, slot.stop - self._small)
-                    _add_grad(self.lambdas, slot.group, part @ self._delta[at])
-                part.mul_(self.lambdas[slot.group])
-        _add_grad(self.theta_d, ..., self.projection.rmatvec(gradient, self._small, self.D))
-
-
-def _add_grad(parameter: nn.Parameter, at: Any, value: Tensor) -> None:
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    parameter.grad[at] += value
 
 
 def _subspaces(optimizer: torch.optim.Optimizer) -> list[Subspace]:

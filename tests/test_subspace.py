@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from idim import Subspace
 from idim.errors import IdimError
+from idim.gradients import BUFFER
 from idim.layout import SMALL
 from idim.projection import PROJECTIONS
 
@@ -451,3 +452,53 @@ def test_theta_0_that_does_not_fit_on_disk_is_one_line(monkeypatch):
         Subspace(net(), d=10, copies=1)
     with pytest.raises(IdimError, match="copies=3 must be 1 or 2"):
         Subspace(net(), d=10, copies=3)
+
+
+# Sparse gradients of embeddings
+
+
+class Words(nn.Module):
+    """A large embedding, used twice, and a head that may share its weight."""
+
+    def __init__(self, tied: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words = nn.Embedding(20_001, 64, padding_idx=0)
+        self.head = nn.Linear(64, 20_001 if tied else 3, bias=False)
+        if tied:
+            self.head.weight = self.words.weight
+
+    def forward(self, x):
+        return self.head((self.words(x) + self.words(x.flip(0))).mean(dim=1))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("structure", ["did", "said"])
+def test_an_embeddings_sparse_gradient_is_its_dense_one(tied, structure):
+    found = {}
+    for is_sparse in (True, False):
+        module = Words(tied)
+        sub = Subspace(module, d=40, structure=structure)
+        assert module.words.sparse
+        module.words.sparse = is_sparse
+        optimizer = torch.optim.SGD(sub.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            x = torch.tensor([[0, 7, 7, 20_000], [16_000, 16_384, 1, 5]])
+            F.cross_entropy(module(x), torch.tensor([0, 2])).backward()
+            optimizer.step()
+        found[is_sparse] = [p.grad for p in sub.parameters()]
+        assert module.words.weight.grad is None
+        sub.merge()
+        assert not module.words.sparse
+    for ours, theirs in zip(found[True], found[False], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
+
+
+def test_no_gradient_as_large_as_an_embedding_is_ever_made():
+    module, seen = Words(False), []
+    sub = Subspace(module, d=10)
+    real = sub.projection.rmatvec
+    sub.projection.rmatvec = lambda v, *rows: seen.append(v.numel()) or real(v, *rows)
+    module(torch.arange(16).view(2, 8)).sum().backward()
+    assert max(seen) <= BUFFER < module.words.weight.numel()
