@@ -1,12 +1,11 @@
 """Put measured tables and figures into README.md: no number there is typed by hand.
 
 Example:
-  python scripts/refresh_readme.py           # the default sweep, run now, and the ledger's last rows
-  python scripts/refresh_readme.py --bench   # the ledger's last rows alone
+  python scripts/refresh_readme.py           # the default sweep, run now, and the ledger's rows
+  python scripts/refresh_readme.py --bench   # the ledger's newest rows alone
 """
 
 import csv
-
 import re
 import subprocess
 import sys
@@ -38,8 +37,8 @@ def bench() -> str:
         rows = {(r["part"], r["case"], r["dtype"], r["kernels"]): r for r in csv.DictReader(f)}
     latest = max(rows.values(), key=lambda r: r["date"])
     out = [
-        f"On {latest['cores']} cores of {latest['cpu']}, torch {latest['torch']}, {latest['date']}; "
-        f"D = {22_713_986:,}, d = 1,000 unless the case says otherwise.",
+        f"On {latest['cores']} cores of {latest['cpu']}, torch {latest['torch']}, "
+        f"{latest['date']}; D = {22_713_986:,}, d = 1,000 unless the case says otherwise.",
         "",
         "| part | case | dtype | kernels | median | ratio | bytes a parameter | process peak |",
         "|---|---|---|---|---|---|---|---|",
