@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from idim.errors import IdimError
-from idim.estimate.records import Point, Score, is_done, places, reaches
+from idim.estimate.records import Point, Score, is_done, is_failed, places, reaches
 
 
 def by_d(scores: Iterable[Score]) -> dict[int | None, list[Score]]:
@@ -38,7 +38,8 @@ def point(runs: Sequence[Score]) -> Point | None:
     return Point(
         d=done[0].d, trainable=done[0].trainable, lr=lr, mean=_mean(chosen), std=_std(chosen),
         n=len(chosen), scores=chosen, edge=len(tried) > 1 and lr in (tried[0], tried[-1]),
-        tried=tried, failed=len(runs) - len(done), on_evaluation=len(tried) > 1 and not honest,
+        tried=tried, failed=sum(map(is_failed, runs)),
+        on_evaluation=len(tried) > 1 and not honest,
     )  # fmt: skip
 
 
