@@ -40,13 +40,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of a training."""
+    """The end of a training, or of its first part where the spec stops it."""
 
     score: dict[str, float]
     select: dict[str, float] | None
     D: int
     trainable: int
     steps: int
+    # Steps of the whole learning-rate schedule: more than `steps` where the spec stops early.
+    schedule: int
     loss: float
     seconds: float
     state: dict[str, Tensor]
@@ -82,21 +84,23 @@ def train(spec: RunSpec, resume: dict[str, Tensor] | None = None) -> Iterator[St
     steps = count_steps(spec, len(rows))
     optimizer = _optimizer(spec, method)
     done = _restore(resume, method, optimizer) if resume else 0
+    end = steps if spec.stop_at is None else max(1, round(spec.stop_at * steps))
     loss = math.nan
     try:
-        for step in range(done, steps):
+        for step in range(done, end):
             value = _one_step(spec, model, rows, optimizer, step, steps)
-            if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == end:
                 loss = value.item()
                 if not math.isfinite(loss):
                     raise Diverged(f"the loss became {loss} by step {step + 1} at lr {spec.lr:g}")
-                yield Step(step + 1, steps, loss, _saver(method, optimizer, step + 1))
+                yield Step(step + 1, end, loss, _saver(method, optimizer, step + 1))
         yield Result(
             score=evaluate(spec, model, data.info, data.evaluation),
             select=None if data.select is None else evaluate(spec, model, data.info, data.select),
             D=sum(p.numel() for p in model.module.parameters()),
             trainable=method.trainable,
-            steps=steps,
+            steps=end,
+            schedule=steps,
             loss=loss,
             seconds=time.perf_counter() - started,
             state=method.state(),

@@ -293,7 +293,7 @@ def test_a_cliff_between_neighbouring_d_leaves_one_answer():
 
 
 def test_a_dip_is_pooled_with_its_neighbours_and_widens_the_interval():
-    rows = table([1.0] * 3, {10: [0.5] * 3, 20: [0.94, 0.93, 0.95], 30: [0.87, 0.88, 0.86]})
+    rows = table([1.0] * 3, {10: [0.49, 0.5, 0.51], 20: [0.94, 0.93, 0.95], 30: [0.87, 0.88, 0.86]})
     rows += table([], {40: [0.97, 0.96, 0.98]})
     found = estimate(rows)
     assert (found.d90, found.monotone) == (20, False)

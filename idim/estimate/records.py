@@ -37,7 +37,7 @@ class Point:
     n: int
     # In seed order; a failed run is absent.
     scores: tuple[float, ...]
-    # The best learning rate is the smallest or the largest of several tried.
+    # The best learning rate is the smallest or the largest tried, and better than the next one.
     edge: bool
     tried: tuple[float, ...]
     # Failed runs at this d, whatever their learning rate.

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from idim import kernels
 from idim.config import RunSpec
@@ -62,11 +62,13 @@ def run_one(spec: RunSpec, root: Path, tick: Tick = lambda: None) -> str | None:
 def _execute(spec: RunSpec, run: Run, tick: Tick) -> None:
     from idim.train import Step, train
 
-    resume = run.load_checkpoint()
+    first = Store(run.folder.parents[1]).run(spec.first_quarter)
+    resume = run.load_checkpoint() or (None if spec.stop_at else run.follow(first))
     run.rewind_metrics(int(resume["step"]) if resume else 0)
-    saved = time.monotonic()
+    saved, last = time.monotonic(), None
     for event in train(spec, resume):
         if isinstance(event, Step):
+            last = event
             run.append({"step": event.step, "steps": event.steps, "loss": event.loss})
             if time.monotonic() - saved > CHECKPOINT_EVERY_S and event.step < event.steps:
                 run.checkpoint(event.state())
@@ -75,13 +77,17 @@ def _execute(spec: RunSpec, run: Run, tick: Tick) -> None:
             continue
         if event.header is not None:
             save_tensors(run.folder / "subspace.safetensors", event.state, event.header)
-        run.finish(
-            {
-                "score": event.score, "select": event.select, "D": event.D,
-                "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
-                "seconds": round(event.seconds, 3),
-            }
-        )  # fmt: skip
+        result = {
+            "score": event.score, "select": event.select, "D": event.D,
+            "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
+            "seconds": round(event.seconds, 3),
+        }  # fmt: skip
+        if spec.stop_at is None:
+            run.finish(result)
+            first.forget()
+        else:
+            assert last is not None
+            run.pause(result | {"schedule": event.schedule}, last.state())
 
 
 class Watch(Protocol):
@@ -100,28 +106,45 @@ class Watch(Protocol):
         ...
 
 
-def run_all(specs: list[RunSpec], root: Path, jobs: int, watch: Watch) -> None:
-    """Execute runs in the order given.
+class Workers:
+    """Processes that execute runs, as a context; one job runs them in this process.
 
-    Args:
-        specs: the runs.
-        root: of the store.
-        jobs: processes; 1 runs them here, one after another.
-        watch: told of every start and end, and about twice a second between.
+    The processes start with the first runs and stay for the next: importing torch takes seconds.
     """
-    if jobs == 1:
-        for spec in specs:
-            watch.started(spec)
-            watch.ended(spec, run_one(spec, root, watch.tick))
-        return
-    waiting = list(reversed(specs))
-    running: dict[Future[str | None], RunSpec] = {}
-    pool = _pool(jobs)
-    try:
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+
+    def run_all(self, specs: list[RunSpec], root: Path, watch: Watch) -> None:
+        """Execute runs in the order given.
+
+        Args:
+            specs: the runs.
+            root: of the store.
+            watch: told of every start and end, and about twice a second between.
+        """
+        if self.jobs == 1:
+            for spec in specs:
+                watch.started(spec)
+                watch.ended(spec, run_one(spec, root, watch.tick))
+            return
+        waiting = list(reversed(specs))
+        running: dict[Future[str | None], RunSpec] = {}
         while waiting or running:
-            while waiting and len(running) < jobs:
+            while waiting and len(running) < self.jobs:
                 spec = waiting.pop()
-                running[pool.submit(run_one, spec, root)] = spec
+                self._pool = self._pool or _pool(self.jobs)
+                running[self._pool.submit(run_one, spec, root)] = spec
                 watch.started(spec)
             ended, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
             watch.tick()
@@ -133,11 +156,7 @@ def run_all(specs: list[RunSpec], root: Path, jobs: int, watch: Watch) -> None:
                     reason = "the process was killed (out of memory?); try fewer --jobs"
                     Store(root).run(spec).fail(reason)
                     watch.ended(spec, reason)
-                    pool = _pool(jobs)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in active_children():
-            process.terminate()
+                    self._pool = None
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
