@@ -16,7 +16,7 @@ SWEEP_OPTIONS = """
     --model --task --data --projection --structure --said-groups --norm --head --d --d-min --d-max
     --points --lr --baseline-lr --seeds --epochs --steps --batch-size --max-length --train-samples
     --eval-samples --threshold --baseline --search --select --device --dtype --jobs --out --config
-    --dry-run --json
+    --dry-run --json --tolerance --max-runs
 """
 HEAVY = {
     "torch", "transformers", "datasets", "numpy", "matplotlib", "pandas", "sklearn", "scipy",
@@ -57,8 +57,8 @@ def test_every_setting_is_an_option_or_named_as_a_key(command, spec):
     help_text = show(command, "-h")
     settings = {f.name for f in fields(spec)} - {"model_fingerprint", "data_fingerprint"}
     without = {name for name in settings if f"--{name.replace('_', '-')}" not in help_text.split()}
-    of_sweep = {"lr_multiples"} if spec is SweepSpec else set()
-    assert without == {"weight_decay", "warmup", "said_lr", "head_lr"} | of_sweep
+    own = {"lr_multiples", "lr_transfer", "pruning"} if spec is SweepSpec else {"stop_at"}
+    assert without == {"weight_decay", "warmup", "said_lr", "head_lr"} | own
     assert all(f"{name}=" in help_text for name in without)
 
 

@@ -9,7 +9,7 @@ import idim
 
 ROOMS = [
     "errors", "config", "kernels", "projection", "layout", "subspace", "hub", "tasks", "models",
-    "methods", "train", "store", "search", "estimate", "report", "launch", "sweep", "cli",
+    "methods", "train", "store", "estimate", "search", "report", "launch", "sweep", "cli",
 ]  # fmt: skip
 ROOT = Path(idim.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.name not in ("__main__.py",) and p.parent != ROOT)
