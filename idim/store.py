@@ -4,7 +4,8 @@ OUT/sweep.json                      what the sweep is: another sweep in the same
 OUT/runs/<id>/spec.json             the resolved spec, whose hash is the id
 OUT/runs/<id>/provenance.json       versions, machine, argv, time of the last start
 OUT/runs/<id>/metrics.jsonl         one line a look at the loss, appended
-OUT/runs/<id>/state.safetensors     the last checkpoint, gone when the run is finished
+OUT/runs/<id>/state.safetensors     the last checkpoint, gone when the run is finished; a run that
+                                    was stopped early keeps it
 OUT/runs/<id>/subspace.safetensors  theta_d of a finished subspace run
 OUT/runs/<id>/failed.json           why the last try failed, where another may succeed
 OUT/runs/<id>/result.json           written beside and renamed, last
@@ -16,7 +17,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -87,7 +88,24 @@ class Run:
     def finish(self, result: Record) -> None:
         """Make the run finished; its checkpoint is no longer needed."""
         write_json(self.folder / "result.json", result)
+        self.forget()
+
+    def pause(self, result: Record, state: dict[str, Any]) -> None:
+        """Make a run that stops early finished; a longer run may go on from its checkpoint."""
+        write_json(self.folder / "result.json", result)
+        self.checkpoint(state)
+
+    def forget(self) -> None:
+        """Remove the checkpoint."""
         (self.folder / "state.safetensors").unlink(missing_ok=True)
+
+    def follow(self, first: "Run") -> dict[str, Any] | None:
+        """Take over what a run that stopped early has done; return its checkpoint."""
+        state = first.load_checkpoint()
+        if state is not None and (first.folder / "metrics.jsonl").exists():
+            metrics = (first.folder / "metrics.jsonl").read_bytes()
+            _replace(self.folder / "metrics.jsonl", metrics)
+        return state
 
     def fail(self, reason: str) -> None:
         """Note why a try failed; the next sweep tries again."""
@@ -126,8 +144,12 @@ class Store:
             if (path / "spec.json").exists():
                 yield Run(path)
 
-    def claim(self, sweep: Record) -> None:
+    def claim(self, sweep: Record, loose: Container[str] = ()) -> None:
         """Make the folder this sweep's.
+
+        Args:
+            sweep: what it is.
+            loose: keys that may differ from what the folder holds; the new values stay.
 
         Raises:
             IdimError: it holds another sweep; the line names the first keys that differ.
@@ -135,19 +157,20 @@ class Store:
         path = self.root / "sweep.json"
         held = read_json(path)
         wanted = json.loads(json.dumps(sweep))
+        differ = [k for k in wanted | (held or {}) if wanted.get(k) != (held or {}).get(k)]
+        strict = [k for k in differ if k not in loose]
         if held is None:
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
             except FileNotFoundError:  # as /proc answers
                 raise IdimError(f"'{self.root}' cannot be made; choose another --out.") from None
-            write_json(path, sweep)
-        elif held != wanted:
-            lists = ("runs", "trainable")  # they follow from the rest, and are long
-            keys = [k for k in wanted | held if wanted.get(k) != held.get(k) and k not in lists]
+        elif strict:
             first = ", ".join(
-                f"{k}={held.get(k)!r} there, {wanted.get(k)!r} here" for k in keys[:2]
+                f"{k}={held.get(k)!r} there, {wanted.get(k)!r} here" for k in strict[:2]
             )
             raise IdimError(f"'{self.root}' holds another sweep ({first}); choose another --out.")
+        if differ:
+            write_json(path, sweep)
 
     def sweep(self) -> Record:
         """Return what `claim` wrote.

@@ -35,6 +35,7 @@ from idim.train import (
     build,
     count_steps,
     judge,
+    last_step,
     learning_rate,
     prepare_torch,
     stream,
@@ -87,17 +88,18 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
     stack = _Stack(specs, data)
     rows = stack.model.encode(data.train)
     steps = count_steps(specs[0], len(rows))
+    end = last_step(specs[0], steps)
     live, loss = list(range(len(specs))), torch.full((len(specs),), math.nan)
-    for step in range(stack.restore(resume), steps):
+    for step in range(stack.restore(resume), end):
         loss = stack.step(rows, step, steps)
-        if (step + 1) % LOOK_EVERY and step + 1 < steps:
+        if (step + 1) % LOOK_EVERY and step + 1 < end:
             continue
         values = loss.tolist()
         for r in [r for r in live if not math.isfinite(values[r])]:
             live.remove(r)
             yield r, Diverged.at(step + 1, values[r], specs[r].lr)
         for r in live:
-            yield r, Step(step + 1, steps, values[r], stack.saver(r, step + 1))
+            yield r, Step(step + 1, end, values[r], stack.saver(r, step + 1))
         if not live:
             return
     held_out = data.select
@@ -110,8 +112,8 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
             yield r, Result(
                 score=judge(data.info, ends[r], data.evaluation),
                 select=None if held_out is None else judge(data.info, middles[r], held_out),
-                D=stack.D, trainable=method.trainable, steps=steps, loss=loss[r].item(),
-                seconds=seconds, state=method.state(), header=method.header(),
+                D=stack.D, trainable=method.trainable, steps=end, schedule=steps,
+                loss=loss[r].item(), seconds=seconds, state=method.state(), header=method.header(),
             )  # fmt: skip
         except RunFailed as e:  # a prediction that is no number
             yield r, e

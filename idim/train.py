@@ -42,13 +42,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of a training."""
+    """The end of a training, or of its first part where the spec stops it."""
 
     score: dict[str, float]
     select: dict[str, float] | None
     D: int
     trainable: int
     steps: int
+    # Steps of the whole learning-rate schedule: more than `steps` where the spec stops early.
+    schedule: int
     loss: float
     seconds: float
     state: State
@@ -89,22 +91,23 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
     steps = count_steps(spec, len(rows))
     optimizer = _optimizer(spec, method)
     done = _restore(resume, method, optimizer) if resume else 0
-    loss = math.nan
+    end, loss = last_step(spec, steps), math.nan
     try:
-        for step in range(done, steps):
+        for step in range(done, end):
             value = _one_step(spec, model, rows, optimizer, step, steps)
-            if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == end:
                 loss = value.item()
                 if not math.isfinite(loss):
                     raise Diverged.at(step + 1, loss, spec.lr)
-                yield Step(step + 1, steps, loss, _saver(method, optimizer, step + 1))
+                yield Step(step + 1, end, loss, _saver(method, optimizer, step + 1))
         method.settle()
         yield Result(
             score=evaluate(spec, model, data.info, data.evaluation),
             select=None if data.select is None else evaluate(spec, model, data.info, data.select),
             D=sum(p.numel() for p in model.module.parameters()),
             trainable=method.trainable,
-            steps=steps,
+            steps=end,
+            schedule=steps,
             loss=loss,
             seconds=time.perf_counter() - started,
             state=method.state(),
@@ -142,6 +145,13 @@ def count_steps(spec: RunSpec, rows: int) -> int:
     assert spec.epochs is not None
     assert spec.batch_size is not None
     return max(1, round(spec.epochs * math.ceil(rows / spec.batch_size)))
+
+
+def last_step(spec: RunSpec, steps: int) -> int:
+    """Return the step a run ends with: where its spec stops it, a look at which it may go on."""
+    if spec.stop_at is None:
+        return steps
+    return min(steps, max(1, round(spec.stop_at * steps / LOOK_EVERY)) * LOOK_EVERY)
 
 
 def learning_rate(step: int, steps: int, warmup: float) -> float:

@@ -283,7 +283,8 @@ def stack() -> Iterator[Row]:
     for jobs in (1, os.cpu_count() or 1):
         with tempfile.TemporaryDirectory() as out:
             started = time.perf_counter()
-            local.run_all(specs, Path(out), jobs, Quiet())
+            with local.Workers(jobs) as workers:
+                workers.run_all(specs, Path(out), Quiet())
             each = (time.perf_counter() - started) / len(specs)
         yield {
             "case": f"{len(specs)} digits runs, {jobs} job{'s' * (jobs > 1)}", "D": 17_610,

@@ -36,6 +36,7 @@ class Library(SimpleNamespace):
         return SimpleNamespace(
             spec=spec,
             specs=runs,
+            most=2,
             D=99,
             trainable=lambda run: run.d or 99,
             lines=lambda: ["2 runs"],
@@ -48,11 +49,11 @@ class Library(SimpleNamespace):
             raise self.failure
         return self.summarise(out)
 
-    def summarise(self, out: Path) -> dict:
+    def summarise(self, out: Path, threshold: float | None = None) -> dict:
         if out.name == "nothing":
             raise IdimError(f"'{out}' holds no sweep.")
         runs = {"total": 2, "done": 2 - self.failed, "failed": self.failed, "diverged": 0}
-        return {"d90": None, "points": [{"std": float("nan")}], "runs": runs, "out": str(out)}
+        return {"d90": threshold, "points": [{"std": float("nan")}], "runs": runs, "out": str(out)}
 
     def run(self, spec, out, progress) -> dict:
         self.spec, self.out = spec, out
@@ -141,7 +142,8 @@ def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
     assert json.loads(idim("sweep", *grid, "--dry-run", "--json").stdout)["D"] == 1000
     assert "2 steps" in idim("sweep", *grid, "--dry-run").stdout
     summary = json.loads(idim("sweep", *grid, "--json").stdout)
-    assert summary["runs"] == {"total": 1, "done": 1, "failed": 0, "diverged": 0}
+    counts = {"total": 1, "done": 1, "failed": 0, "diverged": 0, "stopped_early": 0}
+    assert summary["runs"] == counts
     assert "1 of 1 runs were done before" in idim("sweep", *grid).stderr
     assert json.loads(idim("estimate", "s", "--json").stdout) == summary
     assert all(Path(name).exists() for name in idim("plot", "s").stdout.split())
@@ -161,6 +163,7 @@ def test_the_example_of_each_command_can_be_typed(library, command):
 def test_estimate_and_plot_read_the_folder(library):
     assert idim("estimate", "x").stdout == "the table\n"
     assert json.loads(idim("estimate", "x", "--json").stdout)["out"] == "x"
+    assert json.loads(idim("estimate", "x", "--threshold", "0.8", "--json").stdout)["d90"] == 0.8
     assert idim("plot", "x").stdout == "x/curve.png\nx/curve.svg\n"
     assert idim("plot", "x", "--out", "fig").stdout == "fig.png\nfig.svg\n"
     assert library.written == [Path("x/curve"), Path("fig")]
@@ -215,6 +218,8 @@ def test_prefetch_asks_the_hub_only_for_what_it_has(library, monkeypatch):
         ("sweep --config none.toml", "cannot read config 'none.toml'"),
         ("run", "a subspace run needs d; give --d."),
         ("estimate", "missing argument 'DIR'; see 'idim estimate -h'."),
+        ("estimate x --threshold 0", "--threshold must be above 0, got 0."),
+        ("sweep --search adaptive --d 10", "an adaptive search chooses d itself; give d_min and"),
         ("prefetch --task digist", "unknown task 'digist'; did you mean 'digits'?"),
     ],
 )

@@ -9,8 +9,8 @@ import idim
 
 ROOMS = [
     "errors", "config", "kernels", "projection", "layout", "origin", "shards", "gradients",
-    "subspace", "hub", "tasks", "models", "methods", "train", "together", "store", "search",
-    "estimate", "report", "launch", "sweep", "cli",
+    "subspace", "hub", "tasks", "models", "methods", "train", "together", "store", "estimate",
+    "search", "report", "launch", "sweep", "cli",
 ]  # fmt: skip
 ROOT = Path(idim.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.name not in ("__main__.py",) and p.parent != ROOT)

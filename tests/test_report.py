@@ -51,7 +51,9 @@ def summary(
         "D": 22713986, "structure": "did", "projection": "fastfood", "norm": "global",
         "head": "subspace", **to_summary_part(found), "chance": chance,
         "protocol": {"baseline": str(baseline), "interval": found.interval_method},
-        "runs": {"total": len(rows), "done": len(rows), "failed": 0}, "seconds": 812.4,
+        "search": {"strategy": "grid", "done": True, "why": "", "steps": 9, "steps_saved": 0},
+        "runs": {"total": len(rows), "done": len(rows), "failed": 0, "stopped_early": 0},
+        "seconds": 812.4,
         "out": "out",
     } | facts  # fmt: skip
 

@@ -325,9 +325,7 @@ def forced(monkeypatch):
 def test_a_subspace_holds_the_references_weights_on_triton(kind, dtype, forced, monkeypatch):
     def train():
         torch.manual_seed(0)
-        net = torch.nn.Sequential(torch.nn.Linear(60, 30), torch.nn.Linear(30, 2)).to(
-            DEVICE, dtype
-        )
+        net = torch.nn.Sequential(torch.nn.Linear(60, 30), torch.nn.Linear(30, 2)).to(DEVICE, dtype)
         sub = Subspace(net, d=40, projection=kind, norm="tensor", seed=2)
         optimizer = torch.optim.SGD(sub.parameters(), lr=0.01)
         net(torch.ones(4, 60, device=DEVICE, dtype=dtype)).float().square().sum().backward()

@@ -63,13 +63,15 @@ SUBSPACE = [
     Row("head", "KIND", "Train the new head inside P, beside it or not at all"),
 ]
 GRID = [
-    Row("d", "LIST", "Subspace dimensions, e.g. 10,100,1000", "a log grid"),
-    Row("d_min", "N", "First d of the log grid", "by model"),
-    Row("d_max", "N", "Last d of the log grid", "by model"),
-    Row("points", "N", "Number of d on the log grid", "by model"),
+    Row("search", "KIND", "Which runs come next; auto: grid with --d or --points, else adaptive"),
+    Row("d_min", "N", "Smallest d", "by model"),
+    Row("d_max", "N", "Largest d", "by model"),
+    Row("tolerance", "X", "Adaptive: stop when the interval's ends are within a factor X"),
+    Row("max_runs", "N", "Adaptive: stop after N runs in any case"),
+    Row("d", "LIST", "Grid: subspace dimensions, e.g. 10,100,1000", "a log grid"),
+    Row("points", "N", "Grid: number of d on a log grid", "by model"),
     Row("lr", "LIST", "Learning rates at each d", "1,4,16,64 x lr_full*sqrt(D/d)"),
-    Row("seeds", "N", "Runs a cell; each redraws P, data order and head"),
-    Row("search", "KIND", "Which runs come next"),
+    Row("seeds", "N", "Runs a cell, at least; each redraws P, data order and head"),
 ]
 VERDICT = [
     Row("baseline", "own|SCORE", "Score to compare with; own: fine-tune all D first"),
@@ -95,7 +97,7 @@ Panels = dict[str, list[Row]]
 SWEEP: Panels = {
     "Measured": MEASURED,
     "Subspace": SUBSPACE,
-    "Grid": GRID,
+    "Search": GRID,
     "Verdict": VERDICT,
     "Training": TRAINING,
 }

@@ -40,7 +40,8 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "warmup": (0, True), "said_lr": (0, False), "head_lr": (0, False), "lr": (0, False),
     "baseline_lr": (0, False), "lr_multiples": (0, False), "d": (1, True), "d_min": (1, True),
     "d_max": (1, True), "points": (1, True), "seeds": (1, True), "threshold": (0, False),
-    "seed": (0, True),
+    "seed": (0, True), "tolerance": (1, False), "max_runs": (1, True), "lr_transfer": (0, True),
+    "stop_at": (0, False),
 }  # fmt: skip
 
 
@@ -69,10 +70,14 @@ def _contradictions(spec: Any) -> Iterator[str]:
         yield f"copies must be 1 or 2, got {spec.copies}"
     if hasattr(spec, "method") and spec.method == "subspace" and spec.d is None:
         yield "a subspace run needs d; give --d"
+    if getattr(spec, "stop_at", None) is not None and spec.stop_at >= 1:
+        yield f"stop_at is a share of the steps and must be below 1, got {spec.stop_at}"
     if not hasattr(spec, "baseline"):  # only a sweep has what follows
         return
     if isinstance(spec.baseline, str) and spec.baseline != "own":
         yield f"baseline must be 'own' or a number, got '{spec.baseline}'"
+    if spec.search == "adaptive" and (spec.d or spec.points):
+        yield "an adaptive search chooses d itself; give d_min and d_max, or search grid"
     if spec.d_min and spec.d_max and spec.d_min > spec.d_max:
         yield f"d_min {spec.d_min} exceeds d_max {spec.d_max}"
     if spec.d and (spec.d_min or spec.d_max or spec.points):

@@ -12,7 +12,8 @@ class Recipe:
     steps: int | None
     batch_size: int
     baseline_lr: tuple[float, ...]
-    # Either the values of d, or the ends of a log grid and how many of its points to take.
+    # The values of d on the grid, or how many points it takes between the ends; the ends bound
+    # an adaptive search.
     d: tuple[int, ...] = ()
     d_min: int = 10
     d_max: int = 10_000
@@ -36,7 +37,7 @@ SMALL_NETS = {
     "toy": Recipe(
         about="Li et al.'s problem of known answer: D = 1,000, intrinsic dimension 10 (task toy)",
         task="toy", epochs=None, steps=2000, batch_size=1, baseline_lr=(0.01, 0.1),
-        d=(5, 8, 9, 10, 11, 12, 20), threads=1, stack=64,
+        d=(5, 8, 9, 10, 11, 12, 20), d_min=2, d_max=100, threads=1, stack=64,
     ),
     "digits-mlp": Recipe(
         about="64-100-100-10 net, D = 17,610 (task digits)",

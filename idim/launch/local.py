@@ -10,13 +10,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from idim import kernels, together
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
 from idim.store import Run, Store, save_tensors
-from idim.train import Diverged, Result, Step, train
+from idim.train import Diverged, Result, State, Step, train
 
 # A run loses at most this much work to a kill; shorter runs are cheaper to start over.
 CHECKPOINT_EVERY_S = 30.0
@@ -44,12 +44,13 @@ def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> li
         run.begin(spec, kernels.describe(spec.device))
     failures: list[str | None] = [None] * len(specs)
     saved, ticked = [time.monotonic()] * len(specs), 0.0
+    last: dict[int, Step] = {}
     try:
         for r, event in _events(specs, runs):
             if not isinstance(event, Step):
-                failures[r] = _end(runs[r], event)
+                failures[r] = _end(specs[r], runs[r], event, last.get(r))
                 continue
-            now = time.monotonic()
+            last[r], now = event, time.monotonic()
             runs[r].append({"step": event.step, "steps": event.steps, "loss": event.loss})
             if now - saved[r] > CHECKPOINT_EVERY_S and event.step < event.steps:
                 runs[r].checkpoint(event.state())
@@ -75,9 +76,9 @@ def _one_line(e: Exception) -> str:
 
 def _events(specs: list[RunSpec], runs: list[Run]) -> Iterator[together.Event]:
     """Train, and yield (index of the run, event); a run that diverges ends in an event too."""
-    resume = [run.load_checkpoint() for run in runs]
-    for run in runs:
-        run.rewind_metrics(_steps_done(run))
+    resume = [_state(spec, run) for spec, run in zip(specs, runs, strict=True)]
+    for run, state in zip(runs, resume, strict=True):
+        run.rewind_metrics(int(state["step"]) if state else 0)
     if together.key(specs[0]) is not None:
         yield from together.train_together(specs, resume)
         return
@@ -88,7 +89,7 @@ def _events(specs: list[RunSpec], runs: list[Run]) -> Iterator[together.Event]:
         yield 0, e
 
 
-def _end(run: Run, event: Result | RunFailed) -> str | None:
+def _end(spec: RunSpec, run: Run, event: Result | RunFailed, last: Step | None) -> str | None:
     """Store the end of a run; return why it failed, if it did."""
     if isinstance(event, Diverged):  # the same spec would always end so: this is its result
         run.finish({"error": str(event), "diverged": True})
@@ -98,13 +99,17 @@ def _end(run: Run, event: Result | RunFailed) -> str | None:
         return str(event)
     if event.header is not None:
         save_tensors(run.folder / "subspace.safetensors", event.state, event.header)
-    run.finish(
-        {
-            "score": event.score, "select": event.select, "D": event.D,
-            "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
-            "seconds": round(event.seconds, 3),
-        }
-    )  # fmt: skip
+    result = {
+        "score": event.score, "select": event.select, "D": event.D,
+        "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
+        "seconds": round(event.seconds, 3),
+    }  # fmt: skip
+    if spec.stop_at is None:
+        run.finish(result)
+        _first(run, spec).forget()
+    else:
+        assert last is not None
+        run.pause(result | {"schedule": event.schedule}, last.state())
     return None
 
 
@@ -117,7 +122,7 @@ def stacks(specs: list[RunSpec], root: Path, jobs: int) -> list[list[RunSpec]]:
     alike: dict[Any, list[RunSpec]] = {}
     for i, spec in enumerate(specs):
         key = together.key(spec)
-        place = i if key is None else (key, _steps_done(Store(root).run(spec)))
+        place = i if key is None else (key, _steps_done(spec, Store(root).run(spec)))
         alike.setdefault(place, []).append(spec)
     groups = []
     for members in alike.values():
@@ -126,8 +131,19 @@ def stacks(specs: list[RunSpec], root: Path, jobs: int) -> list[list[RunSpec]]:
     return groups
 
 
-def _steps_done(run: Run) -> int:
-    state = run.load_checkpoint()
+def _first(run: Run, spec: RunSpec) -> Run:
+    """Return the run that stops where this one may go on."""
+    return Store(run.folder.parents[1]).run(spec.first_quarter)
+
+
+def _state(spec: RunSpec, run: Run) -> State | None:
+    """Return where a run goes on: its own checkpoint, or the end of its first quarter."""
+    own = run.load_checkpoint()
+    return own if own or spec.stop_at else run.follow(_first(run, spec))
+
+
+def _steps_done(spec: RunSpec, run: Run) -> int:
+    state = run.load_checkpoint() or (None if spec.stop_at else _first(run, spec).load_checkpoint())
     return int(state["step"]) if state else 0
 
 
@@ -147,30 +163,47 @@ class Watch(Protocol):
         ...
 
 
-def run_all(specs: list[RunSpec], root: Path, jobs: int, watch: Watch) -> None:
-    """Execute runs in the order given.
+class Workers:
+    """Processes that execute runs, as a context; one job runs them in this process.
 
-    Args:
-        specs: the runs.
-        root: of the store.
-        jobs: processes; 1 runs them here, one after another.
-        watch: told of every start and end, and about twice a second between.
+    The processes start with the first runs and stay for the next: importing torch takes seconds.
     """
-    waiting = stacks(specs, root, jobs)
-    if jobs == 1:
-        for stack in waiting:
-            for spec in stack:
-                watch.started(spec)
-            _tell(watch, stack, run_stack(stack, root, watch.tick))
-        return
-    waiting.reverse()
-    running: dict[Future[list[str | None]], list[RunSpec]] = {}
-    pool = _pool(jobs)
-    try:
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+
+    def run_all(self, specs: list[RunSpec], root: Path, watch: Watch) -> None:
+        """Execute runs, in the order of the first of each stack.
+
+        Args:
+            specs: the runs.
+            root: of the store.
+            watch: told of every start and end, and about twice a second between.
+        """
+        waiting = stacks(specs, root, self.jobs)
+        if self.jobs == 1:
+            for stack in waiting:
+                for spec in stack:
+                    watch.started(spec)
+                _tell(watch, stack, run_stack(stack, root, watch.tick))
+            return
+        waiting.reverse()
+        running: dict[Future[list[str | None]], list[RunSpec]] = {}
         while waiting or running:
-            while waiting and len(running) < jobs:
+            while waiting and len(running) < self.jobs:
                 stack = waiting.pop()
-                running[pool.submit(run_stack, stack, root)] = stack
+                self._pool = self._pool or _pool(self.jobs)
+                running[self._pool.submit(run_stack, stack, root)] = stack
                 for spec in stack:
                     watch.started(spec)
             ended, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
@@ -184,11 +217,7 @@ def run_all(specs: list[RunSpec], root: Path, jobs: int, watch: Watch) -> None:
                     for spec in stack:
                         Store(root).run(spec).fail(reason)
                     _tell(watch, stack, [reason] * len(stack))
-                    pool = _pool(jobs)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in active_children():
-            process.terminate()
+                    self._pool = None
 
 
 def _tell(watch: Watch, stack: list[RunSpec], failures: list[str | None]) -> None:

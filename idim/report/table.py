@@ -22,14 +22,46 @@ def text(summary: dict[str, Any]) -> str:
     """
     parts = [*_wrapped(_sentence(summary)), "", *_rows(summary), "", verdict(summary)]
     protocol = "; ".join(f"{k} {v}" for k, v in summary["protocol"].items())
-    runs = summary.get("runs") or {}
-    left = runs.get("total", 0) - runs.get("done", 0) - runs.get("failed", 0)
-    if left > 0:
-        parts.append(f"incomplete: {left} of {runs['total']} runs are still to do")
+    parts += _state(summary)
     parts += _wrapped(f"protocol: {protocol}")
     for note in summary["notes"]:
         parts += _wrapped(f"note: {note}")
     return "\n".join(parts) + "\n"
+
+
+def _state(summary: dict[str, Any]) -> list[str]:
+    """Say what the fit found, why the search stopped, or what is missing."""
+    runs, search = summary["runs"], summary["search"]
+    lines = _wrapped(fitted(summary)) if fitted(summary) else []
+    left = runs["total"] - runs["done"] - runs["failed"] - runs["stopped_early"]
+    if search["strategy"] == "adaptive":
+        spent = f"search: {runs['done']} runs"
+        if runs["stopped_early"]:
+            spent += f" and {runs['stopped_early']} stopped early, which saved "
+            spent += (
+                f"{search['steps_saved']:,} of {search['steps'] + search['steps_saved']:,} steps"
+            )
+        lines += _wrapped(f"{spent}; {search['why'] or 'not finished'}")
+    elif left > 0:
+        lines.append(f"incomplete: {left} of {runs['total']} runs are still to do")
+    return lines
+
+
+def fitted(summary: dict[str, Any]) -> str:
+    """Say the d of the fitted curve, in one line; empty when there is none.
+
+    >>> part = {"d90": 97, "interval": [90, 104]}
+    >>> fitted({"threshold": 0.9, "fit": part})
+    'fit: d90 = 97, 95% interval 90-104'
+    """
+    d, (low, high) = summary["fit"]["d90"], summary["fit"]["interval"]
+    if d is None:
+        return ""
+    interval = ""
+    if low is not None or high is not None:
+        ends = ("the smallest d or below" if low is None else f"{low:,}"), high and f"{high:,}"
+        interval = f", 95% interval {ends[0]}" + (f"-{ends[1]}" if ends[1] else " or above")
+    return f"fit: {symbol(summary['threshold'])} = {d:,}{interval}"
 
 
 def verdict(summary: dict[str, Any]) -> str:
