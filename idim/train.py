@@ -33,6 +33,7 @@ class Step:
 
     step: int
     steps: int
+    is_last: bool
     loss: float
     # Everything a resumed run needs, by name; call it only when it is to be written.
     state: Callable[[], dict[str, Tensor]]
@@ -93,7 +94,9 @@ def train(spec: RunSpec, resume: dict[str, Tensor] | None = None) -> Iterator[St
                 loss = value.item()
                 if not math.isfinite(loss):
                     raise Diverged(f"the loss became {loss} by step {step + 1} at lr {spec.lr:g}")
-                yield Step(step + 1, end, loss, _saver(method, optimizer, step + 1))
+                yield Step(
+                    step + 1, steps, step + 1 == end, loss, _saver(method, optimizer, step + 1)
+                )
         yield Result(
             score=evaluate(spec, model, data.info, data.evaluation),
             select=None if data.select is None else evaluate(spec, model, data.info, data.select),

@@ -70,7 +70,7 @@ def _execute(spec: RunSpec, run: Run, tick: Tick) -> None:
         if isinstance(event, Step):
             last = event
             run.append({"step": event.step, "steps": event.steps, "loss": event.loss})
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S and event.step < event.steps:
+            if time.monotonic() - saved > CHECKPOINT_EVERY_S and not event.is_last:
                 run.checkpoint(event.state())
                 saved = time.monotonic()
             tick()
@@ -84,7 +84,7 @@ def _execute(spec: RunSpec, run: Run, tick: Tick) -> None:
         }  # fmt: skip
         if spec.stop_at is None:
             run.finish(result)
-            first.forget()
+            first.forget_pause()
         else:
             assert last is not None
             run.pause(result | {"schedule": event.schedule}, last.state())
