@@ -4,8 +4,8 @@ OUT/sweep.json                      what the sweep is: another sweep in the same
 OUT/runs/<id>/spec.json             the resolved spec, whose hash is the id
 OUT/runs/<id>/provenance.json       versions, machine, argv, time of the last start
 OUT/runs/<id>/metrics.jsonl         one line a look at the loss, appended
-OUT/runs/<id>/state.safetensors     the last checkpoint, gone when the run is finished; a run that
-                                    was stopped early keeps it
+OUT/runs/<id>/state.safetensors     the last checkpoint, gone when the run is finished
+OUT/runs/<id>/paused.safetensors    where a run was stopped early: a longer one may go on from it
 OUT/runs/<id>/subspace.safetensors  theta_d of a finished subspace run
 OUT/runs/<id>/failed.json           why the last try failed, where another may succeed
 OUT/runs/<id>/result.json           written beside and renamed, last
@@ -65,13 +65,11 @@ class Run:
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the last checkpoint; None if there is none or it is damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        return _load_tensors(self.folder / "state.safetensors")
 
-        try:
-            return load_file(self.folder / "state.safetensors")
-        except (FileNotFoundError, SafetensorError):
-            return None
+    def load_pause(self) -> dict[str, Any] | None:
+        """Return where a run was stopped early."""
+        return _load_tensors(self.folder / "paused.safetensors")
 
     def rewind_metrics(self, step: int) -> None:
         """Drop the lines after a checkpoint's step: the resumed run writes them again."""
@@ -88,20 +86,20 @@ class Run:
     def finish(self, result: Record) -> None:
         """Make the run finished; its checkpoint is no longer needed."""
         write_json(self.folder / "result.json", result)
-        self.forget()
+        (self.folder / "state.safetensors").unlink(missing_ok=True)
 
     def pause(self, result: Record, state: dict[str, Any]) -> None:
         """Make a run that stops early finished; a longer run may go on from its checkpoint."""
-        write_json(self.folder / "result.json", result)
-        self.checkpoint(state)
+        self.finish(result)
+        save_tensors(self.folder / "paused.safetensors", state)
 
-    def forget(self) -> None:
-        """Remove the checkpoint."""
-        (self.folder / "state.safetensors").unlink(missing_ok=True)
+    def forget_pause(self) -> None:
+        """Remove what a longer run could have gone on from."""
+        (self.folder / "paused.safetensors").unlink(missing_ok=True)
 
     def follow(self, first: "Run") -> dict[str, Any] | None:
         """Take over what a run that stopped early has done; return its checkpoint."""
-        state = first.load_checkpoint()
+        state = first.load_pause()
         if state is not None and (first.folder / "metrics.jsonl").exists():
             metrics = (first.folder / "metrics.jsonl").read_bytes()
             _replace(self.folder / "metrics.jsonl", metrics)
@@ -215,6 +213,16 @@ def save_tensors(path: Path, tensors: dict[str, Any], header: dict[str, str] | N
     from safetensors.torch import save
 
     _replace(path, save(tensors, metadata=header))
+
+
+def _load_tensors(path: Path) -> dict[str, Any] | None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return None
 
 
 def _replace(path: Path, content: bytes) -> None:

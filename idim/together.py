@@ -99,7 +99,8 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
             live.remove(r)
             yield r, Diverged.at(step + 1, values[r], specs[r].lr)
         for r in live:
-            yield r, Step(step + 1, end, values[r], stack.saver(r, step + 1))
+            saver = stack.saver(r, step + 1)
+            yield r, Step(step + 1, steps, step + 1 == end, values[r], saver)
         if not live:
             return
     held_out = data.select

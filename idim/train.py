@@ -35,6 +35,7 @@ class Step:
 
     step: int
     steps: int
+    is_last: bool
     loss: float
     # Everything a resumed run needs, by name; call it only when it is to be written.
     state: Callable[[], State]
@@ -99,7 +100,8 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
                 loss = value.item()
                 if not math.isfinite(loss):
                     raise Diverged.at(step + 1, loss, spec.lr)
-                yield Step(step + 1, end, loss, _saver(method, optimizer, step + 1))
+                state = _saver(method, optimizer, step + 1)
+                yield Step(step + 1, steps, step + 1 == end, loss, state)
         method.settle()
         yield Result(
             score=evaluate(spec, model, data.info, data.evaluation),

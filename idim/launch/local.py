@@ -52,7 +52,7 @@ def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> li
                 continue
             last[r], now = event, time.monotonic()
             runs[r].append({"step": event.step, "steps": event.steps, "loss": event.loss})
-            if now - saved[r] > CHECKPOINT_EVERY_S and event.step < event.steps:
+            if now - saved[r] > CHECKPOINT_EVERY_S and not event.is_last:
                 runs[r].checkpoint(event.state())
                 saved[r] = now
             if now - ticked > POLL_S:
@@ -106,7 +106,7 @@ def _end(spec: RunSpec, run: Run, event: Result | RunFailed, last: Step | None) 
     }  # fmt: skip
     if spec.stop_at is None:
         run.finish(result)
-        _first(run, spec).forget()
+        _first(run, spec).forget_pause()
     else:
         assert last is not None
         run.pause(result | {"schedule": event.schedule}, last.state())
@@ -143,7 +143,7 @@ def _state(spec: RunSpec, run: Run) -> State | None:
 
 
 def _steps_done(spec: RunSpec, run: Run) -> int:
-    state = run.load_checkpoint() or (None if spec.stop_at else _first(run, spec).load_checkpoint())
+    state = run.load_checkpoint() or (None if spec.stop_at else _first(run, spec).load_pause())
     return int(state["step"]) if state else 0
 
 

@@ -153,7 +153,10 @@ class _Search:
             return f"d = {self.coarse[-1]:,}, the largest allowed, fails"
         if low is None and high == self.coarse[0]:
             return f"d = {self.coarse[0]:,}, the smallest allowed, passes"
-        if low is None or high is None or high / low > self.spec.tolerance:
+        if low is None or high is None:
+            return ""
+        # as a grid's bracket, from the last d that fails: [9, 10] leaves (8, 10] open
+        if low < high and high > self.spec.tolerance * (low - 1):
             return ""
         return f"the interval is narrower than a factor of {self.spec.tolerance:g}"
 

@@ -16,7 +16,7 @@ Asking = Generator[list[RunSpec], list[Score], T]
 # Steps on the ladder of learning rates: factors of 4 to find the place, of 2 to settle it.
 FAR, FINE = 2.0, 1.0
 # How often the rates at one d are widened where the best is on the edge.
-EXTENSIONS = 3
+EXTENSIONS = 5
 # Of so many rates or more at one d, the worse half stops after a quarter of the steps.
 MANY = 4
 
