@@ -138,9 +138,13 @@ class _Search:
                 yield from self.cells.tune(last, PAIR)
             elif why:
                 return why
+            elif new := next_d(found, ds, self.coarse, self.cells.scores):
+                yield from self.cells.settle(new, PAIR)
+            elif (last := self.last_failing(found, points)) is not None:
+                # seeds at a poor rate would only make its failure sure
+                yield from self.cells.tune(last, PAIR)
             else:
-                new = next_d(found, ds, self.coarse, self.cells.scores)
-                yield from self.cells.settle(new, PAIR) if new else self.decide(ds)
+                yield from self.decide(ds)
 
     def last_failing(self, found: Fit, points: list[Point]) -> int | None:
         """Return the largest d below the crossing, unless its rate was tuned already."""
