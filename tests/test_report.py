@@ -138,7 +138,7 @@ def test_the_verdict_says_what_is_known(name: str, words: str):
 
 
 def test_an_unfinished_sweep_says_what_is_left():
-    some = summary(runs={"total": 99, "done": 90, "failed": 2})
+    some = summary(runs={"total": 99, "done": 90, "failed": 2, "stopped_early": 0})
     assert "incomplete: 7 of 99 runs are still to do" in table.text(some)
     assert "incomplete" not in table.text(summary())
 

@@ -3,14 +3,13 @@
 import math
 
 from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
-from idim.search.cells import Asking, Cells, merit
+from idim.search.cells import PAIR, Asking, Cells, merit
 from idim.search.narrow import next_d, window
+from idim.search.peak import peak
 from idim.search.space import Ladder, Space, beyond
 
 # Coarse steps of d are at most this factor.
 COARSE = 4.0
-# Every d that bounds the interval or lies in it has two seeds before more is spent.
-PAIR = 2
 # How often the baseline's learning rates are widened where the best is on the edge.
 EXTENSIONS = 2
 
@@ -60,6 +59,7 @@ class _Search:
         self.cells = Cells(space, Ladder(space, self.coarse[len(self.coarse) // 2]))
         self.base_runs: list[Score] = []
         self.base: Point | float | None = None
+        self.base_lr: float | None = None
 
     def stages(self) -> Asking[str]:
         """Do one stage after the other; return why the search is over."""
@@ -69,6 +69,7 @@ class _Search:
             self.base = float(self.spec.baseline)
         if (level(self.base) or 0.0) <= 0:
             return "the baseline has no score above 0"
+        self.cells.line = self.line.at(level(self.base) or 0.0)
         yield from self.bracket()
         return (yield from self.narrow())
 
@@ -76,20 +77,26 @@ class _Search:
 
     def baseline(self) -> Asking[None]:
         """Choose the learning rate of full fine-tuning and give it its seeds."""
-        yield from self.ask_base([(lr, 0) for lr in self.spec.baseline_lr])
+        pair = range(min(PAIR, self.spec.seeds))
+        yield from self.ask_base([(lr, k) for lr in self.spec.baseline_lr for k in pair])
         for _ in range(EXTENSIONS):
             if isinstance(self.base, Point) and self.base.edge:
-                yield from self.ask_base([(beyond(self.base.tried, self.base.lr), 0)])
-        if self.spec.seeds > 1:
-            # one seed may be luck: the two best rates meet again on the next
-            best = sorted(self.base_runs, key=merit, reverse=True)[:2]
-            yield from self.ask_base([(s.lr, 1) for s in best if s.score is not None])
-        yield from self.more_base(self.spec.seeds)
+                further = beyond(self.base.tried, self.base.lr)
+                yield from self.ask_base([(further, k) for k in pair])
+        if isinstance(self.base, Point):
+            groups = [
+                [(math.log2(s.lr), merit(s)) for s in self.base_runs if s.seed == k] for k in pair
+            ]
+            rung = peak(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
+            lrs = {s.lr for s in self.base_runs if s.score is not None}
+            self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - rung))
+        # one seed more than any other rate has, so that an estimate takes this one
+        yield from self.more_base(max(self.spec.seeds, len(pair) + 1))
 
     def more_base(self, seeds: int) -> Asking[None]:
         """Give the baseline's rate at least so many seeds."""
-        if isinstance(self.base, Point):
-            yield from self.ask_base([(self.base.lr, seed) for seed in range(seeds)])
+        if self.base_lr is not None:
+            yield from self.ask_base([(self.base_lr, seed) for seed in range(seeds)])
 
     def ask_base(self, wanted: list[tuple[float, int]]) -> Asking[None]:
         """Ask for the baseline runs that were not asked for yet."""
@@ -139,7 +146,7 @@ class _Search:
             elif why:
                 return why
             elif new := next_d(found, ds, self.coarse, self.cells.scores):
-                yield from self.cells.settle(new, PAIR)
+                yield from self.cells.settle(new)
             elif (last := self.last_failing(found, points)) is not None:
                 # seeds at a poor rate would only make its failure sure
                 yield from self.cells.tune(last, PAIR)
@@ -149,7 +156,7 @@ class _Search:
     def last_failing(self, found: Fit, points: list[Point]) -> int | None:
         """Return the largest d below the crossing, unless its rate was tuned already."""
         below = [p.d for p in points if p.d and (found.d is None or p.d < found.d)]
-        return below[-1] if below and below[-1] not in self.cells.tuned else None
+        return below[-1] if below and not self.cells.is_tuned(below[-1]) else None
 
     def enough(self, low: int | None, high: int | None) -> str:
         """Say why the interval is good enough; nothing when it is not."""

@@ -7,16 +7,21 @@ from typing import TypeVar
 
 from idim.config import QUARTER, RunSpec
 from idim.estimate import Point, Score, point
+from idim.search.peak import peak
 from idim.search.space import Ladder, Space
 
 T = TypeVar("T")
 # A part of a strategy: asks for runs, is sent their scores, and returns something.
 Asking = Generator[list[RunSpec], list[Score], T]
 
-# Steps on the ladder of learning rates: factors of 4 to find the place, of 2 to settle it.
-FAR, FINE = 2.0, 1.0
-# How often the rates at one d are widened where the best is on the edge.
+# Rates are compared a factor of 4 apart: nearer ones differ by less than their noise.
+FAR = 2.0
+# Rungs this close need no comparison.
+NEAR = 0.75
+# How often rates further out are tried at one d.
 EXTENSIONS = 5
+# Seeds of a new d, and of the first comparison of rates.
+PAIR, FIRST = 2, 4
 # Of so many rates or more at one d, the worse half stops after a quarter of the steps.
 MANY = 4
 
@@ -26,12 +31,14 @@ class Cells:
 
     def __init__(self, space: Space, ladder: Ladder) -> None:
         self.space, self.ladder = space, ladder
+        # The goal, which is the scale of merits; set when the baseline is known.
+        self.line = 1.0
         self.scores: dict[int, list[Score]] = {}
         # rates asked for, by d and rung
         self.rates: dict[int, dict[float, float]] = {}
-        # The rung that every further d starts from, once settled, and the d that had a say in it.
+        # The rung of every further d, once settled; how often rates were compared at a d.
         self.settled: float | None = None
-        self.tuned: set[int] = set()
+        self.tuned: dict[int, int] = {}
 
     def point(self, d: int) -> Point | None:
         """Return the scores at d at its best rate; None when there are none."""
@@ -63,83 +70,66 @@ class Cells:
                 self.scores.setdefault(d, []).append(score)
 
     def begin(self, d: int) -> Asking[None]:
-        """Run d once, at the rate that neighbours suggest; at several where there are none."""
-        warm = self.warm(d)
-        if warm is not None:
-            yield from self.ask([(d, warm, 0)])
-            return
-        yield from self._halve(d, self.ladder.start())
-        yield from self._climb(d, FAR, 1)
+        """Run d once, at the rate that is known to be good; the first d at several."""
+        if self.scores:
+            yield from self.ask([(d, self.best(), 0)])
+        else:
+            yield from self._halve(d, self.ladder.start())
 
     def widen(self, d: int) -> Asking[None]:
-        """Look for a better rate at d, in steps of 4."""
-        start = self.warm(d) if self.rung(d) is None else self.rung(d)
-        if start is not None:
+        """Look for a better rate at d, in steps of 4, as long as the last one is the best."""
+        start = self.rung(d)
+        start = self.best() if start is None else start
+        for _ in range(EXTENSIONS):
+            before = len(self.scores[d])
             yield from self.ask([(d, r, 0) for r in self.ladder.near(start, FAR)])
-            yield from self._climb(d, FAR, 1)
+            now = self.rung(d)
+            if len(self.scores[d]) == before or now is None or now == start:
+                return
+            start = now
 
-    def settle(self, d: int, seeds: int) -> Asking[None]:
-        """Run a new d on a few seeds; the first of them settles the rate in steps of 2."""
-        warm = self.warm(d)
-        if warm is None:
-            yield from self.begin(d)
-            return
-        yield from self.ask((d, warm, seed) for seed in range(seeds))
+    def settle(self, d: int) -> Asking[None]:
+        """Run a new d on a few seeds; the first of them settles the rate for all."""
+        yield from self.ask((d, self.best(), seed) for seed in range(PAIR))
         if self.settled is None:
-            yield from self.tune(d, seeds)
+            yield from self.tune(d, FIRST)
 
     def tune(self, d: int, seeds: int) -> Asking[None]:
-        """Try the rates beside the best at d on its first seeds, and take the best from there on.
+        """Try rates on either side of the one in use at d, and go by all comparisons so far.
 
-        A better one gets as many seeds as the old one had: only equals compete in an estimate.
+        Where the best is then another, d gets as many seeds of it: only equals compete in an
+        estimate.
         """
-        start = self.warm(d) if self.rung(d) is None else self.rung(d)
-        if start is None:
-            return
-        rungs = self.ladder.near(start, FINE)
+        used = self.rung(d)
+        used = self.best() if used is None else used
+        rungs = sorted([used, *self.ladder.near(used, FAR)])
         yield from self.ask((d, r, seed) for r in rungs for seed in range(seeds))
-        best = yield from self._climb(d, FINE, seeds)
-        self.tuned.add(d)
-        if best is None or best == start:
-            self.settled = start if self.settled is None else self.settled
-            return
-        yield from self.ask((d, best, seed) for seed in range(self.seeds(d)))
-        self.settled = best
+        self.settled = self._peak()
+        self.tuned[d] = self.tuned.get(d, 0) + 1
+        if abs(self.settled - used) > NEAR:
+            n = max(self.seeds(d), seeds)
+            yield from self.ask((d, self.settled, seed) for seed in range(n))
+        else:
+            self.tuned[d] = EXTENSIONS
 
-    def warm(self, d: int) -> float | None:
-        """Return the rung to start from at d: the settled one, or the nearest d's best."""
-        if self.settled is not None:
-            return self.settled
-        near = sorted(self.scores, key=lambda other: abs(math.log(other / d)))
-        return next((r for r in map(self.rung, near) if r is not None), None)
+    def is_tuned(self, d: int) -> bool:
+        """Say whether rates on either side were tried at d and lost."""
+        return self.tuned.get(d, 0) >= EXTENSIONS
 
-    def _climb(self, d: int, step: float, seeds: int) -> Asking[float | None]:
-        """Go on past the rates tried while the last is the best; return the best rung."""
-        best = self._best(d, seeds)
-        for _ in range(EXTENSIONS):
-            tried = self.rates[d]
-            if best is None:
-                break
-            out = [r for r in self.ladder.near(best, step) if not min(tried) <= r <= max(tried)]
-            if not out:
-                break
-            yield from self.ask((d, r, seed) for r in out for seed in range(seeds))
-            best = self._best(d, seeds)
-        return best
+    def best(self) -> float:
+        """Return the rung to use at a further d."""
+        return self._peak() if self.settled is None else self.settled
 
-    def _best(self, d: int, seeds: int) -> float | None:
-        """Return the rung of the best mean over the first seeds; the present one if none beats it.
-
-        None when no rate there has a score for all of these seeds.
-        """
-        means = {}
-        for rung, lr in self.rates[d].items():
-            found = [merit(s) for s in self.scores[d] if s.lr == lr and s.seed < seeds]
-            means[rung] = sum(found) / len(found) if len(found) == seeds else -math.inf
-        top, now = max(means.values()), self.rung(d)
-        if now is not None and means.get(now) == top:
-            return now
-        return None if top == -math.inf else min(r for r, m in means.items() if m == top)
+    def _peak(self) -> float:
+        start = self.ladder.start()
+        groups: dict[tuple[int, int], list[tuple[float, float]]] = {}
+        for d, scores in self.scores.items():
+            rungs = {lr: rung for rung, lr in self.rates[d].items()}
+            for s in scores:
+                if not s.pruned:
+                    groups.setdefault((d, s.seed), []).append((rungs[s.lr], merit(s)))
+        center = (start[0] + start[-1]) / 2 if self.settled is None else self.settled
+        return self.ladder.nearest(peak(list(groups.values()), center, self.line))
 
     def _halve(self, d: int, rungs: list[float]) -> Asking[None]:
         """Train many rates for a quarter of the steps, and the better half of them to the end."""

@@ -71,6 +71,12 @@ class Ladder:
             return [float(i) for i in range(len(self.space.spec.lr))]
         return sorted(math.log2(m) for m in self.space.spec.lr_multiples)
 
+    def nearest(self, rung: float) -> float:
+        """Return the nearest rung there is: half steps, or a rate that was given."""
+        if not self.space.spec.lr:
+            return round(2 * rung) / 2
+        return float(min(max(round(rung), 0), len(self.space.spec.lr) - 1))
+
     def near(self, rung: float, step: float) -> list[float]:
         """Return the rungs a step below and above, where there are such rates."""
         if not self.space.spec.lr:
