@@ -197,7 +197,7 @@ def test_without_the_library_one_line_says_so_and_the_reference_runs(no_library,
 
 
 def test_kernels_that_cannot_run_are_refused_at_once(no_library, force, monkeypatch):
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)  # test_triton.py sets it
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)  # conftest.py sets it
     for name, message in (
         ("cpu", "IDIM_KERNELS=cpu, but the C kernels were not built; reinstall"),
         ("fast", "unknown IDIM_KERNELS=fast; known: reference, cpu, triton"),
