@@ -267,7 +267,7 @@ def peak_mib() -> float:
 
 
 def stack() -> Iterator[Row]:
-    """The default sweep's runs as stacks, over the same runs trained one after another."""
+    """A grid of digits runs as stacks, over the same runs trained one after another."""
     from idim import sweep
     from idim.config import SweepSpec
     from idim.launch import local
@@ -278,7 +278,7 @@ def stack() -> Iterator[Row]:
         def tick(self) -> None: ...
         def ended(self, spec: object, failure: str | None) -> None: ...
 
-    specs = sweep.plan(SweepSpec(model="digits-mlp", device="cpu", search="grid")).specs
+    specs = sweep.plan(SweepSpec(model="digits-mlp", device="cpu", search="grid", seeds=12)).specs
     sample = specs[:: max(1, len(specs) // 24)]
     list(train(sample[0]))
     started = time.perf_counter()
