@@ -2,11 +2,13 @@
 
 import itertools
 import math
+import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from idim.errors import IdimError
-from idim.report.table import aligned
+from idim.report.table import aligned, interval
 from idim.report.words import headline, short, symbol
 
 Record = dict[str, Any]
@@ -30,7 +32,7 @@ def compare(summaries: list[Record]) -> Record:
     """
     _check(summaries)
     names = _names(summaries)
-    sweeps = [_sweep(name, s) for name, s in zip(names, summaries, strict=True)]
+    sweeps = [_sweep(*named) for named in zip(_marks(), names, summaries, strict=False)]
     return {
         "metric": summaries[0]["metric"],
         "threshold": summaries[0]["threshold"],
@@ -48,20 +50,9 @@ def text(compared: Record) -> str:
     # names stand left: the rest is numbers
     width = max(len(row[0]) for row in rows)
     lines = aligned([(row[0].ljust(width), *row[1:]) for row in rows])
-    verdicts = [_verdict(pair, symbol(share)) for pair in compared["pairs"]]
+    marks = {s["name"]: s["mark"] for s in compared["sweeps"]}
+    verdicts = [_verdict(pair, marks) for pair in compared["pairs"]]
     return "\n".join([*lines, "", *verdicts]) + "\n"
-
-
-def interval(ends: list[int | None]) -> str:
-    """Write a fit's interval; an open end is said.
-
-    >>> interval([95, 115]), interval([None, 30]), interval([30, None]), interval([None, None])
-    ('95-115', 'up to 30', '30 or above', '')
-    """
-    low, high = ends
-    if low is None:
-        return "" if high is None else f"up to {high:,}"
-    return f"{low:,} or above" if high is None else f"{low:,}-{high:,}"
 
 
 def _check(summaries: list[Record]) -> None:
@@ -111,10 +102,21 @@ def _setting(key: str, value: str) -> str:
     )
 
 
-def _sweep(name: str, summary: Record) -> Record:
+def _marks() -> Iterator[str]:
+    """Yield A to Z, then AA to ZZ: names short enough for a line about two sweeps."""
+    for size in (1, 2):
+        yield from map("".join, itertools.product(string.ascii_uppercase, repeat=size))
+
+
+def _sweep(mark: str, name: str, summary: Record) -> Record:
     kept = ("model", "task", "projection", "structure", "norm", "head", "D", "d90", "d90_over")
     kept += ("bracket", "interval", "fit", "baseline", "line", "points", "runs", "out")
-    return {"name": name, "headline": headline(summary), **{k: summary[k] for k in kept}}
+    return {
+        "mark": mark,
+        "name": name,
+        "headline": headline(summary),
+        **{k: summary[k] for k in kept},
+    }
 
 
 def _pair(a: Record, b: Record) -> Record:
@@ -144,7 +146,7 @@ def _row(s: Record) -> tuple[str, ...]:
     counts = s["runs"]
     left = counts["total"] - counts["done"] - counts["failed"] - counts["stopped_early"]
     return (
-        s["name"],
+        f"{s['mark']}  {s['name']}",
         f"{s['D']:,}",
         s["headline"].partition(" ")[2].removeprefix("= "),
         "" if None in (low, high) else f"{low:,}-{high:,}",
@@ -156,11 +158,11 @@ def _row(s: Record) -> tuple[str, ...]:
     )
 
 
-def _verdict(pair: Record, name: str) -> str:
-    ratio = "" if pair["ratio"] is None else f", a factor {pair['ratio']:.3g} by the fits"
+def _verdict(pair: Record, marks: dict[str, str]) -> str:
+    ratio = "" if pair["ratio"] is None else f", {pair['ratio']:.3g}x by the fits"
     said = {
-        "differ": f"differ{ratio}: their 95% intervals have no d in common",
-        "not told apart": f"are not told apart{ratio}: their 95% intervals overlap",
-        "no interval": "are not told apart: one of them has no interval (one seed each?)",
+        "differ": "differ: their 95% intervals have no d in common",
+        "not told apart": "are not told apart: their 95% intervals overlap",
+        "no interval": "are not told apart: one or both have no interval",
     }
-    return f"{name} of {pair['a']} and {pair['b']} {said[pair['verdict']]}"
+    return f"{marks[pair['a']]} and {marks[pair['b']]} {said[pair['verdict']]}{ratio}"

@@ -11,6 +11,7 @@ Record = dict[str, Any]
 Rows = tuple[tuple[str, ...], ...]
 
 EXCLUDED = ("why", "d", "lr", "seeds")
+LINES = ("", "line", "smallest d tried that passes", "fit", "95% interval")
 SOURCES = ("runs", "on", "kernels", "software", "from", "to")
 
 
@@ -26,6 +27,8 @@ class Document:
     # The row of `points` that is d90; None where no d reaches the line.
     marked: int | None
     notes: tuple[str, ...]
+    # The same curve at other lines.
+    lines: Rows
     # By topic, to be read as one paragraph.
     methods: dict[str, str]
     protocol: dict[str, str]
@@ -52,12 +55,35 @@ def document(summary: Record, evidence: Record, command: str) -> Document:
         points=points,
         marked=None if found is None else 2 + ds.index(found),
         notes=tuple(summary["notes"]),
+        lines=_lines(summary),
         methods=choices(summary, evidence["setting"]),
         protocol=summary["protocol"],
         excluded=_excluded(evidence["excluded"]),
         command=command,
         sources=(SOURCES, *map(_source, evidence["sources"])),
     )
+
+
+def _lines(summary: Record) -> Rows:
+    readings = dict(summary["thresholds"])
+    if summary["chance_adjusted"]:
+        share = f"{100 * summary['threshold']:g}% of the way from chance"
+        readings[share] = summary["chance_adjusted"]
+    rows = (
+        (
+            name,
+            f"{r['line']:.3f}",
+            _number(r["d"]),
+            _number(r["fit"]),
+            table.interval(r["interval"]),
+        )
+        for name, r in readings.items()
+    )
+    return (LINES, *rows)
+
+
+def _number(d: int | None) -> str:
+    return "none" if d is None else f"{d:,}"
 
 
 def _excluded(runs: list[Record]) -> Rows:

@@ -19,6 +19,7 @@ th, td { text-align: left; padding: .2rem 1.2rem .2rem 0; vertical-align: top; }
 th { color: #5a5a5a; font-weight: 500; border-bottom: 1px solid #8a8a8a; }
 td { border-bottom: 1px solid #eee; }
 .points td:nth-child(-n+5), .points th:nth-child(-n+5) { text-align: right; white-space: nowrap; }
+sub, sup { line-height: 0; font-size: .75em; }
 tr.found td { background: #fdeee6; font-weight: 600; }
 .wide { overflow-x: auto; }
 pre { background: #f5f5f5; padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }
@@ -37,8 +38,8 @@ TEX = {
 }  # fmt: skip
 SIGNS = {
     "theta = ": "θ = ", "theta_0": "θ<sub>0</sub>", "theta_d": "θ<sub>d</sub>", "lambda": "λ",
-    "P^T": "P<sup>T</sup>", "log2 ": "log<sub>2</sub> ", "Pi ": "Π ", "lr_full": "lr<sub>full</sub>",
-    "sqrt": "√", "&lt;=": "≤", "&gt;=": "≥", "+-": "±",
+    "P^T": "P<sup>T</sup>", "log2 ": "log<sub>2</sub> ", "Pi ": "Π ",
+    "lr_full": "lr<sub>full</sub>", "sqrt": "√", "&lt;=": "≤", "&gt;=": "≥", "+-": "±",
 }  # fmt: skip
 NONE_LEFT_OUT = "No run was left out."
 
@@ -56,6 +57,7 @@ def markdown(doc: Document, figure: str) -> str:
         f"# {_md(doc.title)}", _md(doc.subject), *map(_md, doc.findings),
         f"![score against d]({figure})", _markdown_table(doc.points),
         *(f"- {_md(note)}" for note in doc.notes),
+        "## Other lines", _markdown_table(doc.lines),
         "## Methods", _md(methods),
         "## Protocol", "\n".join(f"- {k}: {_md(v)}" for k, v in doc.protocol.items()),
         "## Left out", excluded,
@@ -100,6 +102,7 @@ def page(doc: Document, svg: str) -> str:
         f"<figure>{_inline(svg)}</figure>",
         _html_table(doc.points, "points", doc.marked),
         f"<ul>{notes}</ul>" if notes else "",
+        f"<h2>Other lines</h2>\n{_html_table(doc.lines)}",
         f"<h2>Methods</h2>\n<p>{_signs(e(' '.join(doc.methods.values())))}</p>",
         f"<h2>Protocol</h2>\n<dl>{protocol}</dl>",
         f"<h2>Left out</h2>\n{excluded}",

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter
 
 from idim.report.canvas import GREY, INK, PALE, fit, styled
-from idim.report.comparison import interval
 from idim.report.layout import d_ticks, score, score_ticks, spread
+from idim.report.table import interval
 from idim.report.words import count, symbol
 
 Record = dict[str, Any]
@@ -18,9 +18,10 @@ Record = dict[str, Any]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.5)))
 # Inches: width, the height of the curves, of one row of d90, of what stands above and below.
-WIDTH, CURVES, ROW, ABOVE, BELOW = 7.6, 2.9, 0.24, 0.78, 0.55
-LEFT, RIGHT = 0.08, 0.70  # the axes, as shares of the width
+WIDTH, CURVES, ROW, ABOVE, BELOW = 8.4, 2.9, 0.24, 0.78, 0.55
+LEFT, RIGHT = 0.075, 0.62  # the axes, as shares of the width
 BETWEEN = 0.16  # inches between the curves and the rows
+SMALL = 8.2  # points
 LABEL = 0.17  # smallest distance of two labels, in inches
 
 
@@ -102,7 +103,7 @@ def _lines(ax: Axes, compared: Record, gap: float) -> None:
         if s["d90"] is not None:
             ring = {"mfc": "none", "mec": _look(i)["color"], "mew": 1.3}
             ax.plot([s["d90"]], [shares[ds.index(s["d90"])]], marker="o", ms=8, zorder=4, **ring)
-        labels.append((shares[-1], s["name"], _look(i)["color"], ds[-1]))
+        labels.append((shares[-1], f"{s['mark']}  {s['name']}", _look(i)["color"], ds[-1]))
     share = f"{score(compared['threshold'], 2)} of the baseline"
     right = ax.get_xlim()[1]
     labels += [(1.0, "the sweep's own baseline", INK, right)]
@@ -114,7 +115,10 @@ def _names(ax: Axes, labels: list[tuple[float, str, str, float]], gap: float) ->
     """Write names right of the axes, pushed apart, each tied to where its line ends."""
     low, high = ax.get_ylim()
     wanted = [(label[0] - low) / (high - low) for label in labels]
-    for (y, words, colour, end), at, to in zip(labels, wanted, spread(wanted, gap), strict=True):
+    # none may rise into the headings
+    ceilings = [1.04 - gap * i for i in reversed(range(len(labels)))]
+    placed = map(min, spread(wanted, gap), ceilings)
+    for (y, words, colour, end), at, to in zip(labels, wanted, placed, strict=True):
         if end < ax.get_xlim()[1]:
             ax.plot([end, ax.get_xlim()[1]], [y, y], color=colour, lw=0.5, alpha=0.5, zorder=2)
         ax.plot(
@@ -122,6 +126,7 @@ def _names(ax: Axes, labels: list[tuple[float, str, str, float]], gap: float) ->
             clip_on=False,
         )  # fmt: skip
         name = ax.text(1.038, to, words, color=_ink(colour), va="center", transform=ax.transAxes)
+        name.set_fontsize(SMALL)
         _keep_in(name, ax)
 
 
@@ -140,7 +145,7 @@ def _intervals(ax: Axes, sweeps: list[Record]) -> None:
         if s["fit"]["d90"] is not None:
             ax.plot([s["fit"]["d90"]], [i], "o", ms=5.5, color=colour, mec="white", zorder=4)
         words = ax.text(
-            1.038, i, _said(s), color=_ink(colour), va="center", fontsize=8.2,
+            1.038, i, _said(s), color=_ink(colour), va="center", fontsize=SMALL,
             transform=ax.get_yaxis_transform(),
         )  # fmt: skip
         _keep_in(words, ax)
@@ -150,7 +155,7 @@ def _said(s: Record) -> str:
     """Say the fitted d90 and its interval."""
     d, ends = s["fit"]["d90"], interval(s["fit"]["interval"]).replace("-", "\N{EN DASH}")
     value = s["headline"].replace("<=", "\N{LESS-THAN OR EQUAL TO}") if d is None else f"{d:,}"
-    return f"{value} ({ends or 'no interval'})"
+    return f"{s['mark']}  {value} ({ends or 'no interval'})"
 
 
 def _ink(colour: str) -> str:

@@ -45,7 +45,7 @@ def _excluded(ended: dict[str, Outcome]) -> list[Record]:
         run = outcome.run
         if outcome.error is not None and (run.stop_at is None or key in stopped):
             diverged = (outcome.result or {}).get("diverged", False)
-            why = f"{'diverged' if diverged else 'failed'}: {outcome.error}"
+            why = f"{'diverged' if diverged else 'failed'}: {' '.join(outcome.error.split())}"
         elif key in stopped:
             why = f"stopped after {run.stop_at:g} of its steps: another learning rate was better"
         else:
