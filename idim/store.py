@@ -119,6 +119,10 @@ class Run:
         record = read_json(self.folder / "failed.json")
         return None if record is None else record["error"]
 
+    def provenance(self) -> Record | None:
+        """Return by what and where the run was last started."""
+        return read_json(self.folder / "provenance.json")
+
     def spec(self) -> RunSpec | None:
         """Return the spec of the run."""
         record = read_json(self.folder / "spec.json")

@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from typer.testing import CliRunner, Result
 
-from idim.cli import app
+from idim.cli import app, options
 from idim.cli.sweep import default_out
 from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError, OffLine, RunFailed
@@ -148,6 +148,36 @@ def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
     assert json.loads(idim("estimate", "s", "--json").stdout) == summary
     assert all(Path(name).exists() for name in idim("plot", "s").stdout.split())
     assert "score performance" in idim("run", *toy).stdout
+    again = [word if word != "s" else "t" for word in grid]
+    idim("sweep", *again, "projection=dense")
+    paths = idim("report", "s", "--out", "deep/er").stdout.split()
+    assert [Path(path).name for path in paths[:2]] == ["report.html", "report.md"]
+    assert all(Path(path).stat().st_size for path in paths)
+    assert json.loads(idim("report", "s", "--json").stdout)["report.md"] == "s/report.md"
+    compared = json.loads(idim("compare", "s", "t", "--json").stdout)
+    assert [s["name"] for s in compared["sweeps"]] == ["fastfood", "dense"]
+    assert [p["verdict"] for p in compared["pairs"]] == ["no interval"]
+    assert compared["files"] == ["compare.png", "compare.svg"]
+    assert "A and B are not told apart" in idim("compare", "s", "t", "--out", "deep/er").stdout
+    for words in (["compare", "s"], ["compare", "s", "s"], ["compare", "s", "deep"]):
+        result = idim(*words)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.count("\n") == 1
+
+
+def test_the_command_of_a_report_is_the_same_sweep(tmp_path, monkeypatch):
+    from idim.sweep import evidence, execute, plan
+
+    monkeypatch.chdir(tmp_path)
+    given = {"model": "toy", "steps": 2, "d": (3, 5), "lr": (0.1, 0.25), "seeds": 1}
+    given |= {"baseline": 0.5, "structure": "said", "said_lr": 0.02, "threshold": 0.8}
+    planned = plan(SweepSpec(**given))
+    execute(planned, Path("with spaces"))
+    typed = options.command(evidence(Path("with spaces"))["setting"])
+    done = idim(*shlex.split(typed)[1:], "--out", "with spaces", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert "2 of 4" not in done.stderr
+    assert "4 of 4 runs were done before" in done.stderr
 
 
 # --- the others ---

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from idim.cli import app
 from idim.config import RunSpec, SweepSpec
 
-COMMANDS = ["sweep", "run", "estimate", "plot", "tasks", "models", "info", "prefetch"]
+COMMANDS = [
+    "sweep", "run", "estimate", "plot", "report", "compare", "tasks", "models", "info", "prefetch",
+]  # fmt: skip
 SWEEP_OPTIONS = """
     --model --task --data --projection --structure --said-groups --norm --head --d --d-min --d-max
     --points --lr --baseline-lr --seeds --epochs --steps --batch-size --max-length --train-samples

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from idim import __version__
-from idim.cli import about, estimate, run, screen, sweep
+from idim.cli import about, estimate, report, run, screen, sweep
 
 # Plain help: rich's own costs 0.2 s at every start.
 app = typer.Typer(
@@ -48,6 +48,8 @@ for command in (
     run.run,
     estimate.estimate,
     estimate.plot,
+    report.report,
+    report.compare,
     about.tasks,
     about.models,
     about.info,

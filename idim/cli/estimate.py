@@ -38,9 +38,7 @@ def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Js
     from idim.report.table import text
     from idim.sweep import summarise
 
-    if threshold is not None and not 0 < threshold < math.inf:
-        raise IdimError(f"--threshold must be above 0, got {threshold:g}.")
-    summary = summarise(folder, threshold)
+    summary = summarise(folder, checked(threshold))
     show(summary if as_json else text(summary), as_json=as_json)
 
 
@@ -58,3 +56,14 @@ def plot(folder: Folder, *, out: Stem = None) -> None:
     stem = out or folder / "curve"
     draw(summarise(folder), stem)
     show(f"{stem}.png\n{stem}.svg", as_json=False)
+
+
+def checked(threshold: float | None) -> float | None:
+    """Return a threshold that was given.
+
+    Raises:
+        IdimError: it is not above 0.
+    """
+    if threshold is not None and not 0 < threshold < math.inf:
+        raise IdimError(f"--threshold must be above 0, got {threshold:g}.")
+    return threshold

@@ -5,6 +5,7 @@ given is passed on as text, and `config.load` parses, checks and names the neare
 """
 
 import inspect
+import shlex
 from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
 from functools import wraps
@@ -187,3 +188,25 @@ def sweep(command: Callable[..., None]) -> Callable[..., None]:
 def run(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a RunSpec."""
     return takes(RunSpec, RUN)(command)
+
+
+def command(setting: Given) -> str:
+    """Write the `idim sweep` that has these settings, as a shell reads it.
+
+    Settings at their default are left out, but not those that a recipe filled in: it may change.
+
+    >>> command({"model": "toy", "d": (9, 10), "lr_multiples": (4.0,), "seeds": 3})
+    'idim sweep --model toy --d 9,10 lr_multiples=4'
+    """
+    flags = {row.name: row.flag for rows in SWEEP.values() for row in rows}
+    default = {f.name: f.default for f in fields(SweepSpec)}
+    given = {k: v for k, v in setting.items() if k in default and v != default[k]}
+    given = {"model": setting["model"]} | given
+    words = [f"{flags[k]} {_typed(v)}" for k, v in given.items() if k in flags]
+    words += [f"{k}={_typed(v)}" for k, v in given.items() if k not in flags]
+    return " ".join(["idim sweep", *words])
+
+
+def _typed(value: Any) -> str:
+    many = value if isinstance(value, tuple) else (value,)
+    return shlex.quote(",".join(str(v).removesuffix(".0") for v in many))

@@ -30,7 +30,7 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
     ended = outcomes(store, space)
     coming = next_runs(space, {i: o.score(metric) for i, o in ended.items()})
     whole = [o for o in ended.values() if o.run.stop_at is None]
-    stopped = _stopped(ended)
+    stopped = stopped_for_good(ended)
     sweep |= {} if threshold is None else {"threshold": threshold}
     found = estimate.estimate(
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
@@ -55,7 +55,7 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
     }
 
 
-def _stopped(ended: dict[str, Outcome]) -> list[Outcome]:
+def stopped_for_good(ended: dict[str, Outcome]) -> list[Outcome]:
     """Return the runs that stopped early for good: no run went on from them."""
     early = [o for o in ended.values() if o.run.stop_at is not None]
     return [o for o in early if replace(o.run, stop_at=None).id not in ended]
@@ -93,7 +93,7 @@ def _protocol(sweep: Record) -> dict[str, str]:
     """Say how the number was made, in words."""
     own = sweep["baseline"] == "own"
     held_out = sweep["select"] == "split" and sweep["task"] != "toy"
-    length = f"{sweep['steps']} steps" if sweep["steps"] else f"{sweep['epochs']:g} epochs"
+    length = _many(sweep["steps"], "step") if sweep["steps"] else _many(sweep["epochs"], "epoch")
     return {
         "baseline": "own full fine-tuning" if own else f"fixed value {sweep['baseline']:g}",
         "criterion": f"smallest tested d whose mean {sweep['metric']} >= "
@@ -139,6 +139,10 @@ def write(summary: Record, out: Path) -> None:
     write_json(out / "summary.json", summary)
     write_text(out / "points.csv", table.csv(summary))
     figure.draw(summary, out / "curve")
+
+
+def _many(n: float, what: str) -> str:
+    return f"{n:g} {what}{'' if n == 1 else 's'}"
 
 
 def _list(values: Any) -> str:
