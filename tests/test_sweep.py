@@ -19,7 +19,7 @@ from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError, RunFailed
 from idim.projection import PROJECTIONS
 from idim.store import Store
-from idim.sweep import execute, plan, plan_run, run, summarise, write
+from idim.sweep import evidence, execute, plan, plan_run, run, summarise, write
 from idim.train import build, evaluate
 
 DIGITS = "model=digits-mlp d=5,40 seeds=2 lr=0.3,1 baseline_lr=0.003 steps=60 train_samples=300"
@@ -160,6 +160,9 @@ def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(tmp_path):
     words = "model=digits-mlp d=20 seeds=1 lr=0.5,1e38 baseline_lr=0.003 steps=30"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
     assert summary["runs"] == COUNTS | {"total": 3, "done": 2, "failed": 1, "diverged": 1}
+    (lost,) = evidence(tmp_path)["excluded"]
+    assert lost.pop("why").startswith("diverged: ")
+    assert lost == {"d": 20, "lr": 1e38, "seed": 0}
     assert summary["points"][0]["lr"] == 0.5
     assert any("failed" in note for note in summary["notes"])
     again = []
@@ -281,3 +284,19 @@ def test_kill_9_in_the_middle_of_a_run_loses_nothing(tmp_path):
 
 def _is_half_done(out: Path) -> bool:
     return any(p.stat().st_size for p in out.glob("runs/*/state.safetensors"))
+
+
+def test_what_a_sweep_rests_on_is_told_from_its_store_alone(tmp_path):
+    words = "model=digits-mlp d_min=20 d_max=40 seeds=1 baseline=0.5 steps=40 max_runs=8 "
+    summary = execute(plan(spec(words + "train_samples=200")), tmp_path, jobs=1)
+    proof = evidence(tmp_path)
+    stopped = [run["why"] for run in proof["excluded"]]
+    assert len(stopped) == summary["runs"]["stopped_early"] > 0
+    assert all(why.startswith("stopped after 0.25 of its steps") for why in stopped)
+    assert sum(source["runs"] for source in proof["sources"]) == summary["runs"]["total"]
+    assert proof["sources"][0]["versions"]["torch"]
+    assert proof["setting"]["d_max"] == 40
+    assert proof["setting"]["tensors"] == 6
+    for stored in Store(tmp_path).runs():
+        (stored.folder / "provenance.json").unlink()
+    assert evidence(tmp_path)["sources"] == []

@@ -69,16 +69,10 @@ def _lines(summary: Record) -> Rows:
     if summary["chance_adjusted"]:
         share = f"{100 * summary['threshold']:g}% of the way from chance"
         readings[share] = summary["chance_adjusted"]
-    rows = (
-        (
-            name,
-            f"{r['line']:.3f}",
-            _number(r["d"]),
-            _number(r["fit"]),
-            table.interval(r["interval"]),
-        )
-        for name, r in readings.items()
-    )
+    rows = []
+    for name, r in readings.items():
+        interval = table.interval(r["interval"]) or "none"
+        rows.append((name, f"{r['line']:.3f}", _number(r["d"]), _number(r["fit"]), interval))
     return (LINES, *rows)
 
 

@@ -26,24 +26,26 @@ def evidence(out: Path) -> Record:
     sweep = store.sweep()
     space = space_of(sweep)
     ended = outcomes(store, space)
+    stopped = {o.run.id for o in stopped_for_good(ended)}
+    # a run that went on from a stop is told of once
+    counted = {i: o for i, o in ended.items() if o.run.stop_at is None or i in stopped}
     setting = asdict(space.spec) | {"tensors": sweep.get("tensors")}
     if ended:
         run = next(iter(ended.values())).run
         setting |= {"model": run.model, "task": run.task, "data": run.data}
     return {
         "setting": setting,
-        "excluded": _excluded(ended),
-        "sources": _sources(store, ended),
+        "excluded": _excluded(counted, stopped),
+        "sources": _sources(store, counted),
     }
 
 
-def _excluded(ended: dict[str, Outcome]) -> list[Record]:
+def _excluded(counted: dict[str, Outcome], stopped: set[str]) -> list[Record]:
     """List the runs that failed, diverged or stopped early."""
-    stopped = {o.run.id for o in stopped_for_good(ended)}
     found = []
-    for key, outcome in ended.items():
+    for key, outcome in counted.items():
         run = outcome.run
-        if outcome.error is not None and (run.stop_at is None or key in stopped):
+        if outcome.error is not None:
             diverged = (outcome.result or {}).get("diverged", False)
             why = f"{'diverged' if diverged else 'failed'}: {' '.join(outcome.error.split())}"
         elif key in stopped:
@@ -54,12 +56,12 @@ def _excluded(ended: dict[str, Outcome]) -> list[Record]:
     return found
 
 
-def _sources(store: Store, ended: dict[str, Outcome]) -> list[Record]:
+def _sources(store: Store, counted: dict[str, Outcome]) -> list[Record]:
     """Group runs by where and by what they were made."""
     groups: dict[str, Record] = {}
     for stored in store.runs():
         run, made = stored.spec(), stored.provenance()
-        if run is None or made is None or run.id not in ended:
+        if run is None or made is None or run.id not in counted:
             continue
         names = ("host", "machine", "cpus", "kernels", "python", "versions")
         where = {name: made.get(name) for name in names}
