@@ -89,7 +89,8 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
     rows = stack.model.encode(data.train)
     steps = count_steps(specs[0], len(rows))
     end = last_step(specs[0], steps)
-    live, loss = list(range(len(specs))), torch.full((len(specs),), math.nan)
+    live = list(range(len(specs)))
+    loss = torch.tensor([float(state["loss"]) if state else math.nan for state in resume])
     for step in range(stack.restore(resume), end):
         loss = stack.step(rows, step, steps)
         if (step + 1) % LOOK_EVERY and step + 1 < end:
@@ -99,7 +100,7 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
             live.remove(r)
             yield r, Diverged.at(step + 1, values[r], specs[r].lr)
         for r in live:
-            saver = stack.saver(r, step + 1)
+            saver = stack.saver(r, step + 1, values[r])
             yield r, Step(step + 1, steps, step + 1 == end, values[r], saver)
         if not live:
             return
@@ -237,13 +238,14 @@ class _Stack:
             found.append(self._call(batch, wants_loss=False))
         return torch.cat(found, dim=1)
 
-    def saver(self, r: int, step: int) -> Callable[[], State]:
+    def saver(self, r: int, step: int, loss: float) -> Callable[[], State]:
         """Return what makes the state of a run at a step."""
 
         def state() -> State:
             own = {"y": self.y, **self.adam}
             return {name: t[self.at[r]].clone() for name, t in own.items()} | {
-                "step": torch.tensor(step)
+                "step": torch.tensor(step),
+                "loss": torch.tensor(loss, dtype=torch.float64),
             }
 
         return state

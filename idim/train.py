@@ -92,7 +92,7 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
     steps = count_steps(spec, len(rows))
     optimizer = _optimizer(spec, method)
     done = _restore(resume, method, optimizer) if resume else 0
-    end, loss = last_step(spec, steps), math.nan
+    end, loss = last_step(spec, steps), float(resume["loss"]) if resume else math.nan
     try:
         for step in range(done, end):
             value = _one_step(spec, model, rows, optimizer, step, steps)
@@ -100,7 +100,7 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
                 loss = value.item()
                 if not math.isfinite(loss):
                     raise Diverged.at(step + 1, loss, spec.lr)
-                state = _saver(method, optimizer, step + 1)
+                state = _saver(method, optimizer, step + 1, loss)
                 yield Step(step + 1, steps, step + 1 == end, loss, state)
         method.settle()
         yield Result(
@@ -153,7 +153,8 @@ def last_step(spec: RunSpec, steps: int) -> int:
     """Return the step a run ends with: where its spec stops it, a look at which it may go on."""
     if spec.stop_at is None:
         return steps
-    return min(steps, max(1, round(spec.stop_at * steps / LOOK_EVERY)) * LOOK_EVERY)
+    looks = max(1, round(spec.stop_at * steps / LOOK_EVERY)) * LOOK_EVERY
+    return looks if looks < steps else max(1, round(spec.stop_at * steps))
 
 
 def learning_rate(step: int, steps: int, warmup: float) -> float:
@@ -241,13 +242,16 @@ def _optimizer(spec: RunSpec, method: methods.Trainable) -> torch.optim.Optimize
 
 
 def _saver(
-    method: methods.Trainable, optimizer: torch.optim.Optimizer, step: int
+    method: methods.Trainable, optimizer: torch.optim.Optimizer, step: int, loss: float
 ) -> Callable[[], State]:
     def state() -> State:
         record = {f"theta/{name}": t for name, t in method.state().items()}
         for i, slots in optimizer.state_dict()["state"].items():
             record |= {f"adam/{i}/{name}": t.to("cpu", copy=True) for name, t in slots.items()}
-        return record | {"step": torch.tensor(step)}
+        return record | {
+            "step": torch.tensor(step),
+            "loss": torch.tensor(loss, dtype=torch.float64),
+        }
 
     return state
 

@@ -294,3 +294,11 @@ def test_a_reader_that_leaves_early_is_no_error():
     command = f"{sys.executable} -m idim tasks --json | {sys.executable} -c 'pass'"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_kernels_that_cannot_run_are_refused_before_any_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDIM_KERNELS", "fast")
+    result = idim("sweep", "--model", "toy", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "unknown IDIM_KERNELS=fast" in result.stderr
+    assert not (tmp_path / "out").exists()

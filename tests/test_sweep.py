@@ -114,6 +114,14 @@ def test_a_run_that_goes_on_from_its_first_quarter_has_the_bits_of_one_that_neve
         assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.parametrize("steps", [1, 3, 8, 13])
+def test_runs_too_short_for_a_look_may_stop_early_too(steps, tmp_path):
+    words = f"model=digits-mlp d_min=20 d_max=40 seeds=1 baseline=0.5 steps={steps} max_runs=8"
+    summary = execute(plan(spec(f"{words} train_samples=200")), tmp_path, jobs=1)
+    assert summary["runs"]["failed"] == 0
+    assert summary["runs"]["done"] > 0
+
+
 def test_a_second_sweep_does_only_what_is_missing(tmp_path):
     planned = plan(spec(DIGITS))
     events = []

@@ -8,6 +8,7 @@ from idim import models, tasks
 from idim.config import RunSpec, SweepSpec, with_recipe
 from idim.errors import IdimError
 from idim.layout import Extent, check_d, extent
+from idim.projection import kernels_for
 from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
 
 
@@ -153,6 +154,7 @@ def _resolve(spec: Any) -> tuple[Any, tasks.TaskData, Extent, dict[str, str]]:
         spec = replace(spec, device="cuda" if torch.cuda.is_available() else "cpu")
     elif spec.device == "cuda" and not torch.cuda.is_available():
         raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
+    kernels_for(torch.empty(0, device=spec.device))  # forced ones that cannot run fail here
     models.check_fits(spec.model, tasks.info(spec.task))
     folder = models.source(spec.model)
     data = tasks.load(spec)
