@@ -81,7 +81,7 @@ class Run:
             with contextlib.suppress(json.JSONDecodeError):
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
-        _replace(path, "".join(kept).encode())
+        write_bytes(path, "".join(kept).encode())
 
     def finish(self, result: Record) -> None:
         """Make the run finished; its checkpoint is no longer needed."""
@@ -102,7 +102,7 @@ class Run:
         state = first.load_pause()
         if state is not None and (first.folder / "metrics.jsonl").exists():
             metrics = (first.folder / "metrics.jsonl").read_bytes()
-            _replace(self.folder / "metrics.jsonl", metrics)
+            write_bytes(self.folder / "metrics.jsonl", metrics)
         return state
 
     def fail(self, reason: str) -> None:
@@ -195,7 +195,7 @@ def write_json(path: Path, record: Record) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write text so that the file is whole or absent."""
-    _replace(path, text.encode())
+    write_bytes(path, text.encode())
 
 
 def read_json(path: Path) -> Any:
@@ -216,7 +216,7 @@ def save_tensors(path: Path, tensors: dict[str, Any], header: dict[str, str] | N
     """Write tensors so that the file is whole or absent."""
     from safetensors.torch import save
 
-    _replace(path, save(tensors, metadata=header))
+    write_bytes(path, save(tensors, metadata=header))
 
 
 def _load_tensors(path: Path) -> dict[str, Any] | None:
@@ -229,7 +229,8 @@ def _load_tensors(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes so that the file is whole or absent."""
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as f:

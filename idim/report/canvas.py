@@ -1,7 +1,6 @@
 """What every figure shares: colours, style, and files of equal bytes for equal content."""
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+
+from idim.store import write_bytes
 
 # Okabe and Ito's palette, told apart by colour-blind readers; text needs the darker vermilion.
 BLUE, VERMILION, DARK_VERMILION = "#0072B2", "#D55E00", "#A84300"
@@ -45,7 +46,7 @@ def files(figure: Figure, title: str) -> dict[str, bytes]:
 
 
 def save(made: dict[str, bytes], stem: Path) -> list[Path]:
-    """Write each kind of file beside and rename it; return the paths.
+    """Write each kind of file, whole or not at all; return the paths.
 
     Raises:
         OSError: the folder cannot be written to, or its disk is full.
@@ -53,12 +54,7 @@ def save(made: dict[str, bytes], stem: Path) -> list[Path]:
     paths = []
     for kind, data in made.items():
         path = stem.with_name(f"{stem.name}.{kind}")
-        beside = path.with_name(f".{path.name}.tmp")
-        try:
-            beside.write_bytes(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_bytes(path, data)
         paths.append(path)
     return paths
 
