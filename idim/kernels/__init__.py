@@ -42,7 +42,7 @@ def describe(device: str = "cpu") -> str:
     except Unavailable as e:
         return f"none: {e}"
     if chosen is reference:
-        why = f"{VARIABLE}=reference" if forced else _why_not(device)
+        why = f"{VARIABLE}=reference" if forced else _why_not(_fused(device, forced), device)
         return f"reference (plain torch); {why}"
     name = cpu.describe() if chosen is cpu else gpu.describe()
     return f"{name}; {VARIABLE}={forced}" if forced else name
@@ -54,10 +54,10 @@ def _chosen(device: str, forced: str) -> ModuleType:
         raise Unavailable(f"unknown {VARIABLE}={forced}; known: {', '.join(KERNELS)}.")
     if forced == "reference":
         return reference
-    fused = "cpu" if device == "cpu" and forced != "triton" else "triton"
+    fused = _fused(device, forced)
     if forced and forced != fused:
         raise Unavailable(f"{VARIABLE}={forced} cannot run on {device}; unset it or use reference.")
-    reason = _why_not(device) if fused == "cpu" else _why_no_triton(device)
+    reason = _why_not(fused, device)
     if not reason and fused == "cpu":
         return cpu
     if not reason:
@@ -72,12 +72,15 @@ def _chosen(device: str, forced: str) -> ModuleType:
     return reference
 
 
-def _why_not(device: str) -> str:
-    """Say why the fused kernels of a kind of device cannot run; empty if they can."""
-    return cpu.why_not() if device == "cpu" else _why_no_triton(device)
+def _fused(device: str, forced: str) -> str:
+    """Name the fused kernels that could run on a kind of device."""
+    return "cpu" if device == "cpu" and forced != "triton" else "triton"
 
 
-def _why_no_triton(device: str) -> str:
+def _why_not(fused: str, device: str) -> str:
+    """Say why fused kernels cannot run on a kind of device; empty if they can."""
+    if fused == "cpu":
+        return cpu.why_not()
     if device == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
         return "Triton's kernels run on a GPU, or with TRITON_INTERPRET=1 in its interpreter"
     reason = gpu.why_not()
