@@ -164,7 +164,8 @@ class Subspace:
     @torch.no_grad()
     def refresh(self) -> None:
         """Write theta = theta_0 + lambda * P theta_d into the module's parameters."""
-        self._write(self.theta_d, self._scales(), self._origin.bases(self._thetas()))
+        thetas = self._thetas()
+        self._write(self.theta_d, self._scales(), thetas, self._origin.bases(thetas))
         self._note_written()
 
     def _step(self) -> None:
@@ -178,23 +179,28 @@ class Subspace:
     @torch.no_grad()
     def _move(self) -> None:
         """Add what changed in lambda * P theta_d to theta, group by group of equal lambda."""
-        scales = [slot.scale for slot in self.slots]
+        scales, thetas = [slot.scale for slot in self.slots], self._thetas()
         old, new = self._written, self._own()
         if self.lambdas is None:
-            self._write(new[0] - old[0], scales, self._thetas())
+            self._write(new[0] - old[0], scales, thetas, thetas)
         else:
             for g in range(len(self.lambdas)):
                 theta_d = new[1][g] * new[0] - old[1][g] * old[0]
-                self._write(theta_d, scales, self._thetas(), group=g)
+                self._write(theta_d, scales, thetas, thetas, group=g)
         self._note_written()
 
     def _write(
-        self, theta_d: Tensor, scales: list[float], bases: list[Tensor], group: int | None = None
+        self,
+        theta_d: Tensor,
+        scales: list[float],
+        thetas: list[Tensor],
+        bases: list[Tensor],
+        group: int | None = None,
     ) -> None:
         pieces = [
             Piece(theta, base, start, scale)
             for slot, theta, base, start, scale in zip(
-                self.slots, self._thetas(), bases, self._starts, scales, strict=True
+                self.slots, thetas, bases, self._starts, scales, strict=True
             )
             if theta.numel() and group in (None, slot.group)
         ]
