@@ -18,7 +18,6 @@ import csv
 import gc
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from torch import Tensor
 
 import idim
 from idim import Subspace, kernels
+from idim.cli.about import cpu_name
 from idim.projection import PROJECTIONS, Piece
 
 LEDGER = Path(__file__).with_name("bench.csv")
@@ -78,14 +78,8 @@ def main() -> None:
 
 def machine() -> Row:
     """Say what measures."""
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        found = [
-            x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")
-        ]
-        cpu = found[0].partition(":")[2].strip() if found else cpu
     return {
-        "date": time.strftime("%Y-%m-%d"), "cpu": cpu, "cores": os.cpu_count(),
+        "date": time.strftime("%Y-%m-%d"), "cpu": cpu_name(), "cores": os.cpu_count(),
         "torch": torch.__version__, "idim": idim.__version__,
     }  # fmt: skip
 

@@ -74,7 +74,7 @@ def info(*, as_json: options.Json = False) -> None:
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
         },
-        "devices": {"cpu": _cpu(), "cores": _cores(), "gpus": gpus},
+        "devices": {"cpu": cpu_name(), "cores": _cores(), "gpus": gpus},
         "kernels": {d: kernels.describe(d) for d in ("cpu", "cuda") if d == "cpu" or gpus},
         "pins": str(home() / "pins.json"),
     }
@@ -130,7 +130,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    """Name this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
