@@ -10,6 +10,10 @@ from idim.config import RunSpec
 from idim.models import Model
 from idim.subspace import Subspace
 
+# Steps between two exact writes of theta where one copy of it is kept.  The training loop offers
+# its state at multiples of this only, so that a resumed run goes on from the same bits.
+EXACT_EVERY = 10
+
 
 class Trainable(Protocol):
     """What the training loop needs to know of a method."""
@@ -21,6 +25,10 @@ class Trainable(Protocol):
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Return optimizer groups, each with its learning rate."""
+        ...
+
+    def settle(self) -> None:
+        """Make the module exactly what `state` says."""
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -51,6 +59,9 @@ class Full:
     def param_groups(self) -> list[dict[str, Any]]:
         """One group of all parameters."""
         return [{"params": list(self.module.parameters()), "lr": self.lr}]
+
+    def settle(self) -> None:
+        """It is."""
 
     def state(self) -> dict[str, Tensor]:
         """Every parameter, tied ones once."""
@@ -87,6 +98,11 @@ class InSubspace:
             free={"lr": self.spec.head_lr},
         )
 
+    def settle(self) -> None:
+        """Write theta anew where it was only moved since."""
+        if self.spec.copies == 1:
+            self.subspace.refresh()
+
     def state(self) -> dict[str, Tensor]:
         """theta_d, lambdas and the free head: a few kB."""
         return self.subspace.state()
@@ -122,6 +138,8 @@ def bind(spec: RunSpec, model: Model, projection_seed: int) -> Subspace:
         groups=spec.said_groups,
         norm=spec.norm,
         seed=projection_seed,
+        copies=spec.copies,
+        exact_every=EXACT_EVERY,
         free=model.head if spec.head == "free" else (),
         frozen=model.head if spec.head == "frozen" else (),
     )

@@ -5,6 +5,7 @@ OUT/runs/<id>/spec.json             the resolved spec, whose hash is the id
 OUT/runs/<id>/provenance.json       versions, machine, argv, time of the last start
 OUT/runs/<id>/metrics.jsonl         one line a look at the loss, appended
 OUT/runs/<id>/state.safetensors     the last checkpoint, gone when the run is finished
+OUT/runs/<id>/paused.safetensors    where a run was stopped early: a longer one may go on from it
 OUT/runs/<id>/subspace.safetensors  theta_d of a finished subspace run
 OUT/runs/<id>/failed.json           why the last try failed, where another may succeed
 OUT/runs/<id>/result.json           written beside and renamed, last
@@ -16,7 +17,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -64,13 +65,11 @@ class Run:
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the last checkpoint; None if there is none or it is damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        return _load_tensors(self.folder / "state.safetensors")
 
-        try:
-            return load_file(self.folder / "state.safetensors")
-        except (FileNotFoundError, SafetensorError):
-            return None
+    def load_pause(self) -> dict[str, Any] | None:
+        """Return where a run was stopped early."""
+        return _load_tensors(self.folder / "paused.safetensors")
 
     def rewind_metrics(self, step: int) -> None:
         """Drop the lines after a checkpoint's step: the resumed run writes them again."""
@@ -82,12 +81,29 @@ class Run:
             with contextlib.suppress(json.JSONDecodeError):
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
-        _replace(path, "".join(kept).encode())
+        write_bytes(path, "".join(kept).encode())
 
     def finish(self, result: Record) -> None:
         """Make the run finished; its checkpoint is no longer needed."""
         write_json(self.folder / "result.json", result)
         (self.folder / "state.safetensors").unlink(missing_ok=True)
+
+    def pause(self, result: Record, state: dict[str, Any]) -> None:
+        """Make a run that stops early finished; a longer run may go on from its checkpoint."""
+        self.finish(result)
+        save_tensors(self.folder / "paused.safetensors", state)
+
+    def forget_pause(self) -> None:
+        """Remove what a longer run could have gone on from."""
+        (self.folder / "paused.safetensors").unlink(missing_ok=True)
+
+    def follow(self, first: "Run") -> dict[str, Any] | None:
+        """Take over what a run that stopped early has done; return its checkpoint."""
+        state = first.load_pause()
+        if state is not None and (first.folder / "metrics.jsonl").exists():
+            metrics = (first.folder / "metrics.jsonl").read_bytes()
+            write_bytes(self.folder / "metrics.jsonl", metrics)
+        return state
 
     def fail(self, reason: str) -> None:
         """Note why a try failed; the next sweep tries again."""
@@ -102,6 +118,10 @@ class Run:
         """Return the reason of the last failed try, None if there was none since."""
         record = read_json(self.folder / "failed.json")
         return None if record is None else record["error"]
+
+    def provenance(self) -> Record | None:
+        """Return by what and where the run was last started."""
+        return read_json(self.folder / "provenance.json")
 
     def spec(self) -> RunSpec | None:
         """Return the spec of the run."""
@@ -126,8 +146,12 @@ class Store:
             if (path / "spec.json").exists():
                 yield Run(path)
 
-    def claim(self, sweep: Record) -> None:
+    def claim(self, sweep: Record, loose: Container[str] = ()) -> None:
         """Make the folder this sweep's.
+
+        Args:
+            sweep: what it is.
+            loose: keys that may differ from what the folder holds; the new values stay.
 
         Raises:
             IdimError: it holds another sweep; the line names the first keys that differ.
@@ -135,19 +159,20 @@ class Store:
         path = self.root / "sweep.json"
         held = read_json(path)
         wanted = json.loads(json.dumps(sweep))
+        differ = [k for k in wanted | (held or {}) if wanted.get(k) != (held or {}).get(k)]
+        strict = [k for k in differ if k not in loose]
         if held is None:
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
             except FileNotFoundError:  # as /proc answers
                 raise IdimError(f"'{self.root}' cannot be made; choose another --out.") from None
-            write_json(path, sweep)
-        elif held != wanted:
-            lists = ("runs", "trainable")  # they follow from the rest, and are long
-            keys = [k for k in wanted | held if wanted.get(k) != held.get(k) and k not in lists]
+        elif strict:
             first = ", ".join(
-                f"{k}={held.get(k)!r} there, {wanted.get(k)!r} here" for k in keys[:2]
+                f"{k}={held.get(k)!r} there, {wanted.get(k)!r} here" for k in strict[:2]
             )
             raise IdimError(f"'{self.root}' holds another sweep ({first}); choose another --out.")
+        if differ:
+            write_json(path, sweep)
 
     def sweep(self) -> Record:
         """Return what `claim` wrote.
@@ -170,7 +195,7 @@ def write_json(path: Path, record: Record) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write text so that the file is whole or absent."""
-    _replace(path, text.encode())
+    write_bytes(path, text.encode())
 
 
 def read_json(path: Path) -> Any:
@@ -191,10 +216,21 @@ def save_tensors(path: Path, tensors: dict[str, Any], header: dict[str, str] | N
     """Write tensors so that the file is whole or absent."""
     from safetensors.torch import save
 
-    _replace(path, save(tensors, metadata=header))
+    write_bytes(path, save(tensors, metadata=header))
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _load_tensors(path: Path) -> dict[str, Any] | None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes so that the file is whole or absent."""
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as f:

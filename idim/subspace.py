@@ -6,18 +6,22 @@ never sees P and no gradient of size D outlives its layer.
 """
 
 import json
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Variable
-from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
+from idim import shards
 from idim.errors import IdimError, unknown
-from idim.layout import Slot, check_d, group_names, partition, slots
+from idim.gradients import Gradients, large_embeddings
+from idim.layout import check_d, group_names, partition, slots
+from idim.origin import InMemory, OnDisk
 from idim.projection import PROJECTIONS, Piece, kernels_for
 
 
@@ -29,7 +33,7 @@ class Subspace:
     `refresh()`.)  The module's own gradients are consumed; `state_dict`, gradient checkpointing,
     autocast, tied weights and `transformers.Trainer` (given the optimizer) work as before; only
     clipping must be given `sub.parameters()`, since the module's own gradients are gone.  Move the
-    module to its device first.
+    module to its device first.  Large embeddings get sparse gradients until `merge`.
 
     Args:
         module: its parameters with `requires_grad` span the full space; theta_0 is their value now.
@@ -41,6 +45,14 @@ class Subspace:
         norm: columns of P have unit norm over all D ("global", Li et al.) or within each tensor
             ("tensor", Aghajanyan et al.'s code).
         seed: fixes P.
+        copies: 2 keeps theta_0 beside theta.  1 keeps it in a temporary file and adds P times the
+            change of theta_d to theta after a step, which rounds each time, so that every
+            `exact_every` steps (and in `refresh`, `load_state` and `merge`) theta is written anew.
+        exact_every: see `copies`.
+        group: a `torch.distributed` process group whose ranks hold equal modules and see different
+            rows: d gradients (and those of free parameters) are averaged over it before each
+            optimizer step.  Do not wrap the module in DistributedDataParallel, which would
+            send D.  A module sharded by FSDP2 needs no group: it has one.
         free: names (or name prefixes) of parameters trained directly, beside the subspace.
         frozen: names (or name prefixes) left at theta_0.
 
@@ -71,6 +83,9 @@ class Subspace:
         groups: str = "module",
         norm: str = "global",
         seed: int = 0,
+        copies: int = 2,
+        exact_every: int = 10,
+        group: Any = None,
         free: Iterable[str] = (),
         frozen: Iterable[str] = (),
     ) -> None:
@@ -82,6 +97,10 @@ class Subspace:
         ):
             if value not in known:
                 raise unknown(kind, value, known)
+        if copies not in (1, 2) or exact_every < 1:
+            raise IdimError(
+                f"copies={copies} must be 1 or 2, exact_every={exact_every} at least 1."
+            )
         self.module = module
         self.spec: dict[str, Any] = {
             "d": d, "projection": projection, "structure": structure, "groups": groups,
@@ -95,21 +114,26 @@ class Subspace:
             p.requires_grad_(False)
         self.projection = PROJECTIONS[projection](self.D, d - m, seed)
         self.slots = slots(inside, names, norm)
-        self._small = min((s.start for s in self.slots if s.is_small), default=self.D)
         first = next(iter(inside.values()))
         dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
         self.theta_d = nn.Parameter(torch.zeros(d - m, dtype=dtype, device=first.device))
-        # an optimizer keeps the subspace alive; the module does not (torch never collects a cycle
-        # through a parameter's hooks, and a sweep would leak a model a run)
-        self.theta_d.subspace = self  # type: ignore[attr-defined]
         kernels_for(self.theta_d)  # kernels that cannot run fail here, not after a first step
         self.lambdas = nn.Parameter(torch.ones(m, dtype=dtype, device=first.device)) if m else None
-        self._theta_0 = [s.parameter.detach().clone() for s in self.slots]
-        self._gradient: Tensor | None = None  # of the small tensors, until backward ends
-        self._delta: Tensor | None = None  # P theta_d of the small tensors, for the lambdas
-        self._handles = [s.parameter.register_post_accumulate_grad_hook(self._fold(i))
-                         for i, s in enumerate(self.slots)]  # fmt: skip
-        self._handles.append(_refresh_after_steps(self))
+        # an optimizer keeps the subspace alive; the module does not (torch never collects a cycle
+        # through a parameter's hooks, and a sweep would leak a model a run)
+        for p in self._own():
+            p.subspace = self  # type: ignore[attr-defined]
+        self._sharded = shards.group_of(inside.values())
+        self._group = self._sharded or group
+        embeddings = [] if self._sharded else large_embeddings(module, inside.values())
+        self._starts = [s.start + shards.offset(s.parameter) for s in self.slots]
+        self._origin = (InMemory if copies == 2 else OnDisk)(self._thetas())
+        self._exact_every = 1 if copies == 2 else exact_every
+        self._steps = 0
+        self._written = [p.detach().clone() for p in self._own()]  # what theta was written from
+        self._gradients = Gradients(
+            self.projection, self.slots, self._starts, self.theta_d, self.lambdas, embeddings
+        )
 
     def parameters(self) -> list[nn.Parameter]:
         """Return everything that is trained: theta_d, the lambdas if any, the free parameters."""
@@ -140,13 +164,71 @@ class Subspace:
     @torch.no_grad()
     def refresh(self) -> None:
         """Write theta = theta_0 + lambda * P theta_d into the module's parameters."""
+        thetas = self._thetas()
+        self._write(self.theta_d, self._scales(), thetas, self._origin.bases(thetas))
+        self._note_written()
+
+    def _step(self) -> None:
+        """Follow an optimizer's step: exactly, or by what it changed."""
+        self._steps += 1
+        if self._steps % self._exact_every:
+            self._move()
+        else:
+            self.refresh()
+
+    @torch.no_grad()
+    def _move(self) -> None:
+        """Add what changed in lambda * P theta_d to theta, group by group of equal lambda."""
+        scales, thetas = [slot.scale for slot in self.slots], self._thetas()
+        old, new = self._written, self._own()
+        if self.lambdas is None:
+            self._write(new[0] - old[0], scales, thetas, thetas)
+        else:
+            for g in range(len(self.lambdas)):
+                theta_d = new[1][g] * new[0] - old[1][g] * old[0]
+                self._write(theta_d, scales, thetas, thetas, group=g)
+        self._note_written()
+
+    def _write(
+        self,
+        theta_d: Tensor,
+        scales: list[float],
+        thetas: list[Tensor],
+        bases: list[Tensor],
+        group: int | None = None,
+    ) -> None:
         pieces = [
-            Piece(slot.parameter.data.view(-1), theta_0.view(-1), slot.start, scale)
-            for slot, theta_0, scale in zip(self.slots, self._theta_0, self._scales(), strict=True)
+            Piece(theta, base, start, scale)
+            for slot, theta, base, start, scale in zip(
+                self.slots, thetas, bases, self._starts, scales, strict=True
+            )
+            if theta.numel() and group in (None, slot.group)
         ]
-        self.projection.write(self.theta_d, pieces)
-        if self.lambdas is not None and self._small < self.D:
-            self._delta = self.projection.matvec(self.theta_d.detach(), self._small, self.D)
+        self.projection.write(theta_d, pieces)
+
+    def _thetas(self) -> list[Tensor]:
+        """Return what this process holds of each tensor, flat and writable."""
+        return [shards.local(slot.parameter) for slot in self.slots]
+
+    def _note_written(self) -> None:
+        for written, p in zip(self._written, self._own(), strict=True):
+            written.copy_(p)
+        small = self._gradients.small
+        if self.lambdas is not None and small < self.D:
+            self._gradients.delta = self.projection.matvec(self.theta_d.detach(), small, self.D)
+
+    @torch.no_grad()
+    def reduce(self) -> None:
+        """Combine gradients over the group's ranks; optimizers do it first in their step.
+
+        Call it yourself only to see or clip them before.  Each rank sends as many numbers as are
+        trained: d, and the free parameters unless FSDP2, which shards them, has reduced them.
+        """
+        if self._group is None or not self._gradients.is_new:
+            return
+        trained = self._own() if self._sharded else self.parameters()
+        shards.all_reduce(trained, self._group, average=self._sharded is None)
+        self._gradients.is_new = False
 
     def save(self, path: str | Path) -> None:
         """Write theta_d, lambdas, free parameters and the spec of P: a few kB, no P, no theta_0."""
@@ -202,10 +284,16 @@ class Subspace:
 
     def merge(self) -> nn.Module:
         """Let go of the module: it keeps the trained weights and is plain again."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        if self._exact_every > 1:
+            self.refresh()
+        self._gradients.close()
+        for p in self._own():
+            p.subspace = None  # type: ignore[attr-defined]
         return self.module
+
+    def _own(self) -> list[nn.Parameter]:
+        """Return the parameters whose change moves theta."""
+        return [self.theta_d] if self.lambdas is None else [self.theta_d, self.lambdas]
 
     def _scales(self) -> list[float]:
         """Return what each slot's rows of P theta_d are multiplied by."""
@@ -215,72 +303,24 @@ class Subspace:
         groups = [slot.group for slot in self.slots]
         return (self.lambdas.new_tensor(scales) * self.lambdas[groups]).tolist()
 
-    def _fold(self, index: int) -> Callable[[Tensor], None]:
-        """Build the hook that turns one parameter's gradient into theta_d's and frees it."""
-        me = weakref.ref(self)
 
-        def hook(parameter: Tensor) -> None:
-            sub = me()
-            if sub is not None and parameter.grad is not None:
-                gradient, parameter.grad = parameter.grad, None
-                sub._take(sub.slots[index], gradient.reshape(-1))
-
-        return hook
-
-    @torch.no_grad()
-    def _take(self, slot: Slot, gradient: Tensor) -> None:
-        """Add one tensor's gradient to those of theta_d and its lambda."""
-        if self.theta_d.dtype == torch.float64:  # float32 kernels read 16-bit floats as they are
-            gradient = gradient.double()
-        if slot.start >= self._small:
-            self._keep_small(slot, gradient)
-            return
-        r = self.projection.rmatvec(gradient, slot.start, slot.stop).mul_(slot.scale)
-        if self.lambdas is not None:
-            _add_grad(self.lambdas, slot.group, r @ self.theta_d)
-            r.mul_(self.lambdas[slot.group])
-        _add_grad(self.theta_d, ..., r)
-
-    def _keep_small(self, slot: Slot, gradient: Tensor) -> None:
-        if self._gradient is None:
-            self._gradient = self.theta_d.new_zeros(self.D - self._small)
-            # runs when this backward pass ends, before anyone can clip or step
-            Variable._execution_engine.queue_callback(self._fold_small)
-        self._gradient[slot.start - self._small : slot.stop - self._small] += gradient
-
-    @torch.no_grad()
-    def _fold_small(self) -> None:
-        gradient, self._gradient = self._gradient, None
-        if gradient is None:
-            return
-        for slot in (s for s in self.slots if s.start >= self._small):
-            part = gradient[slot.start - self._small : slot.stop - self._small].mul_(slot.scale)
-            if self.lambdas is not None:
-                if self._delta is not None:  # None: theta_d is still 0, and so is this gradient
-                    at = slice(slot.start - self._small, slot.stop - self._small)
-                    _add_grad(self.lambdas, slot.group, part @ self._delta[at])
-                part.mul_(self.lambdas[slot.group])
-        _add_grad(self.theta_d, ..., self.projection.rmatvec(gradient, self._small, self.D))
+def _subspaces(optimizer: torch.optim.Optimizer) -> list[Subspace]:
+    """Return those of whose theta_d or lambdas an optimizer owns some."""
+    owned = (p for group in optimizer.param_groups for p in group["params"])
+    return list({id(s): s for p in owned if (s := getattr(p, "subspace", None))}.values())
 
 
-def _add_grad(parameter: nn.Parameter, at: Any, value: Tensor) -> None:
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    parameter.grad[at] += value
+def _before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    for sub in _subspaces(optimizer):
+        sub.reduce()
 
 
-def _refresh_after_steps(sub: Subspace) -> Any:
-    """Refresh theta after every step of any optimizer that owns theta_d, lambdas or both."""
-    me = weakref.ref(sub)
+def _after_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    for sub in _subspaces(optimizer):
+        sub._step()
 
-    def hook(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        sub = me()
-        if sub is None:
-            return
-        mine = {id(sub.theta_d), id(sub.lambdas)}
-        if any(id(p) in mine for group in optimizer.param_groups for p in group["params"]):
-            sub.refresh()
 
-    handle = register_optimizer_step_post_hook(hook)
-    weakref.finalize(sub, handle.remove)
-    return handle
+# One pair of hooks for all subspaces: a pair for each, removed when it dies, would change torch's
+# tables while another optimizer walks them.
+register_optimizer_step_pre_hook(_before_step)
+register_optimizer_step_post_hook(_after_step)

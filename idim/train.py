@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -24,7 +24,9 @@ from idim.models import Model, Rows
 from idim.tasks import metrics
 
 # Steps between two looks at the loss: on a GPU each look waits for the device.
-LOOK_EVERY = 10
+LOOK_EVERY = methods.EXACT_EVERY
+
+State = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +35,26 @@ class Step:
 
     step: int
     steps: int
+    is_last: bool
     loss: float
     # Everything a resumed run needs, by name; call it only when it is to be written.
-    state: Callable[[], dict[str, Tensor]]
+    state: Callable[[], State]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of a training."""
+    """The end of a training, or of its first part where the spec stops it."""
 
     score: dict[str, float]
     select: dict[str, float] | None
     D: int
     trainable: int
     steps: int
+    # Steps of the whole learning-rate schedule: more than `steps` where the spec stops early.
+    schedule: int
     loss: float
     seconds: float
-    state: dict[str, Tensor]
+    state: State
     # Metadata under which `state` is a file of `Subspace.save`; None for full fine-tuning.
     header: dict[str, str] | None
 
@@ -57,8 +62,13 @@ class Result:
 class Diverged(RunFailed):
     """The loss is no longer a number: the same spec would always end so."""
 
+    @classmethod
+    def at(cls, step: int, loss: float, lr: float) -> Self:
+        """Say where."""
+        return cls(f"the loss became {loss} by step {step} at lr {lr:g}")
 
-def train(spec: RunSpec, resume: dict[str, Tensor] | None = None) -> Iterator[Step | Result]:
+
+def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]:
     """Run one spec from the start, or from the state of a `Step`.
 
     Args:
@@ -74,7 +84,7 @@ def train(spec: RunSpec, resume: dict[str, Tensor] | None = None) -> Iterator[St
         RunFailed: out of memory.
     """
     started = time.perf_counter()
-    _prepare_torch(spec)
+    prepare_torch(spec)
     data = tasks.load(spec)
     model = build(spec, data)
     method = methods.apply(spec, model, stream(spec.seed, "projection"))
@@ -82,21 +92,24 @@ def train(spec: RunSpec, resume: dict[str, Tensor] | None = None) -> Iterator[St
     steps = count_steps(spec, len(rows))
     optimizer = _optimizer(spec, method)
     done = _restore(resume, method, optimizer) if resume else 0
-    loss = math.nan
+    end, loss = last_step(spec, steps), float(resume["loss"]) if resume else math.nan
     try:
-        for step in range(done, steps):
+        for step in range(done, end):
             value = _one_step(spec, model, rows, optimizer, step, steps)
-            if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == end:
                 loss = value.item()
                 if not math.isfinite(loss):
-                    raise Diverged(f"the loss became {loss} by step {step + 1} at lr {spec.lr:g}")
-                yield Step(step + 1, steps, loss, _saver(method, optimizer, step + 1))
+                    raise Diverged.at(step + 1, loss, spec.lr)
+                state = _saver(method, optimizer, step + 1, loss)
+                yield Step(step + 1, steps, step + 1 == end, loss, state)
+        method.settle()
         yield Result(
             score=evaluate(spec, model, data.info, data.evaluation),
             select=None if data.select is None else evaluate(spec, model, data.info, data.select),
             D=sum(p.numel() for p in model.module.parameters()),
             trainable=method.trainable,
-            steps=steps,
+            steps=end,
+            schedule=steps,
             loss=loss,
             seconds=time.perf_counter() - started,
             state=method.state(),
@@ -136,6 +149,14 @@ def count_steps(spec: RunSpec, rows: int) -> int:
     return max(1, round(spec.epochs * math.ceil(rows / spec.batch_size)))
 
 
+def last_step(spec: RunSpec, steps: int) -> int:
+    """Return the step a run ends with: where its spec stops it, a look at which it may go on."""
+    if spec.stop_at is None:
+        return steps
+    looks = max(1, round(spec.stop_at * steps / LOOK_EVERY)) * LOOK_EVERY
+    return looks if looks < steps else max(1, round(spec.stop_at * steps))
+
+
 def learning_rate(step: int, steps: int, warmup: float) -> float:
     """Return the share of the peak rate at a step: linear up over the warm-up, linear down to 0."""
     rise = warmup * steps
@@ -156,14 +177,21 @@ def evaluate(
         batch = rows.batch(range(start, min(start + 256, len(rows))))
         with _autocast(spec):
             outputs.append(model.outputs(batch).float().cpu())
-    predictions = _predictions(info, torch.cat(outputs).numpy())
-    return {m: metrics.score(m, predictions, split.targets) for m in info.metrics}
+    return judge(info, torch.cat(outputs), split)
 
 
-def _predictions(info: tasks.TaskInfo, outputs: np.ndarray) -> np.ndarray:
+def judge(info: tasks.TaskInfo, outputs: Tensor, split: tasks.Split) -> dict[str, float]:
+    """Return every metric of the task for what a model put out on a split.
+
+    Raises:
+        RunFailed: NaN or infinity among the predictions.
+    """
+    found = outputs.numpy()
     if info.kind == "toy":
-        return np.exp(-outputs)
-    return outputs.argmax(axis=1) if info.labels else outputs[:, 0]
+        predictions = np.exp(-found)
+    else:
+        predictions = found.argmax(axis=1) if info.labels else found[:, 0]
+    return {m: metrics.score(m, predictions, split.targets) for m in info.metrics}
 
 
 def _one_step(
@@ -174,7 +202,7 @@ def _one_step(
         group["lr"] = group["peak_lr"] * share
     _seed_dropout(spec, stream(spec.seed, "step", step))
     model.module.train()
-    batch = rows.batch(_batch_index(spec, len(rows), step))
+    batch = rows.batch(batch_index(spec, len(rows), step))
     with _autocast(spec):
         loss = model.loss(model.outputs(batch), batch)
     optimizer.zero_grad(set_to_none=True)
@@ -190,8 +218,8 @@ def _seed_dropout(spec: RunSpec, seed: int) -> None:
         torch.cuda.manual_seed(seed)
 
 
-def _batch_index(spec: RunSpec, rows: int, step: int) -> list[int]:
-    """Return the rows of a step: epochs are permutations drawn from (seed, epoch)."""
+def batch_index(spec: RunSpec, rows: int, step: int) -> list[int]:
+    """Return the rows of a step of a run: epochs are permutations drawn from (seed, epoch)."""
     assert spec.batch_size is not None
     if rows <= spec.batch_size:
         return list(range(rows))
@@ -201,7 +229,7 @@ def _batch_index(spec: RunSpec, rows: int, step: int) -> list[int]:
     return order[at * spec.batch_size : (at + 1) * spec.batch_size]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=64)
 def _order(seed: int, epoch: int, rows: int) -> list[int]:
     # RandomState's stream is frozen for ever (NEP 19); default_rng's may change with numpy
     state = np.random.RandomState(stream(seed, "order", epoch) % 2**32)
@@ -214,20 +242,21 @@ def _optimizer(spec: RunSpec, method: methods.Trainable) -> torch.optim.Optimize
 
 
 def _saver(
-    method: methods.Trainable, optimizer: torch.optim.Optimizer, step: int
-) -> Callable[[], dict[str, Tensor]]:
-    def state() -> dict[str, Tensor]:
+    method: methods.Trainable, optimizer: torch.optim.Optimizer, step: int, loss: float
+) -> Callable[[], State]:
+    def state() -> State:
         record = {f"theta/{name}": t for name, t in method.state().items()}
         for i, slots in optimizer.state_dict()["state"].items():
             record |= {f"adam/{i}/{name}": t.to("cpu", copy=True) for name, t in slots.items()}
-        return record | {"step": torch.tensor(step)}
+        return record | {
+            "step": torch.tensor(step),
+            "loss": torch.tensor(loss, dtype=torch.float64),
+        }
 
     return state
 
 
-def _restore(
-    saved: dict[str, Tensor], method: methods.Trainable, optimizer: torch.optim.Optimizer
-) -> int:
+def _restore(saved: State, method: methods.Trainable, optimizer: torch.optim.Optimizer) -> int:
     method.load_state(
         {name.removeprefix("theta/"): t for name, t in saved.items() if name.startswith("theta/")}
     )
@@ -244,7 +273,7 @@ def _autocast(spec: RunSpec) -> Any:
     return torch.autocast(spec.device, torch.bfloat16, enabled=spec.dtype == "bfloat16")
 
 
-def _prepare_torch(spec: RunSpec) -> None:
+def prepare_torch(spec: RunSpec) -> None:
     """Fix what decides bits: the number of threads, and deterministic kernels on a GPU."""
     torch.set_num_threads(recipe(spec.model).threads or os.cpu_count() or 1)
     if spec.device == "cuda":
@@ -256,7 +285,7 @@ def _prepare_torch(spec: RunSpec) -> None:
 
 def time_step(spec: RunSpec) -> float:
     """Measure one training step of a spec: the faster of two after a warm-up, in seconds."""
-    _prepare_torch(spec)
+    prepare_torch(spec)
     data = tasks.load(spec)
     model = build(spec, data)
     method = methods.apply(spec, model, stream(spec.seed, "projection"))

@@ -1,9 +1,11 @@
-"""Run `idim sweep` and put its table and figure into README.md: no number there is typed by hand.
+"""Put measured tables and figures into README.md: no number there is typed by hand.
 
 Example:
-  python scripts/refresh_readme.py
+  python scripts/refresh_readme.py           # the default sweep, run now, and the ledger's rows
+  python scripts/refresh_readme.py --bench   # the ledger's newest rows alone
 """
 
+import csv
 import re
 import subprocess
 import sys
@@ -15,15 +17,51 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
+    if "--bench" not in sys.argv:
+        replace("sweep", sweep())
+    replace("bench", bench())
+
+
+def sweep() -> str:
+    """Run the default sweep; keep its figure; return its table."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "idim", "sweep", "--out", out]
         table = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         copy(Path(out) / "curve.png", ROOT / "docs" / "digits.png")
+    return f"```\n{table.rstrip()}\n```"
+
+
+def bench() -> str:
+    """Return the newest row of each case of the ledger as a table."""
+    with (ROOT / "scripts" / "bench.csv").open(newline="") as f:
+        rows = {(r["part"], r["case"], r["dtype"], r["kernels"]): r for r in csv.DictReader(f)}
+    latest = max(rows.values(), key=lambda r: r["date"])
+    out = [
+        f"On {latest['cores']} cores of {latest['cpu']}, torch {latest['torch']}, "
+        f"{latest['date']}; D = {22_713_986:,}, d = 1,000 unless the case says otherwise.",
+        "",
+        "| part | case | dtype | kernels | median | ratio | bytes a parameter | process peak |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows.values():
+        ms = f"{float(r['ms']):.4g} ms" if r["ms"] else ""
+        ratio = f"{float(r['ratio']):.2f} x {r['against']}" if r["ratio"] else ""
+        size = f"{float(r['bytes_per_parameter']):.2f}" if r["bytes_per_parameter"] else ""
+        peak = f"{float(r['peak_mib']):.0f} MiB" if r["peak_mib"] else ""
+        out.append(
+            f"| {r['part']} | {r['case']} | {r['dtype']} | {r['kernels']} | {ms} | {ratio} "
+            f"| {size} | {peak} |"
+        )
+    return "\n".join(out)
+
+
+def replace(name: str, block: str) -> None:
+    """Put a block between README.md's markers of that name."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    block = f"<!-- sweep -->\n```\n{table.rstrip()}\n```\n<!-- /sweep -->"
-    new = re.sub(r"<!-- sweep -->.*?<!-- /sweep -->", lambda _: block, text, flags=re.DOTALL)
-    readme.write_text(new, encoding="utf-8")
+    pattern = f"<!-- {name} -->.*?<!-- /{name} -->"
+    new = f"<!-- {name} -->\n{block}\n<!-- /{name} -->"
+    readme.write_text(re.sub(pattern, lambda _: new, text, flags=re.DOTALL), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from idim.kernels.gpu import fastfood, fastfood_device, pieces, sparse
+from idim.kernels.gpu import fastfood, fastfood_device, onehot, pieces, sparse
 
 SHARED = 227 * 1024  # bytes of shared memory that one program may use on an H100
 TYPES = {
     "S": "i32", "tiles": "i32", "d": "i32", "D": "i64", "count": "i32", "most": "i32",
-    "scale": "fp32", "KEYS": "*i32", "PIECES": "*i64",
+    "scale": "fp32",
+    "start": "i64", "stop": "i64", "low": "i64", "high": "i64", "KEYS": "*i32", "PIECES": "*i64",
 }  # fmt: skip
 
 
@@ -48,6 +49,9 @@ def cases(sizes):
     yield "total", pieces._total, {"P": 256, "BLOCK": 32}, 4, None
     yield ("sparse write", sparse._write,
            {**common, "HAS_BASE": True, "LOG_CHUNK": 10, "ROWS": sparse.ROWS}, 4, None)  # fmt: skip
+    blocks = {"n": 1024, "SHIFT": 5}
+    yield "onehot matvec", onehot._matvec, {**blocks, "BLOCK": onehot.BLOCK}, 4, None
+    yield "onehot rmatvec", onehot._rmatvec, {**blocks, "COLUMNS": onehot.COLUMNS}, 4, None
     yield "sparse fold", sparse._fold, {**common, "COLUMNS": sparse.COLUMNS}, 4, None
 
 

@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from typer.testing import CliRunner, Result
 
-from idim.cli import app
+from idim.cli import app, options
 from idim.cli.sweep import default_out
 from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError, OffLine, RunFailed
@@ -36,6 +36,7 @@ class Library(SimpleNamespace):
         return SimpleNamespace(
             spec=spec,
             specs=runs,
+            most=2,
             D=99,
             trainable=lambda run: run.d or 99,
             lines=lambda: ["2 runs"],
@@ -48,11 +49,11 @@ class Library(SimpleNamespace):
             raise self.failure
         return self.summarise(out)
 
-    def summarise(self, out: Path) -> dict:
+    def summarise(self, out: Path, threshold: float | None = None) -> dict:
         if out.name == "nothing":
             raise IdimError(f"'{out}' holds no sweep.")
         runs = {"total": 2, "done": 2 - self.failed, "failed": self.failed, "diverged": 0}
-        return {"d90": None, "points": [{"std": float("nan")}], "runs": runs, "out": str(out)}
+        return {"d90": threshold, "points": [{"std": float("nan")}], "runs": runs, "out": str(out)}
 
     def run(self, spec, out, progress) -> dict:
         self.spec, self.out = spec, out
@@ -141,11 +142,42 @@ def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
     assert json.loads(idim("sweep", *grid, "--dry-run", "--json").stdout)["D"] == 1000
     assert "2 steps" in idim("sweep", *grid, "--dry-run").stdout
     summary = json.loads(idim("sweep", *grid, "--json").stdout)
-    assert summary["runs"] == {"total": 1, "done": 1, "failed": 0, "diverged": 0}
+    counts = {"total": 1, "done": 1, "failed": 0, "diverged": 0, "stopped_early": 0}
+    assert summary["runs"] == counts
     assert "1 of 1 runs were done before" in idim("sweep", *grid).stderr
     assert json.loads(idim("estimate", "s", "--json").stdout) == summary
     assert all(Path(name).exists() for name in idim("plot", "s").stdout.split())
     assert "score performance" in idim("run", *toy).stdout
+    again = [word if word != "s" else "t" for word in grid]
+    idim("sweep", *again, "projection=dense")
+    paths = idim("report", "s", "--out", "deep/er").stdout.split()
+    assert [Path(path).name for path in paths[:2]] == ["report.html", "report.md"]
+    assert all(Path(path).stat().st_size for path in paths)
+    assert json.loads(idim("report", "s", "--json").stdout)["report.md"] == "s/report.md"
+    compared = json.loads(idim("compare", "s", "t", "--json").stdout)
+    assert [s["name"] for s in compared["sweeps"]] == ["fastfood", "dense"]
+    assert [p["verdict"] for p in compared["pairs"]] == ["no interval"]
+    assert compared["files"] == ["compare.png", "compare.svg"]
+    assert "A and B are not told apart" in idim("compare", "s", "t", "--out", "deep/er").stdout
+    for words in (["compare", "s"], ["compare", "s", "s"], ["compare", "s", "deep"]):
+        result = idim(*words)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.count("\n") == 1
+
+
+def test_the_command_of_a_report_is_the_same_sweep(tmp_path, monkeypatch):
+    from idim.sweep import evidence, execute, plan
+
+    monkeypatch.chdir(tmp_path)
+    given = {"model": "toy", "steps": 2, "d": (3, 5), "lr": (0.1, 0.25), "seeds": 1}
+    given |= {"baseline": 0.5, "structure": "said", "said_lr": 0.02, "threshold": 0.8}
+    planned = plan(SweepSpec(**given))
+    execute(planned, Path("with spaces"))
+    typed = options.command(evidence(Path("with spaces"))["setting"])
+    done = idim(*shlex.split(typed)[1:], "--out", "with spaces", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert "2 of 4" not in done.stderr
+    assert "4 of 4 runs were done before" in done.stderr
 
 
 # --- the others ---
@@ -161,6 +193,7 @@ def test_the_example_of_each_command_can_be_typed(library, command):
 def test_estimate_and_plot_read_the_folder(library):
     assert idim("estimate", "x").stdout == "the table\n"
     assert json.loads(idim("estimate", "x", "--json").stdout)["out"] == "x"
+    assert json.loads(idim("estimate", "x", "--threshold", "0.8", "--json").stdout)["d90"] == 0.8
     assert idim("plot", "x").stdout == "x/curve.png\nx/curve.svg\n"
     assert idim("plot", "x", "--out", "fig").stdout == "fig.png\nfig.svg\n"
     assert library.written == [Path("x/curve"), Path("fig")]
@@ -181,9 +214,10 @@ def test_info_names_versions_devices_kernels_and_pins(library, tmp_path):
     assert record["versions"]["python"] == sys.version.split()[0]
     assert record["devices"]["cores"] >= 1
     assert record["pins"] == str(tmp_path / "pins.json")
-    assert record["kernels"].startswith(("cpu (fused C", "reference (plain torch)"))
-    lines = idim("info").stdout.splitlines()
-    assert any(line.split()[:2] == ["kernels", record["kernels"].split()[0]] for line in lines)
+    on_cpu = record["kernels"]["cpu"]
+    assert on_cpu.startswith(("cpu (fused C", "reference (plain torch)"))
+    lines = [line.split(maxsplit=3) for line in idim("info").stdout.splitlines()]
+    assert ["kernels", "on", "cpu", on_cpu] in lines
 
 
 def test_prefetch_asks_the_hub_only_for_what_it_has(library, monkeypatch):
@@ -215,6 +249,8 @@ def test_prefetch_asks_the_hub_only_for_what_it_has(library, monkeypatch):
         ("sweep --config none.toml", "cannot read config 'none.toml'"),
         ("run", "a subspace run needs d; give --d."),
         ("estimate", "missing argument 'DIR'; see 'idim estimate -h'."),
+        ("estimate x --threshold 0", "--threshold must be above 0, got 0."),
+        ("sweep --search adaptive --d 10", "an adaptive search chooses d itself; give d_min and"),
         ("prefetch --task digist", "unknown task 'digist'; did you mean 'digits'?"),
     ],
 )
@@ -258,3 +294,11 @@ def test_a_reader_that_leaves_early_is_no_error():
     command = f"{sys.executable} -m idim tasks --json | {sys.executable} -c 'pass'"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_kernels_that_cannot_run_are_refused_before_any_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDIM_KERNELS", "fast")
+    result = idim("sweep", "--model", "toy", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "unknown IDIM_KERNELS=fast" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -12,7 +12,8 @@ from idim.cli import app
 from idim.config import RunSpec, SweepSpec
 
 COMMANDS = [
-    "sweep", "run", "pretrain", "estimate", "plot", "tasks", "models", "info", "prefetch",
+    "sweep", "run", "pretrain", "estimate", "plot", "report", "compare", "tasks", "models", "info",
+    "prefetch",
 ]  # fmt: skip
 SWEEP_OPTIONS = """
     --model --task --data --projection --structure --said-groups --norm --head --d --d-min --d-max
@@ -59,8 +60,8 @@ def test_every_setting_is_an_option_or_named_as_a_key(command, spec):
     help_text = show(command, "-h")
     settings = {f.name for f in fields(spec)} - {"model_fingerprint", "data_fingerprint"}
     without = {name for name in settings if f"--{name.replace('_', '-')}" not in help_text.split()}
-    of_sweep = {"lr_multiples"} if spec is SweepSpec else set()
-    assert without == {"weight_decay", "warmup", "said_lr", "head_lr"} | of_sweep
+    own = {"lr_multiples", "lr_transfer", "pruning"} if spec is SweepSpec else {"stop_at"}
+    assert without == {"weight_decay", "warmup", "said_lr", "head_lr", "copies"} | own
     assert all(f"{name}=" in help_text for name in without)
 
 

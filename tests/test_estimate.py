@@ -256,7 +256,8 @@ def test_the_summary_part_is_json_with_the_promised_keys():
     part = to_summary_part(estimate(rows))
     assert json.loads(json.dumps(part, allow_nan=False)) == part
     assert set(part) == {
-        "baseline", "threshold", "line", "d90", "d90_over", "bracket", "interval", "points",
+        "baseline", "threshold", "line", "d90", "d90_over", "bracket", "interval", "fit",
+        "thresholds", "chance_adjusted", "success", "points",
         "notes",
     }  # fmt: skip
     assert set(part["baseline"]) == {"mean", "std", "n", "lr", "scores"}
@@ -270,3 +271,98 @@ def test_the_summary_part_of_a_fixed_or_missing_baseline_has_no_runs():
         part = to_summary_part(estimate([row(10, 0.9)], baseline=baseline))
         empty = {"std": None, "n": 0, "lr": None, "scores": []}
         assert part["baseline"] == {"mean": mean} | empty
+
+
+# --- the fitted curve -----------------------------------------------------------------------
+
+SURE = {10: [0.5, 0.51], 20: [0.7, 0.69], 40: [0.95, 0.96], 80: [0.97, 0.98]}
+
+
+def test_the_fit_crosses_between_two_d_and_its_interval_is_what_they_leave_open():
+    found = estimate(table([1.0, 1.0], SURE)).fit
+    # linear in log d from 0.695 at 20 to 0.955 at 40: 20 * 2 ** (0.205 / 0.26) = 34.5
+    assert (found.d, found.interval) == (35, (21, 40))
+    assert "isotonic" in found.method
+
+
+def test_a_cliff_between_neighbouring_d_leaves_one_answer():
+    """The toy: at d = 9 one seed in several passes by luck, at d = 10 all do."""
+    lucky = [0.99, 0.0, 0.2, 0.6, 0.1, 0.0]
+    found = estimate(table([1.0] * 3, {8: [0.0, 0.1], 9: lucky, 10: [1.0] * 3, 12: [1.0] * 3}))
+    assert (found.d90, found.interval, found.fit.d, found.fit.interval) == (10, (10, 10)) * 2
+
+
+def test_a_dip_is_pooled_with_its_neighbours_and_widens_the_interval():
+    rows = table([1.0] * 3, {10: [0.49, 0.5, 0.51], 20: [0.94, 0.93, 0.95], 30: [0.87, 0.88, 0.86]})
+    rows += table([], {40: [0.97, 0.96, 0.98]})
+    found = estimate(rows)
+    assert (found.d90, found.monotone) == (20, False)
+    # pooled, 20 and 30 are worth 0.905; that the crossing lies above 30 is not excluded
+    assert (found.fit.d, found.fit.interval) == (20, (11, 40))
+
+
+def test_a_noisy_baseline_widens_the_interval_of_the_fit_too():
+    points = {d: [s - 0.005, s, s + 0.005] for d, s in ((10, 0.5), (20, 0.75), (40, 0.79), (80, 1))}
+    sure, unsure = ([0.86 - a, 0.86, 0.86 + a] for a in (0.001, 0.08))
+    assert estimate(table(sure, points)).fit.interval == (21, 40)
+    assert estimate(table(unsure, points)).fit.interval == (11, 80)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "points", "d", "interval"),
+    [
+        ([1.0] * 3, {10: [0.5] * 3, 20: [0.6] * 3}, None, (21, None)),  # never reached
+        ([1.0] * 3, {10: [0.95] * 3, 20: [0.96] * 3}, 10, (None, 10)),  # reached at once
+        ([1.0], {10: [0.5], 20: [0.96]}, 19, (None, None)),  # one seed: no noise is known
+        ([1.0], {10: [0.5, 0.501], 20: [0.96]}, 19, (11, 20)),  # two seeds speak for the rest
+        ([0.0, 0.0], {10: [0.5, 0.5]}, None, (None, None)),  # a line that asks for nothing
+        ([], {10: [0.5, 0.5]}, None, (None, None)),  # no baseline
+        ([1.0] * 2, {}, None, (None, None)),  # no points
+    ],
+)
+def test_the_fit_has_an_answer_to_everything(baseline, points, d, interval):
+    found = estimate(table(baseline, points)).fit
+    assert (found.d, found.interval) == (d, interval)
+
+
+def test_failed_runs_are_absent_from_the_fit():
+    rows = table([1.0, 1.0], SURE)
+    lost = [row(20, None, 7), row(40, None, 7), row(30, None, 0)]
+    assert estimate([*rows, *lost]).fit == estimate(rows).fit
+
+
+def test_other_thresholds_are_read_off_the_same_curve():
+    found = estimate(table([1.0, 1.0], SURE))
+    assert list(found.readings) == ["d50", "d75", "d80", "d90", "d95", "d99"]
+    assert [r.d for r in found.readings.values()] == [10, 40, 40, 40, 40, None]
+    assert found.readings["d90"].fit == found.fit
+    assert found.readings["d99"].fit.interval[1] is None
+
+
+def test_the_line_above_chance_is_a_share_of_the_way_up_from_it():
+    rows = table([1.0, 1.0], SURE)
+    adjusted = estimate(rows, chance=0.68).chance_adjusted
+    assert adjusted is not None
+    assert adjusted.line == pytest.approx(0.68 + 0.9 * 0.32)
+    assert adjusted.d == 80
+    assert estimate(rows).chance_adjusted is None
+    assert estimate(rows, chance=1.0).chance_adjusted is None
+
+
+def test_success_is_the_share_of_seeds_that_pass_and_half_of_them_is_a_d():
+    rows = table([1.0], {10: [0.5] * 8, 20: [0.95] * 2 + [0.5] * 6, 40: [0.95] * 6 + [0.5] * 2})
+    found = estimate(rows).success
+    assert found.points == ((10, 0, 8), (20, 2, 8), (40, 6, 8))
+    # half way, in log d, between a quarter and three quarters
+    assert found.d == 29
+    assert found.interval == (11, None)
+    assert estimate([]).success.points == ()
+
+
+def test_a_run_stopped_early_was_tried_and_neither_scored_nor_failed():
+    rows = [row(10, 0.9, lr=0.2), row(10, 0.8, lr=0.1)]
+    rows += [Score(10, 0.4, 0, 10, None, None, pruned=True)]
+    found = estimate(rows, baseline=1.0)
+    (point,) = found.points
+    assert (point.lr, point.edge, point.failed, point.tried) == (0.2, False, 0, (0.1, 0.2, 0.4))
+    assert not noted(found, "failed")

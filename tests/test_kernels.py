@@ -196,11 +196,12 @@ def test_without_the_library_one_line_says_so_and_the_reference_runs(no_library,
     assert kernels.describe() == "reference (plain torch); the C kernels were not built"
 
 
-def test_kernels_that_cannot_run_are_refused_at_once(no_library, force):
+def test_kernels_that_cannot_run_are_refused_at_once(no_library, force, monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)  # conftest.py sets it
     for name, message in (
         ("cpu", "IDIM_KERNELS=cpu, but the C kernels were not built; reinstall"),
         ("fast", "unknown IDIM_KERNELS=fast; known: reference, cpu, triton"),
-        ("triton", "no Triton kernels"),
+        ("triton", "IDIM_KERNELS=triton, but Triton's kernels run on a GPU"),
     ):
         force(name)
         with pytest.raises(IdimError, match=message):
@@ -232,3 +233,17 @@ def test_every_fused_kernel_has_a_twin_of_the_same_signature():
         for part in ("matvec", "rmatvec", "write"):
             ours, theirs = (getattr(m, f"{kind}_{part}") for m in (cpu, reference))
             assert ours.__annotations__ == theirs.__annotations__
+
+
+def test_a_gpu_without_triton_gets_the_reference_and_one_line(monkeypatch, caplog):
+    monkeypatch.delenv("IDIM_KERNELS", raising=False)
+    monkeypatch.setattr(kernels.gpu, "why_not", lambda: "triton is not installed")
+    kernels._chosen.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert kernels.choose(torch.device("cuda"), torch.float32) is reference
+    kernels._chosen.cache_clear()
+    assert [r.message for r in caplog.records] == [
+        "kernels: the slower reference runs, as triton is not installed."
+    ]
+    assert kernels.describe("cuda") == "reference (plain torch); triton is not installed"

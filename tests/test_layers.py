@@ -8,9 +8,9 @@ import pytest
 import idim
 
 ROOMS = [
-    "errors", "config", "kernels", "projection", "layout", "subspace", "hub", "language", "tasks",
-    "weights", "models", "methods", "train", "store", "pretrain", "search", "estimate", "report",
-    "launch", "sweep", "cli",
+    "errors", "config", "kernels", "projection", "layout", "origin", "shards", "gradients",
+    "subspace", "hub", "language", "tasks", "weights", "models", "methods", "train", "together",
+    "store", "pretrain", "estimate", "search", "report", "launch", "sweep", "cli",
 ]  # fmt: skip
 ROOT = Path(idim.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.name not in ("__main__.py",) and p.parent != ROOT)

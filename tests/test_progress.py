@@ -21,7 +21,8 @@ class Terminal(io.StringIO):
 def event(kind: str, spec: RunSpec = SMALL, **facts) -> SimpleNamespace:
     """Make an event with the fields of `idim.sweep.Event`."""
     blank = {"step": 0, "steps": 300, "loss": None, "score": None, "message": "", "eta_s": None}
-    return SimpleNamespace(kind=kind, run_id=spec.id, index=1, total=5, **blank | facts)
+    about = {"index": 1, "total": 5, "is_bound": False}
+    return SimpleNamespace(kind=kind, run=spec, **about | blank | facts)
 
 
 def test_a_run_is_named_by_what_varies_in_a_sweep():
@@ -30,7 +31,7 @@ def test_a_run_is_named_by_what_varies_in_a_sweep():
 
 def test_a_log_gets_a_line_a_finished_run_and_a_heartbeat_every_30_s(capsys):
     now = 0.0
-    with Lines({SMALL.id: label(SMALL)}, clock=lambda: now) as progress:
+    with Lines(clock=lambda: now) as progress:
         progress(event("skipped", FULL))
         progress(event("skipped", FULL))
         progress(event("start"))
@@ -50,7 +51,7 @@ def test_a_log_gets_a_line_a_finished_run_and_a_heartbeat_every_30_s(capsys):
 
 
 def test_a_sweep_that_has_nothing_to_do_says_so(capsys):
-    with Lines({}) as progress:
+    with Lines() as progress:
         progress(event("skipped"))
     assert capsys.readouterr().err == "1 of 5 runs were done before\n"
 
@@ -59,13 +60,13 @@ def test_a_terminal_shows_bars_and_keeps_the_failures(monkeypatch, capsys):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with follow([FULL, SMALL]) as progress:
+    with follow() as progress:
         assert isinstance(progress, Bars)
         progress(event("start"))
         progress(event("step", step=120, loss=0.5, eta_s=200))
         progress(event("failed", message="[NaN] at step 130."))
         progress(event("skipped", FULL, score=0.8))
-    assert "1 of 2 runs were done before" in terminal.getvalue()
+    assert "1 of 5 runs were done before" in terminal.getvalue()
     assert "d=1000 lr=0.03 seed 2: failed: [NaN] at step 130." in terminal.getvalue()
     assert capsys.readouterr().out == ""
 
@@ -74,4 +75,14 @@ def test_a_terminal_shows_bars_and_keeps_the_failures(monkeypatch, capsys):
 def test_anything_but_a_capable_terminal_gets_lines(monkeypatch, stream, term):
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", term)
-    assert isinstance(follow([SMALL]), Lines)
+    assert isinstance(follow(), Lines)
+
+
+def test_a_search_tells_what_it_makes_at_most(capsys):
+    with Lines() as progress:
+        early = RunSpec(d=1000, lr=0.03, stop_at=0.25)
+        progress(event("done", early, score=0.5, eta_s=200, total=100, is_bound=True))
+    assert capsys.readouterr().err == (
+        "[1 of at most 100] d=1000 lr=0.03 seed 0, first 25%: score 0.5000; "
+        "at most 3 min 20 s left\n"
+    )

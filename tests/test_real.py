@@ -28,5 +28,11 @@ def test_a_pretrained_encoder_takes_its_first_steps(model, task, D, tmp_path):
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
     assert summary["D"] == D
-    assert summary["runs"] == {"total": 2, "done": 2, "failed": 0, "diverged": 0}
+    assert summary["runs"] == {
+        "total": 2,
+        "done": 2,
+        "failed": 0,
+        "diverged": 0,
+        "stopped_early": 0,
+    }
     assert all(0.3 < p["mean"] < 1 for p in (summary["baseline"], *summary["points"]))

@@ -51,7 +51,9 @@ def summary(
         "D": 22713986, "structure": "did", "projection": "fastfood", "norm": "global",
         "head": "subspace", **to_summary_part(found), "chance": chance,
         "protocol": {"baseline": str(baseline), "interval": found.interval_method},
-        "runs": {"total": len(rows), "done": len(rows), "failed": 0}, "seconds": 812.4,
+        "search": {"strategy": "grid", "done": True, "why": "", "steps": 9, "steps_saved": 0},
+        "runs": {"total": len(rows), "done": len(rows), "failed": 0, "stopped_early": 0},
+        "seconds": 812.4,
         "out": "out",
     } | facts  # fmt: skip
 
@@ -136,7 +138,7 @@ def test_the_verdict_says_what_is_known(name: str, words: str):
 
 
 def test_an_unfinished_sweep_says_what_is_left():
-    some = summary(runs={"total": 99, "done": 90, "failed": 2})
+    some = summary(runs={"total": 99, "done": 90, "failed": 2, "stopped_early": 0})
     assert "incomplete: 7 of 99 runs are still to do" in table.text(some)
     assert "incomplete" not in table.text(summary())
 

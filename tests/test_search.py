@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from idim.config import RunSpec, SweepSpec, load, with_recipe
 from idim.errors import IdimError
-from idim.search import default_lrs, grid, paper_grid
+from idim.search import Space, next_runs, paper_grid
 
 # Aghajanyan et al. 2020, Table 1, without the one entry off the grid (RoBERTa-base DID MRPC, 1000)
 TABLE_1 = {1608, 1037, 896, 207, 8030, 1200, 774, 1861, 2493, 322, 9295, 1389}
@@ -29,14 +29,16 @@ def test_a_thinned_grid_keeps_its_ends_and_its_order(a, b, points):
 def test_default_rates_match_the_length_of_full_steps():
     spec = with_recipe(SweepSpec(model="x", task="mrpc", lr_multiples=(1.0, 16.0)))
     # anchor 9.49e-5, the geometric middle of 3e-5 and 3e-4; sqrt(D/d) = 100
-    assert default_lrs(spec, 10**7, 1000, 49) == pytest.approx((0.00949, 0.152), rel=1e-2)
+    rates = Space(spec, 10**7, 49, PRINTS).rates(1000)
+    assert rates == pytest.approx((0.00949, 0.152), rel=1e-2)
     tensor = with_recipe(SweepSpec(model="x", task="mrpc", lr_multiples=(1.0,), norm="tensor"))
-    assert default_lrs(tensor, 10**7, 1000, 49) == pytest.approx((0.00949 / 7,), rel=1e-2)
+    rates = Space(tensor, 10**7, 49, PRINTS).rates(1000)
+    assert rates == pytest.approx((0.00949 / 7,), rel=1e-2)
 
 
 def test_every_run_has_its_own_id_and_the_baseline_comes_first():
     spec = with_recipe(SweepSpec(d=(10, 20), lr=(0.1, 1.0), seeds=3))
-    runs = grid(spec, 17_610, 6, PRINTS)
+    runs = next_runs(Space(spec, 17_610, 6, PRINTS), {})
     assert [r.method for r in runs[:9]] == ["full"] * 9
     assert len({r.id for r in runs}) == len(runs) == 9 + 2 * 2 * 3
 
@@ -85,6 +87,8 @@ def test_a_file_yields_to_what_is_given_and_every_mistake_is_named_at_once(tmp_p
         ({"epochs": "1", "steps": "1"}, "give epochs or steps, not both"),
         ({"baseline": "mine"}, "baseline must be 'own' or a number, got 'mine'"),
         ({"warmup": "2"}, "at most 1"),
+        ({"tolerance": "1"}, "tolerance must be above 1, got 1"),
+        ({"search": "adaptive", "points": "3"}, "an adaptive search chooses d itself"),
         ({"lr": "nan"}, "lr must be above 0, got nan"),
     ],
 )

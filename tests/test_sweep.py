@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,13 @@ from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError, RunFailed
 from idim.projection import PROJECTIONS
 from idim.store import Store
-from idim.sweep import execute, plan, plan_run, run, summarise, write
+from idim.sweep import evidence, execute, plan, plan_run, run, summarise, write
 from idim.train import build, evaluate
 
 DIGITS = "model=digits-mlp d=5,40 seeds=2 lr=0.3,1 baseline_lr=0.003 steps=60 train_samples=300"
+
+
+COUNTS = {"total": 0, "done": 0, "failed": 0, "diverged": 0, "stopped_early": 0}
 
 
 def spec(words: str) -> SweepSpec:
@@ -39,24 +44,96 @@ def timeless(summary: dict) -> dict:
 @pytest.mark.parametrize("kind", PROJECTIONS)
 def test_the_toy_problem_has_intrinsic_dimension_10(kind, tmp_path):
     """Li et al. 2018: ten independent constraints, so d = 9 cannot solve it and d = 10 can."""
-    words = f"model=toy projection={kind} d=8,9,10,11 seeds=3 lr_multiples=16,64 baseline_lr=0.1"
+    words = f"model=toy projection={kind} d=8,9,10,11 seeds=3 lr=5,20 baseline_lr=0.1"
     summary = execute(plan(spec(words)), tmp_path)
     assert (summary["d90"], summary["bracket"]) == (10, [9, 10])
     assert [p["mean"] > 0.99 for p in summary["points"]] == [False, False, True, True]
+
+
+SMALL = "model=digits-mlp d_min=5 d_max=300 seeds=2 baseline_lr=0.01 steps=60 train_samples=300"
+
+
+def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
+    words = "model=toy baseline=1"
+    summary = execute(plan(spec(words)), tmp_path, jobs=1)
+    assert (summary["fit"]["d90"], summary["fit"]["interval"]) == (10, [10, 10])
+    assert summary["search"]["why"] == "the interval is narrower than a factor of 1.16"
+    assert summary["runs"]["total"] <= 60
+
+
+def test_a_search_resumed_from_any_part_of_its_store_ends_the_same(tmp_path):
+    planned = plan(spec(f"{SMALL} max_runs=24"))
+    whole = execute(planned, tmp_path / "whole", jobs=1)
+    runs = sorted((tmp_path / "whole/runs").iterdir(), key=lambda p: p.stat().st_mtime)
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
+    for folder in runs[1::2]:
+        (tmp_path / "part/runs" / folder.name / "result.json").unlink()
+    events = []
+    again = execute(planned, tmp_path / "part", jobs=2, progress=events.append)
+    assert timeless(again) == timeless(whole)
+    assert {p.name for p in (tmp_path / "part/runs").iterdir()} == {p.name for p in runs}
+    assert {e.kind for e in events} >= {"skipped", "done"}
+    assert summarise(tmp_path / "whole") == whole
+
+
+def test_a_search_may_be_given_more_runs_and_nothing_else(tmp_path):
+    few = execute(plan(spec(f"{SMALL} max_runs=6")), tmp_path, jobs=1)
+    assert few["search"]["why"] == "all of 6 runs are spent"
+    more = execute(plan(spec(f"{SMALL} max_runs=9")), tmp_path, jobs=1)
+    assert more["runs"]["total"] == 9
+    with pytest.raises(IdimError, match="holds another sweep"):
+        execute(plan(spec(f"{SMALL} max_runs=9 threshold=0.8")), tmp_path)
+
+
+def test_another_threshold_is_read_off_the_same_runs(tmp_path):
+    execute(plan(spec(DIGITS)), tmp_path, jobs=1)
+    assert summarise(tmp_path, 0.5)["line"] == pytest.approx(
+        summarise(tmp_path)["line"] / 0.9 * 0.5
+    )
+    assert summarise(tmp_path, 0.5)["search"]["done"]
+
+
+def test_stopping_early_saves_steps_and_the_report_counts_them(tmp_path):
+    summary = execute(plan(spec(f"{SMALL} max_runs=7")), tmp_path, jobs=1)
+    assert summary["runs"]["stopped_early"] == 2
+    assert summary["search"]["steps_saved"] == 2 * 40
+    assert summary["search"]["steps"] == 60 * summary["runs"]["done"] + 2 * 20
+
+
+def test_a_run_that_goes_on_from_its_first_quarter_has_the_bits_of_one_that_never_stopped(tmp_path):
+    whole = plan_run(RunSpec(model="digits-mlp", d=40, lr=0.5, steps=80, train_samples=300))
+    run(whole, tmp_path / "calm")
+    early = run(whole.first_quarter, tmp_path / "halved")
+    assert (early["steps"], early["schedule"]) == (20, 80)
+    state = tmp_path / "halved/runs" / whole.first_quarter.id / "paused.safetensors"
+    assert state.exists()
+    run(whole, tmp_path / "halved")
+    assert not state.exists()
+    for file in ("metrics.jsonl", "subspace.safetensors"):
+        one, two = (tmp_path / where / "runs" / whole.id / file for where in ("calm", "halved"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8, 13])
+def test_runs_too_short_for_a_look_may_stop_early_too(steps, tmp_path):
+    words = f"model=digits-mlp d_min=20 d_max=40 seeds=1 baseline=0.5 steps={steps} max_runs=8"
+    summary = execute(plan(spec(f"{words} train_samples=200")), tmp_path, jobs=1)
+    assert summary["runs"]["failed"] == 0
+    assert summary["runs"]["done"] > 0
 
 
 def test_a_second_sweep_does_only_what_is_missing(tmp_path):
     planned = plan(spec(DIGITS))
     events = []
     first = execute(planned, tmp_path, jobs=1, progress=events.append)
-    assert first["runs"] == {"total": 10, "done": 10, "failed": 0, "diverged": 0}
+    assert first["runs"] == COUNTS | {"total": 10, "done": 10}
     assert [e.kind for e in events].count("done") == 10
     lost = planned.specs[3]
     (Store(tmp_path).run(lost).folder / "result.json").unlink()
     events.clear()
     assert timeless(execute(planned, tmp_path, jobs=1, progress=events.append)) == timeless(first)
     assert [e.kind for e in events].count("skipped") == 9
-    assert [e.run_id for e in events if e.kind == "done"] == [lost.id]
+    assert [e.run.id for e in events if e.kind == "done"] == [lost.id]
 
 
 def test_runs_in_a_pool_give_the_same_bits_as_runs_here(tmp_path):
@@ -90,7 +167,10 @@ def test_another_sweep_in_the_same_folder_is_refused_before_anything_is_written(
 def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(tmp_path):
     words = "model=digits-mlp d=20 seeds=1 lr=0.5,1e38 baseline_lr=0.003 steps=30"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
-    assert summary["runs"] == {"total": 3, "done": 2, "failed": 1, "diverged": 1}
+    assert summary["runs"] == COUNTS | {"total": 3, "done": 2, "failed": 1, "diverged": 1}
+    (lost,) = evidence(tmp_path)["excluded"]
+    assert lost.pop("why").startswith("diverged: ")
+    assert lost == {"d": 20, "lr": 1e38, "seed": 0}
     assert summary["points"][0]["lr"] == 0.5
     assert any("failed" in note for note in summary["notes"])
     again = []
@@ -200,15 +280,31 @@ def test_kill_9_in_the_middle_of_a_run_loses_nothing(tmp_path):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (half,) = out.glob("runs/*/state.safetensors")
+    halves = [path.parent.name for path in out.glob("runs/*/state.safetensors")]
+    assert halves
     resumed = idim(*words, "--out", str(out))
     assert resumed.returncode == 0, resumed.stderr
     assert timeless(json.loads(resumed.stdout)) == timeless(json.loads(calm.stdout))
-    name = half.parent.name
-    for file in ("metrics.jsonl", "subspace.safetensors"):
+    for name, file in product(halves, ("metrics.jsonl", "subspace.safetensors")):
         ours, theirs = (tmp_path / where / "runs" / name / file for where in ("killed", "calm"))
         assert ours.read_bytes() == theirs.read_bytes()
 
 
 def _is_half_done(out: Path) -> bool:
     return any(p.stat().st_size for p in out.glob("runs/*/state.safetensors"))
+
+
+def test_what_a_sweep_rests_on_is_told_from_its_store_alone(tmp_path):
+    words = "model=digits-mlp d_min=20 d_max=40 seeds=1 baseline=0.5 steps=40 max_runs=8 "
+    summary = execute(plan(spec(words + "train_samples=200")), tmp_path, jobs=1)
+    proof = evidence(tmp_path)
+    stopped = [run["why"] for run in proof["excluded"]]
+    assert len(stopped) == summary["runs"]["stopped_early"] > 0
+    assert all(why.startswith("stopped after 0.25 of its steps") for why in stopped)
+    assert sum(source["runs"] for source in proof["sources"]) == summary["runs"]["total"]
+    assert proof["sources"][0]["versions"]["torch"]
+    assert proof["setting"]["d_max"] == 40
+    assert proof["setting"]["tensors"] == 6
+    for stored in Store(tmp_path).runs():
+        (stored.folder / "provenance.json").unlink()
+    assert evidence(tmp_path)["sources"] == []

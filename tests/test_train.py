@@ -47,6 +47,7 @@ METHODS = [
     {"structure": "said"},
     {"head": "free", "norm": "tensor"},
     {"head": "frozen", "projection": "sparse"},
+    {"copies": 1, "steps": 37},
     {"method": "full", "d": None, "lr": 0.003},
 ]
 

@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
 triton = pytest.importorskip("triton", reason="triton is not installed: its kernels are untested")
 
 import triton.language as tl  # noqa: E402
 
+from idim import kernels  # noqa: E402
 from idim.kernels import bits, gpu, reference  # noqa: E402
-from idim.kernels.gpu import fastfood, fastfood_device, hashes, sparse  # noqa: E402
+from idim.kernels.gpu import fastfood, fastfood_device, hashes, onehot, sparse, twins  # noqa: E402
 from idim.kernels.gpu.pieces import Piece, key_words  # noqa: E402
-from idim.kernels.reference import Keys, Span  # noqa: E402
+from idim.kernels.reference import Keys, RowKeys, Span  # noqa: E402
+from idim.projection import PROJECTIONS  # noqa: E402
+from idim.subspace import Subspace  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 KEYS = Keys(*(bits.key(7, f"fastfood/{part}") for part in Keys._fields))
@@ -99,12 +100,12 @@ def _diagonals(OUT, K, LEVELS, group, n: tl.constexpr, L: tl.constexpr):
 def test_signs_and_gaussians_are_the_references(group):
     n, L = 64, reference.lanes(64)
     out = torch.empty(2, n, L, device=DEVICE)
-    levels = bits._gaussian_table(torch.float32, out.device)
+    levels = bits.gaussian_table(torch.float32, out.device)
     _diagonals[(1,)](out, key_words(KEYS, out.device), levels, group, n, L)
     cpu = torch.device("cpu")
     expected = reference.fastfood_diagonals(range(group, group + 1), n, KEYS, torch.float32, cpu)
     assert torch.equal(out[0].cpu(), expected.signs[0])
-    assert torch.equal(out[1].cpu(), expected.gauss[0])
+    assert torch.equal(out[1].cpu(), expected.last[0])
 
 
 # Fastfood
@@ -283,6 +284,91 @@ def test_sparse_theta_is_written_in_its_dtype(dtype):
     step = {torch.float32: 1e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}[dtype]
     torch.testing.assert_close(theta.double(), base.double() + delta, rtol=step, atol=step)
     assert torch.equal(sparse.fold(table, d, k), sparse.fold(table, d, k))
+
+
+# One non-zero a row
+
+ROWS = RowKeys(bits.key(7, "onehot/Pi"), bits.key(7, "onehot/sign"))
+
+
+@pytest.mark.parametrize(
+    ("D", "d", "start", "rows"),
+    [(700, 10, 0, 700), (5000, 300, 700, 2000), (1000, 1000, 0, 1000), (4096, 256, 256, 1024),
+     (100, 7, 0, 100), (FAR, 50, FAR - 900, 900), (FAR, 50, 1 << 33, 600)],
+)  # fmt: skip
+def test_onehot_has_the_references_bits_and_its_accuracy(D, d, start, rows):
+    x, v, span = draw(d), draw(rows, seed=1), Span(start, start + rows)
+    expected = reference.onehot_matvec(x, span, D, ROWS)
+    assert torch.equal(twins.onehot_matvec(x, span, D, ROWS), expected)
+    exact = reference.onehot_rmatvec(v.double(), span, D, d, ROWS)
+    assert error(twins.onehot_rmatvec(v, span, D, d, ROWS), exact) < 1e-6
+    short = v.bfloat16()
+    exact = reference.onehot_rmatvec(short.double(), span, D, d, ROWS)
+    assert error(twins.onehot_rmatvec(short, span, D, d, ROWS), exact) < 1e-6
+
+
+# Behind a projection
+
+
+@pytest.fixture
+def forced(monkeypatch):
+    monkeypatch.setenv("IDIM_KERNELS", "triton")
+    kernels._chosen.cache_clear()
+    yield
+    kernels._chosen.cache_clear()
+
+
+@pytest.mark.parametrize("kind", ["fastfood", "orthogonal", "onehot", "sparse"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_subspace_holds_the_references_weights_on_triton(kind, dtype, forced, monkeypatch):
+    def train():
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(60, 30), torch.nn.Linear(30, 2)).to(DEVICE, dtype)
+        sub = Subspace(net, d=40, projection=kind, norm="tensor", seed=2)
+        optimizer = torch.optim.SGD(sub.parameters(), lr=0.01)
+        net(torch.ones(4, 60, device=DEVICE, dtype=dtype)).float().square().sum().backward()
+        gradient = sub.theta_d.grad.clone()
+        optimizer.step()
+        sub.theta_d.data.copy_(torch.linspace(-1, 1, 40))
+        sub.refresh()
+        return gradient, [p.detach().clone() for p in net.parameters()]
+
+    assert kernels.choose(torch.device(DEVICE), torch.float32) is twins
+    ours = train()
+    monkeypatch.setenv("IDIM_KERNELS", "reference")
+    theirs = train()
+    assert error(ours[0], theirs[0].double()) < 1e-5
+    for a, b in zip(ours[1], theirs[1], strict=True):
+        if kind == "sparse":  # sums of a row's entries in another order
+            torch.testing.assert_close(a, b)
+        else:
+            assert _same(a, b)
+
+
+@pytest.mark.parametrize("kind", ["fastfood", "orthogonal"])
+def test_longer_columns_than_the_kernels_take_are_the_references(kind, forced, monkeypatch):
+    P = PROJECTIONS[kind](30_000, gpu.LONGEST + 1, 0)
+    x = draw(P.d)
+    ours = P.matvec(x), P.rmatvec(P.matvec(x))
+    monkeypatch.setenv("IDIM_KERNELS", "reference")
+    assert torch.equal(P.matvec(x), ours[0])
+    assert torch.equal(P.rmatvec(ours[0]), ours[1])
+
+
+def test_every_twin_has_the_references_signature():
+    for kind in ("fastfood", "orthogonal", "onehot", "sparse"):
+        for part in ("matvec", "rmatvec", "write"):
+            ours, theirs = (getattr(m, f"{kind}_{part}") for m in (twins, reference))
+            assert ours.__annotations__ == theirs.__annotations__
+
+
+def test_kernels_that_are_wrong_here_are_not_used(monkeypatch):
+    assert twins.what_fails.__wrapped__(torch.device(DEVICE)) == ""
+    monkeypatch.setattr(sparse, "sparse_rmatvec", lambda v, rows, D, count, d, k: v[:d])
+    assert "sparse rmatvec differs" in twins.what_fails.__wrapped__(torch.device(DEVICE))
+    monkeypatch.setattr(onehot, "onehot_matvec", lambda *_: 1 / 0)
+    found = twins.what_fails.__wrapped__(torch.device(DEVICE))
+    assert found == "their onehot fails (ZeroDivisionError: division by zero)"
 
 
 # The rest

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from idim import __version__
-from idim.cli import about, estimate, pretrain, run, screen, sweep
+from idim.cli import about, estimate, pretrain, report, run, screen, sweep
 
 # Plain help: rich's own costs 0.2 s at every start.
 app = typer.Typer(
@@ -49,6 +49,8 @@ for command in (
     pretrain.pretrain,
     estimate.estimate,
     estimate.plot,
+    report.report,
+    report.compare,
     about.tasks,
     about.models,
     about.info,

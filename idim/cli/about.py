@@ -69,14 +69,15 @@ def info(*, as_json: options.Json = False) -> None:
     from idim import kernels
     from idim.hub.pins import home
 
+    gpus = _gpus()
     record = {
         "versions": {
             "idim": __version__,
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
         },
-        "devices": {"cpu": _cpu(), "cores": _cores(), "gpus": _gpus()},
-        "kernels": kernels.describe(),
+        "devices": {"cpu": cpu_name(), "cores": _cores(), "gpus": gpus},
+        "kernels": {d: kernels.describe(d) for d in ("cpu", "cuda") if d == "cpu" or gpus},
         "pins": str(home() / "pins.json"),
     }
     show(record if as_json else _lines(record), as_json=as_json)
@@ -134,7 +135,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    """Name this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -160,7 +162,7 @@ def _lines(record: dict[str, Any]) -> str:
     rows += [
         ("cpu", f"{devices['cpu']}, {devices['cores']} cores"),
         ("gpu", ", ".join(devices["gpus"]) or "none"),
-        ("kernels", record["kernels"]),
+        *((f"kernels on {device}", line) for device, line in record["kernels"].items()),
         ("pins", record["pins"]),
     ]
     return columns(rows)

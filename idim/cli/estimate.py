@@ -1,5 +1,6 @@
 """`idim estimate` and `idim plot`: from the store alone, nothing is trained."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -7,9 +8,14 @@ import typer
 
 from idim.cli import options
 from idim.cli.screen import show
+from idim.errors import IdimError
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The --out of a sweep", show_default=False)
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Share of the baseline  [default: the sweep's]"),
 ]
 Stem = Annotated[
     Path | None,
@@ -20,11 +26,11 @@ Stem = Annotated[
 ]
 
 
-def estimate(folder: Folder, *, as_json: options.Json = False) -> None:
+def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Json = False) -> None:
     """Recompute d90 from the runs in a folder.
 
-    Prints the table of `idim sweep` from the results that are there, finished or not; trains
-    and writes nothing.
+    Prints the table of `idim sweep` from the results that are there, finished or not, also at
+    another threshold; trains and writes nothing.
 
     Example:
       idim estimate idim-out/digits-digits-mlp-fastfood-did --json
@@ -32,7 +38,7 @@ def estimate(folder: Folder, *, as_json: options.Json = False) -> None:
     from idim.report.table import text
     from idim.sweep import summarise
 
-    summary = summarise(folder)
+    summary = summarise(folder, checked(threshold))
     show(summary if as_json else text(summary), as_json=as_json)
 
 
@@ -50,3 +56,14 @@ def plot(folder: Folder, *, out: Stem = None) -> None:
     stem = out or folder / "curve"
     draw(summarise(folder), stem)
     show(f"{stem}.png\n{stem}.svg", as_json=False)
+
+
+def checked(threshold: float | None) -> float | None:
+    """Return a threshold that was given.
+
+    Raises:
+        IdimError: it is not above 0.
+    """
+    if threshold is not None and not 0 < threshold < math.inf:
+        raise IdimError(f"--threshold must be above 0, got {threshold:g}.")
+    return threshold

@@ -5,6 +5,7 @@ given is passed on as text, and `config.load` parses, checks and names the neare
 """
 
 import inspect
+import shlex
 from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
 from functools import wraps
@@ -64,13 +65,15 @@ SUBSPACE = [
     Row("head", "KIND", "Train the new head inside P, beside it or not at all"),
 ]
 GRID = [
-    Row("d", "LIST", "Subspace dimensions, e.g. 10,100,1000", "a log grid"),
-    Row("d_min", "N", "First d of the log grid", "by model"),
-    Row("d_max", "N", "Last d of the log grid", "by model"),
-    Row("points", "N", "Number of d on the log grid", "by model"),
+    Row("search", "KIND", "Which runs come next; auto: grid with --d or --points, else adaptive"),
+    Row("d_min", "N", "Smallest d", "by model"),
+    Row("d_max", "N", "Largest d", "by model"),
+    Row("tolerance", "X", "Adaptive: stop when the interval's ends are within a factor X"),
+    Row("max_runs", "N", "Adaptive: stop after N runs in any case"),
+    Row("d", "LIST", "Grid: subspace dimensions, e.g. 10,100,1000", "a log grid"),
+    Row("points", "N", "Grid: number of d on a log grid", "by model"),
     Row("lr", "LIST", "Learning rates at each d", "1,4,16,64 x lr_full*sqrt(D/d)"),
-    Row("seeds", "N", "Runs a cell; each redraws P, data order and head"),
-    Row("search", "KIND", "Which runs come next"),
+    Row("seeds", "N", "Runs a cell, at least; each redraws P, data order and head"),
 ]
 VERDICT = [
     Row("baseline", "own|SCORE", "Score to compare with; own: fine-tune all D first"),
@@ -108,7 +111,7 @@ Panels = dict[str, list[Row]]
 SWEEP: Panels = {
     "Measured": MEASURED,
     "Subspace": SUBSPACE,
-    "Grid": GRID,
+    "Search": GRID,
     "Verdict": VERDICT,
     "Training": TRAINING,
 }
@@ -203,3 +206,25 @@ def run(command: Callable[..., None]) -> Callable[..., None]:
 def pretrain(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a PretrainSpec."""
     return takes(PretrainSpec, {"Pretraining": PRETRAINING})(command)
+
+
+def command(setting: Given) -> str:
+    """Write the `idim sweep` that has these settings, as a shell reads it.
+
+    Settings at their default are left out, but not those that a recipe filled in: it may change.
+
+    >>> command({"model": "toy", "d": (9, 10), "lr_multiples": (4.0,), "seeds": 3})
+    'idim sweep --model toy --d 9,10 lr_multiples=4'
+    """
+    flags = {row.name: row.flag for rows in SWEEP.values() for row in rows}
+    default = {f.name: f.default for f in fields(SweepSpec)}
+    given = {k: v for k, v in setting.items() if k in default and v != default[k]}
+    given = {"model": setting["model"]} | given
+    words = [f"{flags[k]} {_typed(v)}" for k, v in given.items() if k in flags]
+    words += [f"{k}={_typed(v)}" for k, v in given.items() if k not in flags]
+    return " ".join(["idim sweep", *words])
+
+
+def _typed(value: Any) -> str:
+    many = value if isinstance(value, tuple) else (value,)
+    return shlex.quote(",".join(str(v).removesuffix(".0") for v in many))

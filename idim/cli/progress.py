@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from idim.cli.screen import note
@@ -16,17 +16,17 @@ HEARTBEAT_S = 30.0
 FINISHED = ("done", "failed", "skipped")
 
 
-def follow(specs: Iterable["RunSpec"]) -> "Bars | Lines":
+def follow() -> "Bars | Lines":
     """Choose the display for this stderr; use it as a context, and call it with each event."""
-    labels = {spec.id: label(spec) for spec in specs}
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return Bars(labels) if is_terminal else Lines(labels)
+    return Bars() if is_terminal else Lines()
 
 
 def label(spec: "RunSpec") -> str:
     """Name a run within its sweep: `d=100 lr=0.03 seed 1`."""
     size = "full" if spec.method == "full" else f"d={spec.d}"
-    return f"{size} lr={spec.lr:.3g} seed {spec.seed}"
+    part = "" if spec.stop_at is None else f", first {spec.stop_at:.0%}"
+    return f"{size} lr={spec.lr:.3g} seed {spec.seed}{part}"
 
 
 def duration(seconds: float) -> str:
@@ -62,7 +62,18 @@ def outcome(event: "Event") -> str:
 def left(event: "Event") -> str:
     """Say how long the whole sweep will take from here, if known."""
     eta_s = event.eta_s or 0.0
-    return f"; {duration(eta_s)} left" if eta_s >= 1 else ""
+    most = "at most " if event.is_bound else ""
+    return f"; {most}{duration(eta_s)} left" if eta_s >= 1 else ""
+
+
+def place(finished: int, event: "Event") -> str:
+    """Say how many runs are finished, of how many there will be or may be.
+
+    >>> from types import SimpleNamespace
+    >>> place(3, SimpleNamespace(total=9, is_bound=True))
+    '3 of at most 9'
+    """
+    return f"{finished} of at most {event.total}" if event.is_bound else f"{finished}/{event.total}"
 
 
 def found(count: int, total: int) -> str:
@@ -73,8 +84,8 @@ def found(count: int, total: int) -> str:
 class Lines:
     """One line a finished run, one for all that were found done, and a rare heartbeat."""
 
-    def __init__(self, labels: dict[str, str], clock: Callable[[], float] = time.monotonic) -> None:
-        self._labels, self._clock = labels, clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._finished = self._found = self._total = 0
         self._spoke_at = clock()
 
@@ -98,9 +109,7 @@ class Lines:
             self._say(event, pace(event))
 
     def _say(self, event: "Event", text: str) -> None:
-        place = f"[{self._finished}/{event.total}]"
-        name = self._labels.get(event.run_id, event.run_id)
-        note(f"{place} {name}: {text}{left(event)}")
+        note(f"[{place(self._finished, event)}] {label(event.run)}: {text}{left(event)}")
         self._spoke_at = self._clock()
 
     def _say_found(self) -> None:
@@ -112,11 +121,10 @@ class Lines:
 class Bars:
     """A bar for the sweep and one for each active run; failures stay on the screen above."""
 
-    def __init__(self, labels: dict[str, str]) -> None:
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._labels = labels
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
@@ -124,9 +132,9 @@ class Bars:
             console=Console(stderr=True),
             transient=True,
         )
-        self._sweep = self._bars.add_task("runs", total=len(labels), note="")
+        self._sweep = self._bars.add_task("runs", total=None, note="")
         self._active: dict[str, Any] = {}
-        self._finished = self._found = self._failed = 0
+        self._finished = self._found = self._failed = self._total = 0
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -135,32 +143,32 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
         if self._found:
-            note(found(self._found, len(self._labels)))
+            note(found(self._found, self._total))
 
     def __call__(self, event: "Event") -> None:
         """Move the bars."""
+        self._total = event.total
         if event.kind in FINISHED:
             self._finish(event)
         else:
             self._advance(event)
         failed = f"; {self._failed} failed" if self._failed else ""
-        note = f"{self._finished}/{event.total}{left(event)}{failed}"
+        note = f"{place(self._finished, event)}{left(event)}{failed}"
         self._bars.update(self._sweep, completed=self._finished, total=event.total, note=note)
 
     def _advance(self, event: "Event") -> None:
-        if event.run_id not in self._active:
-            name = self._labels.get(event.run_id) or event.run_id
-            self._active[event.run_id] = self._bars.add_task(name, total=None, note="")
-        bar = self._active[event.run_id]
+        if event.run.id not in self._active:
+            self._active[event.run.id] = self._bars.add_task(label(event.run), total=None, note="")
+        bar = self._active[event.run.id]
         self._bars.update(bar, completed=event.step, total=event.steps or None, note=pace(event))
 
     def _finish(self, event: "Event") -> None:
-        bar = self._active.pop(event.run_id, None)
+        bar = self._active.pop(event.run.id, None)
         if bar is not None:
             self._bars.remove_task(bar)
         self._finished += 1
         self._found += event.kind == "skipped"
         if event.kind == "failed":
             self._failed += 1
-            name = self._labels.get(event.run_id, event.run_id)
-            self._bars.console.print(f"{name}: {outcome(event)}", markup=False, highlight=False)
+            line = f"{label(event.run)}: {outcome(event)}"
+            self._bars.console.print(line, markup=False, highlight=False)

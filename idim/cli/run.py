@@ -41,7 +41,7 @@ def run(
     with redirect_stdout(sys.stderr):
         spec = plan_run(spec)
         note(f"writing to {out / 'runs' / spec.id}")
-        with follow([spec]) as progress:
+        with follow() as progress:
             result = train(spec, out, progress)
     show(result if as_json else lines(result), as_json=as_json)
 

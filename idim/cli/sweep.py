@@ -45,9 +45,10 @@ def sweep(
 ) -> None:
     """Measure d90 of a model on a task.
 
-    Fine-tunes all D parameters first (the baseline), then trains in random subspaces of
-    growing d, over learning rates and seeds; d90 is the least d that reaches 90 % of the
-    baseline. Prints a table; writes each run, summary.json, points.csv and curve.png/svg.
+    Fine-tunes all D parameters first (the baseline), then trains in random subspaces; d90 is
+    the least d that reaches 90 % of the baseline. Without --d the search chooses d, learning
+    rates and seeds by what it has found; with --d or --points it runs the whole grid.
+    Prints a table; writes each run, summary.json, points.csv and curve.png/svg.
     The same command again does only what is missing.
 
     Example:
@@ -80,14 +81,17 @@ def measure(planned: "Plan", out: Path | None, jobs: int | None) -> dict[str, An
 
     out = out or default_out(planned.spec)
     note(f"writing to {out}")
-    with follow(planned.specs) as progress:
+    with follow() as progress:
         summary = execute(planned, out, jobs=jobs, progress=progress)
     write(summary, out)
     return summary
 
 
 def preview(planned: "Plan") -> dict[str, Any]:
-    """Return the dry run as one object: what each run trains, and a step's time by method."""
+    """Return the dry run as one object: what each run trains, and a step's time by method.
+
+    Of an adaptive search, the runs are those it begins with; it makes `most` at most.
+    """
     runs = [
         {
             "id": run.id,
@@ -99,7 +103,8 @@ def preview(planned: "Plan") -> dict[str, Any]:
         }
         for run in planned.specs
     ]
-    return {"D": planned.D, "runs": runs, "step_seconds": planned.step_seconds}
+    facts = {"search": planned.spec.search, "most": planned.most}
+    return {"D": planned.D, **facts, "runs": runs, "step_seconds": planned.step_seconds}
 
 
 def finish(summary: dict[str, Any], *, as_json: bool) -> None:

@@ -2,9 +2,10 @@
 
 from idim.config.load import load, parse_overrides, with_recipe
 from idim.config.recipes import SMALL_NETS, Recipe, recipe
-from idim.config.specs import PretrainSpec, RunSpec, Setup, SweepSpec, slug
+from idim.config.specs import QUARTER, PretrainSpec, RunSpec, Setup, SweepSpec, slug
 
 __all__ = [
+    "QUARTER",
     "SMALL_NETS",
     "PretrainSpec",
     "Recipe",

@@ -43,6 +43,8 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "seed": (0, True), "paragraphs": (1, True), "tokens": (1, True), "vocab_size": (1, True),
     "hidden_size": (1, True), "layers": (1, True), "heads": (1, True), "dropout": (0, True),
     "mask": (0, False), "checkpoints": (0, True), "threads": (1, True),
+    "tolerance": (1, False), "max_runs": (1, True), "lr_transfer": (0, True),
+    "stop_at": (0, False),
 }  # fmt: skip
 
 
@@ -70,12 +72,18 @@ def _contradictions(spec: Any) -> Iterator[str]:
         return
     if spec.epochs is not None and spec.steps is not None:
         yield "give epochs or steps, not both"
+    if spec.copies not in (1, 2):
+        yield f"copies must be 1 or 2, got {spec.copies}"
     if hasattr(spec, "method") and spec.method == "subspace" and spec.d is None:
         yield "a subspace run needs d; give --d"
+    if getattr(spec, "stop_at", None) is not None and spec.stop_at >= 1:
+        yield f"stop_at is a share of the steps and must be below 1, got {spec.stop_at}"
     if not hasattr(spec, "baseline"):  # only a sweep has what follows
         return
     if isinstance(spec.baseline, str) and spec.baseline != "own":
         yield f"baseline must be 'own' or a number, got '{spec.baseline}'"
+    if spec.search == "adaptive" and (spec.d or spec.points):
+        yield "an adaptive search chooses d itself; give d_min and d_max, or search grid"
     if spec.d_min and spec.d_max and spec.d_min > spec.d_max:
         yield f"d_min {spec.d_min} exceeds d_max {spec.d_max}"
     if spec.d and (spec.d_min or spec.d_max or spec.points):

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from idim.config.recipes import recipe
+from idim.config.recipes import Recipe, recipe
 from idim.config.specs import PretrainSpec, RunSpec, SweepSpec
 from idim.errors import IdimError, unknown
 
@@ -67,12 +67,24 @@ def with_recipe(spec: AnySpec) -> AnySpec:
         filled |= {"epochs": r.epochs, "steps": r.steps}
     if isinstance(spec, SweepSpec):
         filled["baseline_lr"] = spec.baseline_lr or r.baseline_lr
-        ends = {n: getattr(spec, n) for n in ("d_min", "d_max", "points")}
-        if not any((spec.d, *ends.values())) and r.d:
-            filled["d"] = r.d
-        elif not spec.d:
-            filled |= {n: getattr(r, n) if v is None else v for n, v in ends.items()}
+        filled |= _d_range(spec, r)
     return replace(spec, **filled)
+
+
+def _d_range(spec: SweepSpec, r: Recipe) -> dict[str, Any]:
+    """Choose the search, and the values of d or their ends."""
+    ends = {n: getattr(spec, n) for n in ("d_min", "d_max", "points")}
+    search = spec.search
+    if search == "auto":
+        search = "grid" if spec.d or spec.points else "adaptive"
+    if search == "adaptive":
+        del ends["points"]
+    elif not any((spec.d, *ends.values())) and r.d:
+        return {"search": search, "d": r.d}
+    elif spec.d:
+        return {"search": search}
+    filled = {n: getattr(r, n) if v is None else v for n, v in ends.items()}
+    return {"search": search, **filled}
 
 
 def _from_file(cls: type, file: Path) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """What a run and a sweep are: frozen specs, and the run id.
 
 A `RunSpec` fixes one training completely; its id is a hash of its resolved canonical form, so the
-same spec is the same run on every machine.  A `SweepSpec` fixes the grid of runs that measures d90.
+same spec is the same run on every machine.  A `SweepSpec` fixes how a sweep measures d90.
 """
 
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +23,12 @@ Method = Literal["subspace", "full"]
 Select = Literal["split", "eval"]
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
-Search = Literal["grid"]
+Search = Literal["auto", "adaptive", "grid"]
+Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
+
+# Share of the steps after which a search may stop a run that cannot be the best.
+QUARTER = 0.25
 
 # Bump when the meaning of a spec changes, so that old results never pass for new ones.
 SPEC_VERSION = 1
@@ -56,6 +60,8 @@ class Setup:
     # Step sizes of what is trained beside theta_d: SAID's lambdas (start at 1) and a free head.
     said_lr: float = 0.01
     head_lr: float = 1e-3
+    # 2 keeps theta_0 beside theta; 1 keeps it on disk: half the memory, see `Subspace`.
+    copies: int = 2
     device: Device = "auto"
     dtype: DType = "float32"
 
@@ -73,9 +79,16 @@ class RunSpec(Setup):
     d: int | None = None
     lr: float = 1e-3
     seed: int = 0
+    # Share of the steps after which the run stops and is scored; None: it goes to its end.
+    stop_at: float | None = None
     # Hashes of the weights and of the rows used: what `model` and `data` name, not where they lie.
     model_fingerprint: str = ""
     data_fingerprint: str = ""
+
+    @property
+    def first_quarter(self) -> "RunSpec":
+        """The same run stopped early: it ends in a state that this run passes through."""
+        return replace(self, stop_at=QUARTER)
 
     @property
     def id(self) -> str:
@@ -91,6 +104,8 @@ class RunSpec(Setup):
         record["model"] = slug(self.model)
         record["task"] = slug(self.task)
         record["version"] = SPEC_VERSION
+        if self.stop_at is None:
+            del record["stop_at"]
         if self.method == "full":  # a baseline has no subspace: share it between sweeps
             for name in (
                 "projection",
@@ -100,6 +115,7 @@ class RunSpec(Setup):
                 "head",
                 "said_lr",
                 "head_lr",
+                "copies",
             ):
                 del record[name]
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
@@ -107,7 +123,7 @@ class RunSpec(Setup):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepSpec(Setup):
-    """The runs that measure d90: a grid over d, learning rate and seed, and a baseline."""
+    """How d90 is measured: which d, learning rates and seeds, and against which baseline."""
 
     d: tuple[int, ...] = ()
     d_min: int | None = None
@@ -123,7 +139,16 @@ class SweepSpec(Setup):
     threshold: float = 0.9
     # "own": this model's full fine-tuning; a number: that score, and no baseline runs.
     baseline: str | float = "own"
-    search: Search = "grid"
+    # "auto": the grid when d or points are given, else adaptive.
+    search: Search = "auto"
+    # Adaptive search: the interval's upper end over its lower one at which it stops, the runs at
+    # which it stops in any case, and a in the rule lr ~ (D/d)^a that carries a best rate to
+    # another d (a pilot on SST-2 found about 0.8).
+    tolerance: float = 1.16
+    max_runs: int = 100
+    lr_transfer: float = 0.8
+    # "halving": of several learning rates at one d the worse half stops after a quarter.
+    pruning: Pruning = "halving"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,9 +5,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from idim.estimate.bootstrap import seed_interval
+from idim.estimate.fit import SHARES, Line, fit, read
 from idim.estimate.notes import explain
 from idim.estimate.points import by_d, point
-from idim.estimate.records import Estimate, Point, Score, level, reaches
+from idim.estimate.records import Estimate, Fit, Point, Reading, Score, level, reaches
+from idim.estimate.success import success
 
 
 def estimate(
@@ -28,6 +30,9 @@ def estimate(
     The interval is a 95% percentile bootstrap: the seeds of the baseline and of each d are
     resampled on their own, and line and d90 computed anew.  The selected learning rates are
     kept, so the interval holds the noise of seeds, not that of the selection.
+
+    Beside this, the papers' protocol, the fit reads the same line off a monotone curve through
+    all points, with an interval that does not depend on which d happened to be tried first.
 
     Args:
         scores: one entry a run, in any order.
@@ -60,13 +65,17 @@ def estimate(
     partial = Estimate(
         baseline=base, threshold=threshold, line=line, d90=d90, d90_over=over, bracket=bracket,
         interval=interval, interval_method=method, points=points, monotone=monotone, notes=(),
+        fit=fit(base if line is not None else None, points, Line(threshold)),
+        readings=_readings(base, points),
+        chance_adjusted=None if chance is None else read(base, points, Line(threshold, chance)),
+        success=success(points, line),
     )  # fmt: skip
     return replace(partial, notes=explain(partial, groups, chance))
 
 
 def to_summary_part(estimate: Estimate) -> dict[str, Any]:
     """Give the keys of a sweep's summary that come from its estimate, ready for JSON."""
-    base = estimate.baseline
+    base, adjusted = estimate.baseline, estimate.chance_adjusted
     if isinstance(base, Point):
         about = {"mean": base.mean, "std": base.std, "n": base.n, "lr": base.lr}
         about["scores"] = list(base.scores)
@@ -80,9 +89,31 @@ def to_summary_part(estimate: Estimate) -> dict[str, Any]:
         "d90_over": estimate.d90_over,
         "bracket": list(estimate.bracket),
         "interval": list(estimate.interval),
+        "fit": _fit_part(estimate.fit),
+        "thresholds": {name: _reading_part(r) for name, r in estimate.readings.items()},
+        "chance_adjusted": adjusted and _reading_part(adjusted),
+        "success": {
+            "d": estimate.success.d,
+            "interval": list(estimate.success.interval),
+            "points": [list(p) for p in estimate.success.points],
+        },
         "points": [_point_part(p, estimate.passes(p)) for p in estimate.points],
         "notes": list(estimate.notes),
     }
+
+
+def _fit_part(fit: Fit) -> dict[str, Any]:
+    return {"d90": fit.d, "interval": list(fit.interval), "method": fit.method}
+
+
+def _reading_part(reading: Reading) -> dict[str, Any]:
+    own = {"line": reading.line, "d": reading.d, "fit": reading.fit.d}
+    return own | {"interval": list(reading.fit.interval)}
+
+
+def _readings(base: Point | float | None, points: Sequence[Point]) -> dict[str, Reading]:
+    found = {f"d{100 * share:g}": read(base, points, Line(share)) for share in SHARES}
+    return {name: reading for name, reading in found.items() if reading is not None}
 
 
 def _point_part(p: Point, passes: bool | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from idim.estimate.records import Estimate, Point, Score, is_done, level, places, reaches
+from idim.estimate.records import Estimate, Point, Score, is_failed, level, places, reaches
 
 Groups = dict[int | None, list[Score]]
 
@@ -18,7 +18,7 @@ def explain(e: Estimate, groups: Groups, chance: float | None) -> tuple[str, ...
         _monotone_note(e),
         _seeds_note(every),
         _outside_note(e),
-        _failed_note(groups),
+        _failed_note(e, groups),
         _evaluation_note(every),
     ]
     return tuple(note for note in notes if note)
@@ -76,12 +76,13 @@ def _outside_note(e: Estimate) -> str:
     return "d90 lies outside its interval: other d are within the noise of seeds of the line."
 
 
-def _failed_note(groups: Groups) -> str:
-    lost = {d: sum(not is_done(r) for r in runs) for d, runs in groups.items()}
+def _failed_note(e: Estimate, groups: Groups) -> str:
+    lost = {d: sum(is_failed(r) for r in runs) for d, runs in groups.items()}
     lost = {d: count for d, count in lost.items() if count}
     if not lost:
         return ""
-    gone = [d for d in lost if d is not None and lost[d] == len(groups[d])]
+    scored = {p.d for p in e.points}
+    gone = [d for d in lost if d is not None and d not in scored]
     tail = f" {places(gone)} has no score at all." if gone else ""
     runs = "1 failed run is" if sum(lost.values()) == 1 else f"{sum(lost.values())} failed runs are"
     return f"{runs} left out, at {places(lost)}.{tail}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from idim.errors import IdimError
-from idim.estimate.records import Point, Score, is_done, places, reaches
+from idim.estimate.records import Point, Score, is_done, is_failed, places, reaches
 
 
 def by_d(scores: Iterable[Score]) -> dict[int | None, list[Score]]:
@@ -33,26 +33,36 @@ def point(runs: Sequence[Score]) -> Point | None:
         return None
     tried = tuple(sorted({r.lr for r in runs}))
     honest = all(r.select is not None and math.isfinite(r.select) for r in done)
-    lr = _select(done, honest)
+    lr, means = _select(done, honest)
     chosen = tuple(r.score for r in done if r.lr == lr and r.score is not None)
     return Point(
         d=done[0].d, trainable=done[0].trainable, lr=lr, mean=_mean(chosen), std=_std(chosen),
-        n=len(chosen), scores=chosen, edge=len(tried) > 1 and lr in (tried[0], tried[-1]),
-        tried=tried, failed=len(runs) - len(done), on_evaluation=len(tried) > 1 and not honest,
+        n=len(chosen), scores=chosen, edge=_is_edge(lr, tried, means),
+        tried=tried, failed=sum(map(is_failed, runs)),
+        on_evaluation=len(tried) > 1 and not honest,
     )  # fmt: skip
 
 
-def _select(done: Sequence[Score], honest: bool) -> float:
-    """Return the best learning rate among those with the most finished seeds."""
+def _select(done: Sequence[Score], honest: bool) -> tuple[float, dict[float, float]]:
+    """Return the best learning rate of those with the most finished seeds, and all means."""
     by_lr: dict[float, list[float]] = {}
     for run in done:
         value = run.select if honest else run.score
         assert value is not None
         by_lr.setdefault(run.lr, []).append(value)
     most = max(len(values) for values in by_lr.values())
-    means = {lr: _mean(values) for lr, values in by_lr.items() if len(values) == most}
-    best = max(means.values())
-    return min(lr for lr, mean in means.items() if reaches(mean, best))
+    means = {lr: _mean(values) for lr, values in by_lr.items()}
+    rivals = [lr for lr, values in by_lr.items() if len(values) == most]
+    best = max(means[lr] for lr in rivals)
+    return min(lr for lr in rivals if reaches(means[lr], best)), means
+
+
+def _is_edge(lr: float, tried: Sequence[float], means: dict[float, float]) -> bool:
+    """Say whether a rate beyond those tried may be better: the last one beats the one before."""
+    if len(tried) < 2 or lr not in (tried[0], tried[-1]):
+        return False
+    inner = means.get(tried[1] if lr == tried[0] else tried[-2], -math.inf)
+    return not reaches(inner, means[lr])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -20,6 +20,8 @@ class Score:
     select: float | None
     score: float | None
     error: str | None = None
+    # Stopped early because another learning rate was better: tried, neither a score nor a failure.
+    pruned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,13 +37,47 @@ class Point:
     n: int
     # In seed order; a failed run is absent.
     scores: tuple[float, ...]
-    # The best learning rate is the smallest or the largest of several tried.
+    # The best learning rate is the smallest or the largest tried, and better than the next one.
     edge: bool
     tried: tuple[float, ...]
     # Failed runs at this d, whatever their learning rate.
     failed: int
     # Several learning rates were compared by the very scores that are reported.
     on_evaluation: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The d of a fitted curve; both ends None where there is no interval.
+
+    A low end of None alone is not bounded by the smallest d tried; a high end of None alone lies
+    above the largest.
+    """
+
+    d: int | None
+    interval: tuple[int | None, int | None]
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One line across the curve, read in both ways."""
+
+    line: float
+    # The smallest d tried whose mean reaches the line; None when none does.
+    d: int | None
+    fit: Fit
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """P(pass | d): how many of the seeds at each d reach the line as estimated."""
+
+    # (d, seeds that pass, seeds)
+    points: tuple[tuple[int, int, int], ...]
+    # The smallest d at which half of the seeds pass, by the fitted curve.
+    d: int | None
+    interval: tuple[int | None, int | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +99,13 @@ class Estimate:
     interval: tuple[int | None, int | None]
     interval_method: str
     points: tuple[Point, ...]
+    # The line across a fitted curve instead of the points.
+    fit: Fit
+    # By name, d50 to d99: the same curve against other shares of the baseline.
+    readings: dict[str, Reading]
+    # The line a share of the way from chance to the baseline; None when chance is not known.
+    chance_adjusted: Reading | None
+    success: Success
     # No d above d90 falls below the line again.
     monotone: bool
     notes: tuple[str, ...]
@@ -75,6 +118,11 @@ class Estimate:
 def is_done(run: Score) -> bool:
     """Say whether a run has a score; a score that is not finite is a failure."""
     return run.score is not None and math.isfinite(run.score)
+
+
+def is_failed(run: Score) -> bool:
+    """Say whether a run was meant to give a score and gave none."""
+    return not run.pruned and not is_done(run)
 
 
 def reaches(value: float, goal: float) -> bool:

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import torch
 
-from idim.kernels import cpu, reference
+from idim.kernels import cpu, gpu, reference
 
 # Forces one of KERNELS; unset, the fastest that works here is chosen.
 VARIABLE = "IDIM_KERNELS"
@@ -34,33 +34,58 @@ def choose(device: torch.device, dtype: torch.dtype) -> ModuleType:
     return chosen if dtype == torch.float32 else reference
 
 
-def describe() -> str:
-    """Say which kernels run on this machine's CPU, and why."""
+def describe(device: str = "cpu") -> str:
+    """Say which kernels run on a kind of device of this machine, and why."""
     forced = os.environ.get(VARIABLE, "")
     try:
-        chosen = _chosen("cpu", forced)
+        chosen = _chosen(device, forced)
     except Unavailable as e:
         return f"none: {e}"
-    why = f"{VARIABLE}={forced}" if forced else cpu.why_not()
-    name = "reference (plain torch)" if chosen is reference else cpu.describe()
-    return f"{name}; {why}" if why else name
+    if chosen is reference:
+        why = f"{VARIABLE}=reference" if forced else _why_not(_fused(device, forced), device)
+        return f"reference (plain torch); {why}"
+    name = cpu.describe() if chosen is cpu else gpu.describe()
+    return f"{name}; {VARIABLE}={forced}" if forced else name
 
 
 @cache
 def _chosen(device: str, forced: str) -> ModuleType:
     if forced and forced not in KERNELS:
         raise Unavailable(f"unknown {VARIABLE}={forced}; known: {', '.join(KERNELS)}.")
-    if forced == "triton":
-        raise Unavailable("this version has no Triton kernels; unset IDIM_KERNELS.")
-    if forced == "cpu" and device != "cpu":
-        raise Unavailable(f"{VARIABLE}=cpu cannot run on {device}; unset it or use reference.")
-    if forced == "reference" or device != "cpu":
+    if forced == "reference":
         return reference
-    reason = cpu.why_not()
-    if not reason:
+    fused = _fused(device, forced)
+    if forced and forced != fused:
+        raise Unavailable(f"{VARIABLE}={forced} cannot run on {device}; unset it or use reference.")
+    reason = _why_not(fused, device)
+    if not reason and fused == "cpu":
         return cpu
+    if not reason:
+        from idim.kernels.gpu import twins
+
+        return twins
     if forced:
-        raise Unavailable(f"{VARIABLE}=cpu, but {reason}; reinstall idim with a C compiler.")
+        remedy = {"cpu": "reinstall idim with a C compiler", "triton": "unset it"}[forced]
+        raise Unavailable(f"{VARIABLE}={forced}, but {reason}; {remedy}.")
     # once in a process, before anything is computed
     logging.getLogger("idim").warning("kernels: the slower reference runs, as %s.", reason)
     return reference
+
+
+def _fused(device: str, forced: str) -> str:
+    """Name the fused kernels that could run on a kind of device."""
+    return "cpu" if device == "cpu" and forced != "triton" else "triton"
+
+
+def _why_not(fused: str, device: str) -> str:
+    """Say why fused kernels cannot run on a kind of device; empty if they can."""
+    if fused == "cpu":
+        return cpu.why_not()
+    if device == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        return "Triton's kernels run on a GPU, or with TRITON_INTERPRET=1 in its interpreter"
+    reason = gpu.why_not()
+    if reason:
+        return reason
+    from idim.kernels.gpu import twins
+
+    return twins.what_fails(torch.device(device))

@@ -6,7 +6,7 @@ another order, fixed by the rows alone: neither threads nor instruction sets cha
 
 import ctypes
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from idim.kernels.bits import Key, gaussian_table
 from idim.kernels.reference import Keys, Piece, RowKeys, Span, lanes, window
 
 # Must equal idim_version() in fused/fused.c: a library built from other sources is refused.
-VERSION = 1
+VERSION = 2
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 FASTFOOD, ORTHOGONAL, ONEHOT, SPARSE = range(4)
 
@@ -86,8 +86,25 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
     library.idim_fold.argtypes = (
         pointer, pointer, ctypes.c_int, number, number, pointer, ctypes.c_int
     )  # fmt: skip
+    library.idim_use_team.argtypes = (pointer,)
     library.idim_isa(None)
+    library.idim_use_team(_team())
     return library, ""
+
+
+def _team() -> int | None:
+    """Return the address of GOMP_parallel in the OpenMP library that torch has loaded, if any."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return None
+    loaded = {line.split(maxsplit=5)[-1] for line in maps.read_text().splitlines() if "omp" in line}
+    for path in sorted(p for p in loaded if p.startswith(str(Path(torch.__file__).parent))):
+        try:
+            entry = ctypes.CDLL(path).GOMP_parallel
+        except (OSError, AttributeError):  # a library of another name, or of another kind
+            continue
+        return ctypes.cast(entry, ctypes.c_void_p).value
+    return None
 
 
 def _library() -> ctypes.CDLL:
@@ -157,14 +174,17 @@ def sparse_write(pieces: Sequence[Piece], theta_d: Tensor, D: int, count: int, k
     _write(_sparse(D, count, theta_d.numel(), k), pieces, theta_d)
 
 
+@lru_cache(maxsize=256)
 def _blocks(kind: int, d: int, n: int, keys: Keys) -> _Map:
     return _map(keys, kind=kind, d=d, n=n, lanes=lanes(n))
 
 
+@lru_cache(maxsize=256)
 def _windows(D: int, d: int, keys: RowKeys) -> _Map:
     return _map(keys, kind=ONEHOT, d=d, n=window(d), D=D)
 
 
+@lru_cache(maxsize=256)
 def _sparse(D: int, count: int, d: int, k: Key) -> _Map:
     return _map([k], kind=SPARSE, d=d, D=D, count=count)
 

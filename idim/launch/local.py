@@ -5,17 +5,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
-from idim import kernels
-from idim.config import RunSpec
-from idim.errors import IdimError
+from idim import kernels, together
+from idim.config import RunSpec, recipe
+from idim.errors import IdimError, RunFailed
 from idim.store import Run, Store, save_tensors
+from idim.train import Diverged, Result, State, Step, train
 
 # A run loses at most this much work to a kill; shorter runs are cheaper to start over.
 CHECKPOINT_EVERY_S = 30.0
@@ -24,64 +25,126 @@ POLL_S = 0.5
 Tick = Callable[[], None]
 
 
-def run_one(spec: RunSpec, root: Path, tick: Tick = lambda: None) -> str | None:
-    """Execute one run, resuming from its checkpoint, and store its result.
+def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> list[str | None]:
+    """Execute runs that train together, or one alone, from their checkpoints; store their results.
 
     Args:
-        spec: the run.
+        specs: of one `together.key` and equally far, or a single run.
         root: of the store.
-        tick: called after each look at the loss.
+        tick: called after each look at the losses.
 
     Returns:
-        None when the run finished; the reason when it failed.
+        For each run None when it finished, else the reason why not.
 
     Raises:
         OSError: the store cannot be written.
     """
-    from idim.train import Diverged
-
-    run = Store(root).run(spec)
-    run.begin(spec, kernels.describe())
+    runs = [Store(root).run(spec) for spec in specs]
+    for spec, run in zip(specs, runs, strict=True):
+        run.begin(spec, kernels.describe(spec.device))
+    failures: list[str | None] = [None] * len(specs)
+    saved, ticked = [time.monotonic()] * len(specs), 0.0
+    last: dict[int, Step] = {}
     try:
-        _execute(spec, run, tick)
-    except Diverged as e:  # the same spec would always end so: this is its result
-        run.finish({"error": str(e), "diverged": True})
-        return str(e)
-    except IdimError as e:
-        run.fail(str(e))
-        return str(e)
+        for r, event in _events(specs, runs):
+            if not isinstance(event, Step):
+                failures[r] = _end(specs[r], runs[r], event, last.get(r))
+                continue
+            last[r], now = event, time.monotonic()
+            runs[r].append({"step": event.step, "steps": event.steps, "loss": event.loss})
+            if now - saved[r] > CHECKPOINT_EVERY_S and not event.is_last:
+                runs[r].checkpoint(event.state())
+                saved[r] = now
+            if now - ticked > POLL_S:
+                tick()
+                ticked = now
     except OSError:
         raise
     except Exception as e:
-        reason = f"{type(e).__name__}: {str(e).strip() or 'no message'}".splitlines()[0]
-        run.fail(reason)
-        return reason
+        for r, run in enumerate(runs):
+            if run.result() is None and failures[r] is None:
+                failures[r] = _one_line(e)
+                run.fail(_one_line(e))
+    return failures
+
+
+def _one_line(e: Exception) -> str:
+    if isinstance(e, IdimError):
+        return str(e)
+    return f"{type(e).__name__}: {str(e).strip() or 'no message'}".splitlines()[0]
+
+
+def _events(specs: list[RunSpec], runs: list[Run]) -> Iterator[together.Event]:
+    """Train, and yield (index of the run, event); a run that diverges ends in an event too."""
+    resume = [_state(spec, run) for spec, run in zip(specs, runs, strict=True)]
+    for run, state in zip(runs, resume, strict=True):
+        run.rewind_metrics(int(state["step"]) if state else 0)
+    if together.key(specs[0]) is not None:
+        yield from together.train_together(specs, resume)
+        return
+    try:
+        for event in train(specs[0], resume[0]):
+            yield 0, event
+    except Diverged as e:
+        yield 0, e
+
+
+def _end(spec: RunSpec, run: Run, event: Result | RunFailed, last: Step | None) -> str | None:
+    """Store the end of a run; return why it failed, if it did."""
+    if isinstance(event, Diverged):  # the same spec would always end so: this is its result
+        run.finish({"error": str(event), "diverged": True})
+        return str(event)
+    if isinstance(event, RunFailed):
+        run.fail(str(event))
+        return str(event)
+    if event.header is not None:
+        save_tensors(run.folder / "subspace.safetensors", event.state, event.header)
+    result = {
+        "score": event.score, "select": event.select, "D": event.D,
+        "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
+        "seconds": round(event.seconds, 3),
+    }  # fmt: skip
+    if spec.stop_at is None:
+        run.finish(result)
+        _first(run, spec).forget_pause()
+    else:
+        assert last is not None
+        run.pause(result | {"schedule": event.schedule}, last.state())
     return None
 
 
-def _execute(spec: RunSpec, run: Run, tick: Tick) -> None:
-    from idim.train import Step, train
+def stacks(specs: list[RunSpec], root: Path, jobs: int) -> list[list[RunSpec]]:
+    """Group the runs that can train together, in the order of their first; others stay alone.
 
-    resume = run.load_checkpoint()
-    run.rewind_metrics(int(resume["step"]) if resume else 0)
-    saved = time.monotonic()
-    for event in train(spec, resume):
-        if isinstance(event, Step):
-            run.append({"step": event.step, "steps": event.steps, "loss": event.loss})
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S and event.step < event.steps:
-                run.checkpoint(event.state())
-                saved = time.monotonic()
-            tick()
-            continue
-        if event.header is not None:
-            save_tensors(run.folder / "subspace.safetensors", event.state, event.header)
-        run.finish(
-            {
-                "score": event.score, "select": event.select, "D": event.D,
-                "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
-                "seconds": round(event.seconds, 3),
-            }
-        )  # fmt: skip
+    Groups are only as large as leaves work for every job.  They decide how fast runs are, never
+    what comes out: see `together`.
+    """
+    alike: dict[Any, list[RunSpec]] = {}
+    for i, spec in enumerate(specs):
+        key = together.key(spec)
+        place = i if key is None else (key, _steps_done(spec, Store(root).run(spec)))
+        alike.setdefault(place, []).append(spec)
+    groups = []
+    for members in alike.values():
+        size = min(recipe(members[0].model).stack or 1, -(-len(members) // jobs))
+        groups += [members[i : i + size] for i in range(0, len(members), size)]
+    return groups
+
+
+def _first(run: Run, spec: RunSpec) -> Run:
+    """Return the run that stops where this one may go on."""
+    return Store(run.folder.parents[1]).run(spec.first_quarter)
+
+
+def _state(spec: RunSpec, run: Run) -> State | None:
+    """Return where a run goes on: its own checkpoint, or the end of its first quarter."""
+    own = run.load_checkpoint()
+    return own if own or spec.stop_at else run.follow(_first(run, spec))
+
+
+def _steps_done(spec: RunSpec, run: Run) -> int:
+    state = run.load_checkpoint() or (None if spec.stop_at else _first(run, spec).load_pause())
+    return int(state["step"]) if state else 0
 
 
 class Watch(Protocol):
@@ -100,44 +163,66 @@ class Watch(Protocol):
         ...
 
 
-def run_all(specs: list[RunSpec], root: Path, jobs: int, watch: Watch) -> None:
-    """Execute runs in the order given.
+class Workers:
+    """Processes that execute runs, as a context; one job runs them in this process.
 
-    Args:
-        specs: the runs.
-        root: of the store.
-        jobs: processes; 1 runs them here, one after another.
-        watch: told of every start and end, and about twice a second between.
+    The processes start with the first runs and stay for the next: importing torch takes seconds.
     """
-    if jobs == 1:
-        for spec in specs:
-            watch.started(spec)
-            watch.ended(spec, run_one(spec, root, watch.tick))
-        return
-    waiting = list(reversed(specs))
-    running: dict[Future[str | None], RunSpec] = {}
-    pool = _pool(jobs)
-    try:
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+
+    def run_all(self, specs: list[RunSpec], root: Path, watch: Watch) -> None:
+        """Execute runs, in the order of the first of each stack.
+
+        Args:
+            specs: the runs.
+            root: of the store.
+            watch: told of every start and end, and about twice a second between.
+        """
+        waiting = stacks(specs, root, self.jobs)
+        if self.jobs == 1:
+            for stack in waiting:
+                for spec in stack:
+                    watch.started(spec)
+                _tell(watch, stack, run_stack(stack, root, watch.tick))
+            return
+        waiting.reverse()
+        running: dict[Future[list[str | None]], list[RunSpec]] = {}
         while waiting or running:
-            while waiting and len(running) < jobs:
-                spec = waiting.pop()
-                running[pool.submit(run_one, spec, root)] = spec
-                watch.started(spec)
+            while waiting and len(running) < self.jobs:
+                stack = waiting.pop()
+                self._pool = self._pool or _pool(self.jobs)
+                running[self._pool.submit(run_stack, stack, root)] = stack
+                for spec in stack:
+                    watch.started(spec)
             ended, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
             watch.tick()
             for future in ended:
-                spec = running.pop(future)
+                stack = running.pop(future)
                 try:
-                    watch.ended(spec, future.result())
+                    _tell(watch, stack, future.result())
                 except BrokenProcessPool:
                     reason = "the process was killed (out of memory?); try fewer --jobs"
-                    Store(root).run(spec).fail(reason)
-                    watch.ended(spec, reason)
-                    pool = _pool(jobs)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in active_children():
-            process.terminate()
+                    for spec in stack:
+                        Store(root).run(spec).fail(reason)
+                    _tell(watch, stack, [reason] * len(stack))
+                    self._pool = None
+
+
+def _tell(watch: Watch, stack: list[RunSpec], failures: list[str | None]) -> None:
+    for spec, failure in zip(stack, failures, strict=True):
+        watch.ended(spec, failure)
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:

@@ -30,7 +30,7 @@ class Projection(ABC):
 
     # P is kept in memory as a matrix up to this many entries: for small problems one product with
     # a matrix in cache is faster than making its entries again.
-    keep_entries: ClassVar[int] = 1 << 20
+    keep_entries: ClassVar[int] = 1 << 16
 
     def __init__(self, D: int, d: int, seed: int) -> None:
         if not 1 <= d <= D:

@@ -1,31 +1,29 @@
 """The curve of a sweep: score against d, its baseline, its line and d90."""
 
-import io
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter
 
+from idim.report.canvas import (
+    BLUE,
+    DARK_VERMILION,
+    GREY,
+    INK,
+    PALE,
+    VERMILION,
+    files,
+    fit,
+    save,
+    styled,
+)
 from idim.report.layout import d_ticks, score, score_ticks, spread, x_limits, y_limits
 from idim.report.words import count, headline, seeds, span, subject
 
-# Okabe and Ito's palette, told apart by colour-blind readers; text needs the darker vermilion.
-BLUE, VERMILION, DARK_VERMILION = "#0072B2", "#D55E00", "#A84300"
-INK, GREY, PALE = "#222222", "#5A5A5A", "#8A8A8A"
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans", "font.size": 9.0, "axes.linewidth": 0.8,
-    "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY, "text.color": INK,
-    "axes.unicode_minus": True, "svg.hashsalt": "idim", "svg.fonttype": "path",
-}  # fmt: skip
 SIZE = (7.6, 4.5)  # inches
 FRAME = (0.08, 0.125, 0.69, 0.665)  # the axes: left, bottom, width, height, as shares of SIZE
 # Share of the axes, at the bottom, that holds what is said of d90 and never a score.
@@ -54,34 +52,17 @@ def draw(summary: dict[str, Any], path_stem: Path) -> None:
     Raises:
         OSError: the folder cannot be written to, or its disk is full.
     """
-    for kind, data in render(summary).items():
-        path = path_stem.with_name(f"{path_stem.name}.{kind}")
-        beside = path.with_name(f".{path.name}.tmp")
-        try:
-            beside.write_bytes(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+    save(render(summary), path_stem)
 
 
 def render(summary: dict[str, Any]) -> dict[str, bytes]:
     """Draw the figure and return the bytes of each kind of file."""
-    files = {}
-    figure = compose(summary)
-    with _styled():
-        # Neither version nor date: files of equal content compare equal.
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Creator": None})):
-            if kind == "svg":
-                metadata |= {"Date": None, "Title": _title(summary)}
-            file = io.BytesIO()
-            figure.savefig(file, format=kind, metadata=metadata)
-            files[kind] = file.getvalue()
-    return files
+    return files(compose(summary), _title(summary))
 
 
 def compose(summary: dict[str, Any]) -> Figure:
     """Lay the figure out; no two of its texts overlap and none leaves it."""
-    with _styled():
+    with styled():
         figure = Figure(figsize=SIZE, dpi=200, facecolor="white")
         FigureCanvasAgg(figure)
         ax = figure.add_axes(FRAME)
@@ -94,15 +75,6 @@ def compose(summary: dict[str, Any]) -> Figure:
             _d90(ax, summary)
         _headings(figure, summary)
     return figure
-
-
-@contextmanager
-def _styled() -> Iterator[None]:
-    """Set our style alone: a person's matplotlibrc must not change what a sweep looks like."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        yield
 
 
 # --- frame ----------------------------------------------------------------------------------
@@ -248,21 +220,11 @@ def _headings(figure: Figure, summary: dict[str, Any]) -> None:
     """Write the answer, what was measured, and what the vertical axis is."""
     figure.text(0.018, 0.965, _title(summary), fontsize=13, fontweight="bold", va="top")
     below = figure.text(0.018, 0.897, subject(summary), fontsize=9.5, color=GREY, va="top")
-    _fit(below, 0.95 * figure.bbox.width)
+    fit(below, 0.95 * figure.bbox.width)
     many = any(p["n"] > 1 for p in summary["points"])
     dots = f"; a dot is a seed, the line their mean ({seeds(summary)})" if many else "; one seed"
     caption = summary["metric"] + (dots if summary["points"] else "")
     figure.text(0.018, 0.822, caption, fontsize=9, color=GREY, va="center")
-
-
-def _fit(text: Text, width: float) -> None:
-    """Shrink a text to a width in pixels, and cut it where that would be too small to read."""
-    size = 9.5
-    while text.get_window_extent().width > width and size > 6.5:
-        size -= 0.25
-        text.set_fontsize(size)
-    while text.get_window_extent().width > width:
-        text.set_text(text.get_text()[:-2] + "\N{HORIZONTAL ELLIPSIS}")
 
 
 def _title(summary: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import csv as csv_module
 import io
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from idim.report.words import headline, seeds, span, subject, symbol
@@ -20,16 +21,61 @@ def text(summary: dict[str, Any]) -> str:
     Returns:
         Lines of text, ended by a newline.
     """
-    parts = [*_wrapped(_sentence(summary)), "", *_rows(summary), "", verdict(summary)]
+    parts = [*_wrapped(_sentence(summary)), "", *aligned(rows(summary)), "", verdict(summary)]
     protocol = "; ".join(f"{k} {v}" for k, v in summary["protocol"].items())
-    runs = summary.get("runs") or {}
-    left = runs.get("total", 0) - runs.get("done", 0) - runs.get("failed", 0)
-    if left > 0:
-        parts.append(f"incomplete: {left} of {runs['total']} runs are still to do")
+    for line in state(summary):
+        parts += _wrapped(line)
     parts += _wrapped(f"protocol: {protocol}")
     for note in summary["notes"]:
         parts += _wrapped(f"note: {note}")
     return "\n".join(parts) + "\n"
+
+
+def state(summary: dict[str, Any]) -> list[str]:
+    """Say what the fit found, why the search stopped, or what is missing."""
+    runs, search = summary["runs"], summary["search"]
+    lines = [fitted(summary)] if fitted(summary) else []
+    left = runs["total"] - runs["done"] - runs["failed"] - runs["stopped_early"]
+    if search["strategy"] == "adaptive":
+        spent = f"search: {runs['done']} runs"
+        if runs["stopped_early"]:
+            spent += f" and {runs['stopped_early']} stopped early, which saved "
+            spent += (
+                f"{search['steps_saved']:,} of {search['steps'] + search['steps_saved']:,} steps"
+            )
+        lines.append(f"{spent}; {search['why'] or 'not finished'}")
+    elif left > 0:
+        lines.append(f"incomplete: {left} of {runs['total']} runs are still to do")
+    return lines
+
+
+def fitted(summary: dict[str, Any]) -> str:
+    """Say the d of the fitted curve, in one line; empty when there is none.
+
+    >>> part = {"d90": 97, "interval": [90, 104]}
+    >>> fitted({"threshold": 0.9, "fit": part})
+    'fit: d90 = 97, 95% interval 90-104'
+    """
+    d, (low, high) = summary["fit"]["d90"], summary["fit"]["interval"]
+    if d is None:
+        return ""
+    interval = ""
+    if low is not None or high is not None:
+        ends = ("the smallest d or below" if low is None else f"{low:,}"), high and f"{high:,}"
+        interval = f", 95% interval {ends[0]}" + (f"-{ends[1]}" if ends[1] else " or above")
+    return f"fit: {symbol(summary['threshold'])} = {d:,}{interval}"
+
+
+def interval(ends: list[int | None]) -> str:
+    """Write a fit's interval; an open end is said, none is empty.
+
+    >>> interval([95, 115]), interval([None, 30]), interval([30, None]), interval([None, None])
+    ('95-115', 'up to 30', '30 or above', '')
+    """
+    low, high = ends
+    if low is None:
+        return "" if high is None else f"up to {high:,}"
+    return f"{low:,} or above" if high is None else f"{low:,}-{high:,}"
 
 
 def verdict(summary: dict[str, Any]) -> str:
@@ -69,21 +115,25 @@ def _sentence(summary: dict[str, Any]) -> str:
     return f"{subject(summary)}, {summary['norm']} norm; D = {summary['D']:,}; {summary['metric']}"
 
 
-def _rows(summary: dict[str, Any]) -> list[str]:
-    """Align d, trainable, lr, score, n and the pass mark in columns."""
+def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Give the cells of the table: names, the baseline, then one row a d."""
     base = {"trainable": _baseline_size(summary)} | summary["baseline"]
     head = ("d", "trainable", "lr", summary["metric"], "n", "")
-    rows = [head, ("baseline", *_cells(base), "" if base["n"] else "fixed")]
+    lines = [head, ("baseline", *_cells(base), "" if base["n"] else "fixed")]
     if base["mean"] is None:
-        rows[-1] = (*rows[-1][:-1], "missing")
+        lines[-1] = (*lines[-1][:-1], "missing")
     for p in summary["points"]:
         mark = "passes" if p["passes"] else ""
         if p["d"] == summary["d90"]:
             mark += f", {symbol(summary['threshold'])}"
-        rows.append((f"{p['d']:,}", *_cells(p), mark))
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    lines = ("  ".join([*map(str.rjust, row[:5], widths), row[5]]).rstrip() for row in rows)
-    return list(lines)
+        lines.append((f"{p['d']:,}", *_cells(p), mark))
+    return lines
+
+
+def aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lay cells out in columns, the last of them flush left."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1]
+    return ["  ".join([*map(str.rjust, line, widths), line[-1]]).rstrip() for line in lines]
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -1,7 +1,8 @@
 """The main job: plan the runs, execute what is missing, summarise what is there."""
 
+from idim.sweep.evidence import evidence
 from idim.sweep.execute import Event, execute, run
 from idim.sweep.plan import Plan, plan, plan_run
 from idim.sweep.summary import summarise, write
 
-__all__ = ["Event", "Plan", "execute", "plan", "plan_run", "run", "summarise", "write"]
+__all__ = ["Event", "Plan", "evidence", "execute", "plan", "plan_run", "run", "summarise", "write"]

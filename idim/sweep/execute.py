@@ -10,9 +10,14 @@ from typing import Any, Literal
 from idim.config import RunSpec, recipe, slug
 from idim.errors import RunFailed
 from idim.launch import local
+from idim.search import Done, next_runs
 from idim.store import Record, Run, Store
+from idim.sweep.outcomes import Outcome, outcomes
 from idim.sweep.plan import Plan
 from idim.sweep.summary import summarise
+
+# Settings that say when a search stops and not what it does: a folder may be given new ones.
+STOP_RULES = ("tolerance", "max_runs")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 
@@ -22,15 +27,17 @@ class Event:
     """Something that happened to one run of a sweep."""
 
     kind: EventKind
-    run_id: str
+    run: RunSpec
     index: int  # from 1
+    # Runs of the sweep; where the search finds out as it goes, how many it makes at most.
     total: int
+    is_bound: bool = False
     step: int = 0
     steps: int = 0
     loss: float | None = None
     score: float | None = None
     message: str = ""
-    eta_s: float | None = None  # of the whole sweep
+    eta_s: float | None = None  # of the whole sweep, at most
 
 
 Progress = Callable[[Event], None]
@@ -39,7 +46,7 @@ Progress = Callable[[Event], None]
 def execute(
     plan: Plan, out: Path, *, jobs: int | None = None, progress: Progress = lambda _: None
 ) -> Record:
-    """Do the runs of a plan that have no result yet, and return the summary.
+    """Do the runs of a sweep that have no result yet, and return the summary.
 
     Args:
         plan: from `plan`.
@@ -51,18 +58,31 @@ def execute(
         IdimError: `out` holds another sweep.
     """
     store = Store(out)
-    store.claim(_claim(plan))
-    watch = _Watch(plan.specs, store, progress)
-    missing = [spec for spec in plan.specs if not watch.found(spec)]
-    local.run_all(missing, out, _jobs(plan, missing, jobs), watch)
+    store.claim(_claim(plan), loose=STOP_RULES)
+    watch = _Watch(store, progress, plan.most, is_bound=plan.spec.search == "adaptive")
+    for outcome in outcomes(store, plan.space).values():
+        watch.found(outcome)
+    # what failed in an earlier process is tried again, what failed in this one is not
+    tried: set[str] = set()
+    with local.Workers(_jobs(plan, jobs)) as workers:
+        while not isinstance(batch := _next(plan, store, tried), Done):
+            watch.expect(batch)
+            workers.run_all(batch, out, watch)
+            tried |= {spec.id for spec in batch}
     return summarise(out)
 
 
-def _jobs(plan: Plan, missing: list[RunSpec], jobs: int | None) -> int:
+def _next(plan: Plan, store: Store, tried: set[str]) -> list[RunSpec] | Done:
+    ended = outcomes(store, plan.space).items()
+    final = {i: o for i, o in ended if o.result is not None or i in tried}
+    return next_runs(plan.space, {i: o.score(plan.metric) for i, o in final.items()})
+
+
+def _jobs(plan: Plan, jobs: int | None) -> int:
     if jobs is None:
         threads = recipe(plan.spec.model).threads or os.cpu_count() or 1
         jobs = (os.cpu_count() or 1) // threads if plan.spec.device == "cpu" else 1
-    return max(1, min(jobs, len(missing)))
+    return max(1, jobs)
 
 
 def _claim(plan: Plan) -> Record:
@@ -71,17 +91,17 @@ def _claim(plan: Plan) -> Record:
     # the fingerprints below say what these named; the paths may differ between machines
     record |= {"model": slug(plan.spec.model), "task": slug(plan.spec.task)}
     del record["data"]
-    first = plan.specs[0]
-    return record | {
-        "model_fingerprint": first.model_fingerprint,
-        "data_fingerprint": first.data_fingerprint,
-        "D": plan.D,
-        "metric": plan.metric,
-        "chance": plan.chance.get(plan.metric),
-        "notes": list(plan.notes),
-        "runs": [spec.id for spec in plan.specs],
-        "trainable": [plan.trainable(spec) for spec in plan.specs],
-    }
+    return (
+        record
+        | plan.space.fingerprints
+        | {
+            "D": plan.D,
+            "tensors": plan.space.tensors,
+            "metric": plan.metric,
+            "chance": plan.chance.get(plan.metric),
+            "notes": list(plan.notes),
+        }
+    )
 
 
 def run(spec: RunSpec, out: Path, progress: Progress = lambda _: None) -> Record:
@@ -98,7 +118,10 @@ def run(spec: RunSpec, out: Path, progress: Progress = lambda _: None) -> Record
     stored = Store(out).run(spec)
     result = stored.result()
     if result is None:
-        local.run_all([spec], out, 1, _Watch([spec], Store(out), progress))
+        watch = _Watch(Store(out), progress, 1)
+        watch.expect([spec])
+        with local.Workers(1) as workers:
+            workers.run_all([spec], out, watch)
         result = stored.result() or {"error": stored.failure()}
     if "error" in result:
         raise RunFailed(f"{result['error'].rstrip('.')}.")
@@ -106,37 +129,43 @@ def run(spec: RunSpec, out: Path, progress: Progress = lambda _: None) -> Record
 
 
 class _Watch:
-    """Turns what a pool reports into events with a forecast."""
+    """Turns what workers report into events with a forecast."""
 
-    def __init__(self, specs: list[RunSpec], store: Store, progress: Progress) -> None:
+    def __init__(
+        self, store: Store, progress: Progress, total: int, *, is_bound: bool = False
+    ) -> None:
         self.store, self.progress = store, progress
-        self.index = {spec.id: i for i, spec in enumerate(specs, 1)}
-        self.active: dict[str, Run] = {}
+        self.total, self.is_bound = total, is_bound
+        self.index: dict[str, int] = {}
+        self.active: dict[str, tuple[RunSpec, Run]] = {}
         self.began = time.monotonic()
         # in runs, counting parts of runs
         self.before = self.finished = 0
 
-    def found(self, spec: RunSpec) -> bool:
-        """Tell whether a run has its result already."""
-        result = self.store.run(spec).result()
-        if result is None:
-            return False
+    def found(self, outcome: Outcome) -> None:
+        """A run has its result already."""
+        if outcome.result is None:
+            return
         self.before += 1
-        self._send("skipped", spec, score=_score(result), message=result.get("error", ""))
-        return True
+        message = outcome.error or ""
+        self._send("skipped", outcome.run, score=_score(outcome.result), message=message)
+
+    def expect(self, batch: list[RunSpec]) -> None:
+        """These runs come next: a search's bound may prove too low by its early stops."""
+        self.total = max(self.total, self.before + self.finished + len(batch))
 
     def started(self, spec: RunSpec) -> None:
         """A run begins."""
-        self.active[spec.id] = self.store.run(spec)
+        self.active[spec.id] = spec, self.store.run(spec)
         self._send("start", spec)
 
     def tick(self) -> None:
         """Some time has passed."""
-        found = {run_id: run.last_metrics() for run_id, run in self.active.items()}
-        seen = {run_id: m for run_id, m in found.items() if m}
-        eta_s = self._eta(sum(m["step"] / m["steps"] for m in seen.values()))
-        for run_id, m in seen.items():
-            self._event("step", run_id, eta_s=eta_s, **m)
+        found = [(spec, run.last_metrics()) for spec, run in self.active.values()]
+        seen = [(spec, m) for spec, m in found if m]
+        eta_s = self._eta(sum(m["step"] / m["steps"] for _, m in seen))
+        for spec, m in seen:
+            self._send("step", spec, eta_s=eta_s, **m)
 
     def ended(self, spec: RunSpec, failure: str | None) -> None:
         """A run has finished, or failed."""
@@ -150,15 +179,15 @@ class _Watch:
         done = self.finished + share
         if not done:
             return None
-        left = len(self.index) - self.before - done
+        left = self.total - self.before - done
         return left * (time.monotonic() - self.began) / done
 
     def _send(self, kind: EventKind, spec: RunSpec, **more: Any) -> None:
-        self._event(kind, spec.id, **more)
-
-    def _event(self, kind: EventKind, run_id: str, **more: Any) -> None:
-        index, total = self.index[run_id], len(self.index)
-        self.progress(Event(kind=kind, run_id=run_id, index=index, total=total, **more))
+        index = self.index.setdefault(spec.id, len(self.index) + 1)
+        event = Event(
+            kind=kind, run=spec, index=index, total=self.total, is_bound=self.is_bound, **more
+        )
+        self.progress(event)
 
 
 def _score(result: Record) -> float | None:

@@ -1,21 +1,23 @@
-"""Resolve a sweep: every name looked up, every run listed, nothing run yet."""
+"""Resolve a sweep: every name looked up, nothing run yet."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from idim import models, search, tasks
+from idim import models, tasks
 from idim.config import RunSpec, SweepSpec, with_recipe
 from idim.errors import IdimError
 from idim.layout import Extent, check_d, extent
+from idim.projection import kernels_for
+from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep with every name resolved: what will run, and nothing run yet."""
+    """A sweep with every name resolved, and nothing run yet."""
 
     spec: SweepSpec
-    specs: list[RunSpec]
+    space: Space
     span: Extent
     rows: int
     chance: dict[str, float]
@@ -26,6 +28,17 @@ class Plan:
     def D(self) -> int:
         """Parameters that the subspace spans."""
         return self.span.D
+
+    @cached_property
+    def specs(self) -> list[RunSpec]:
+        """The runs the search begins with: of a grid, all but what its edges may ask for."""
+        first = next_runs(self.space, {})
+        return [] if isinstance(first, Done) else first
+
+    @property
+    def most(self) -> int:
+        """How many runs an adaptive search makes at most; of a grid, those it begins with."""
+        return self.spec.max_runs if self.spec.search == "adaptive" else len(self.specs)
 
     def trainable(self, run: RunSpec) -> int:
         """How many numbers a run trains."""
@@ -39,7 +52,9 @@ class Plan:
         """Seconds of one training step by method, measured here."""
         from idim.train import time_step
 
-        first = {run.method: run for run in self.specs}
+        d = coarse_steps(self.spec.d_min or 1, self.spec.d_max or 1)[-1]
+        runs = self.specs if self.spec.search == "grid" else [*self.specs, self.space.run(d, 1, 0)]
+        first = {run.method: run for run in runs}
         return {method: time_step(run) for method, run in first.items()}
 
     def lines(self) -> list[str]:
@@ -52,13 +67,22 @@ class Plan:
             seeds = len({r.seed for r in runs})
             out.append(
                 f"{key:>10}  {self.trainable(runs[0]):>13,} trained  "
-                f"{len(runs):>3} runs  lr {rates}  {seeds} seeds"
+                f"{len(runs):>3} runs  lr {rates}  {seeds} seed{'s' if seeds > 1 else ''}"
             )
         steps = count_steps(self.specs[0], self.rows)
-        cost = sum(self.step_seconds[r.method] for r in self.specs) * steps
         each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
+        known = sum(self.step_seconds[r.method] for r in self.specs)
+        rest = (self.most - len(self.specs)) * max(self.step_seconds.values())
+        bound = ""
+        if self.spec.search == "adaptive":
+            out.append(
+                f"then the search chooses d from {self.spec.d_min:,} to {self.spec.d_max:,} by "
+                f"what it finds, until the interval is within {self.spec.tolerance:g}x"
+            )
+            bound = "at most "
         out.append(
-            f"{len(self.specs)} runs of {steps:,} steps, about {_hours(cost)} one after another "
+            f"{bound}{self.most} runs of {steps:,} steps, {bound or 'about '}"
+            f"{_hours((known + rest) * steps)} one after another "
             f"(a step here: {each}; evaluation not counted)"
         )
         return out
@@ -77,28 +101,37 @@ def _hours(seconds: float) -> str:
 
 
 def plan(spec: SweepSpec) -> Plan:
-    """Resolve a sweep: device, model, data, the values of d, and every run.
+    """Resolve a sweep: device, model, data, and the values of d.
 
     Raises:
         IdimError: anything a user can get wrong, before any training.
     """
     spec, data, span, prints = _resolve(with_recipe(spec))
-    if not spec.d:
-        low, high, points = (x or 1 for x in (spec.d_min, spec.d_max, spec.points))
-        d = search.paper_grid(low, min(high, span.D), points)
-        spec = replace(spec, d=d, d_min=None, d_max=None, points=None)
-    for d in spec.d:
-        check_d(d, span.D, span.lambdas, spec.said_groups)
-    spec = replace(spec, d=tuple(sorted(set(spec.d))))
+    spec = _with_d(spec, span)
     return Plan(
         spec=spec,
-        specs=search.grid(spec, span.D, span.tensors, prints),
+        space=Space(spec, span.D, span.tensors, prints),
         span=span,
         rows=len(data.train.targets),
         chance=data.chance,
         metric=data.info.metrics[0],
         notes=data.notes,
     )
+
+
+def _with_d(spec: SweepSpec, span: Extent) -> SweepSpec:
+    """Resolve the values of d of a grid, or the ends between which an adaptive search stays."""
+    ends = [x or 1 for x in (spec.d_min, spec.d_max)]
+    if spec.search == "adaptive":
+        spec = replace(spec, d_max=min(ends[1], span.D))
+        check_d(ends[0], span.D, span.lambdas, spec.said_groups)
+        return spec
+    if not spec.d:
+        d = paper_grid(ends[0], min(ends[1], span.D), spec.points or 1)
+        spec = replace(spec, d=d, d_min=None, d_max=None, points=None)
+    for d in spec.d:
+        check_d(d, span.D, span.lambdas, spec.said_groups)
+    return replace(spec, d=tuple(sorted(set(spec.d))))
 
 
 def plan_run(spec: RunSpec) -> RunSpec:
@@ -121,6 +154,7 @@ def _resolve(spec: Any) -> tuple[Any, tasks.TaskData, Extent, dict[str, str]]:
         spec = replace(spec, device="cuda" if torch.cuda.is_available() else "cpu")
     elif spec.device == "cuda" and not torch.cuda.is_available():
         raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
+    kernels_for(torch.empty(0, device=spec.device))  # forced ones that cannot run fail here
     models.check_fits(spec.model, tasks.info(spec.task))
     folder = models.source(spec.model)
     data = tasks.load(spec)

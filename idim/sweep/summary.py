@@ -1,15 +1,22 @@
 """What a sweep found, recomputed from its store alone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from idim import estimate
 from idim.config import RunSpec
-from idim.store import Record, Run, Store, write_json, write_text
+from idim.search import Done, next_runs
+from idim.store import Record, Store, write_json, write_text
+from idim.sweep.outcomes import Outcome, outcomes, space_of
 
 
-def summarise(out: Path) -> Record:
+def summarise(out: Path, threshold: float | None = None) -> Record:
     """Recompute the summary of a sweep from its store alone.
+
+    Args:
+        out: folder of the sweep.
+        threshold: share of the baseline, if not the sweep's own.
 
     Returns:
         The record of `idim sweep --json`; README.md says what each key means.
@@ -19,20 +26,16 @@ def summarise(out: Path) -> Record:
     """
     store = Store(out)
     sweep = store.sweep()
-    scores, seconds, failed, diverged = [], 0.0, 0, 0
-    for run_id, trainable in zip(sweep["runs"], sweep["trainable"], strict=True):
-        run = Run(out / "runs" / run_id)
-        spec, result, failure = run.spec(), run.result(), run.failure()
-        if spec is None or (result is None and failure is None):
-            continue
-        error = failure if result is None else result.get("error")
-        failed += error is not None
-        diverged += (result or {}).get("diverged", False)
-        seconds += (result or {}).get("seconds", 0.0)
-        scores.append(_as_score(spec, result or {}, trainable, sweep["metric"], error))
+    space, metric = space_of(sweep), sweep["metric"]
+    ended = outcomes(store, space)
+    coming = next_runs(space, {i: o.score(metric) for i, o in ended.items()})
+    whole = [o for o in ended.values() if o.run.stop_at is None]
+    stopped = stopped_for_good(ended)
+    sweep |= {} if threshold is None else {"threshold": threshold}
     found = estimate.estimate(
-        scores, threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"]
-    )
+        [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
+        threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
+    )  # fmt: skip
     part = estimate.to_summary_part(found)
     shared = ("model", "task", "metric", "D", "structure", "projection", "norm", "head", "chance")
     return {
@@ -40,34 +43,57 @@ def summarise(out: Path) -> Record:
         **part,
         "protocol": _protocol(sweep),
         "notes": [*sweep["notes"], *part["notes"]],
-        "runs": {
-            "total": len(sweep["runs"]), "done": len(scores) - failed, "failed": failed,
-            "diverged": diverged,
+        "search": {
+            "strategy": space.spec.search,
+            "done": isinstance(coming, Done),
+            "why": coming.why if isinstance(coming, Done) else None,
+            **_steps(whole, stopped),
         },
-        "seconds": round(seconds, 1),
+        "runs": _count(whole, stopped, coming),
+        "seconds": round(sum((o.result or {}).get("seconds", 0.0) for o in ended.values()), 1),
         "out": str(out),
-    }  # fmt: skip
+    }
 
 
-def _as_score(
-    spec: RunSpec, result: Record, trainable: int, metric: str, error: str | None
-) -> estimate.Score:
-    return estimate.Score(
-        d=spec.d,
-        lr=spec.lr,
-        seed=spec.seed,
-        trainable=trainable,
-        select=(result.get("select") or {}).get(metric),
-        score=(result.get("score") or {}).get(metric),
-        error=error,
-    )
+def stopped_for_good(ended: dict[str, Outcome]) -> list[Outcome]:
+    """Return the runs that stopped early for good: no run went on from them."""
+    early = [o for o in ended.values() if o.run.stop_at is not None]
+    return [o for o in early if replace(o.run, stop_at=None).id not in ended]
+
+
+def _pruned(score: estimate.Score) -> estimate.Score:
+    return replace(score, select=None, score=None, pruned=True)
+
+
+def _count(
+    whole: list[Outcome], stopped: list[Outcome], coming: list[RunSpec] | Done
+) -> dict[str, int]:
+    failed = sum(o.error is not None for o in whole)
+    to_do = 0 if isinstance(coming, Done) else len(coming)
+    return {
+        "total": len(whole) + len(stopped) + to_do,
+        "done": len(whole) - failed,
+        "failed": failed,
+        "diverged": sum((o.result or {}).get("diverged", False) for o in whole),
+        "stopped_early": len(stopped),
+    }
+
+
+def _steps(whole: list[Outcome], stopped: list[Outcome]) -> dict[str, int]:
+    """Count the optimizer steps that were done, and those that stopping early has saved."""
+    done = [o.result for o in (*whole, *stopped) if o.result and "steps" in o.result]
+    early = [o.result for o in stopped if o.result and "schedule" in o.result]
+    return {
+        "steps": sum(r["steps"] for r in done),
+        "steps_saved": sum(r["schedule"] - r["steps"] for r in early),
+    }
 
 
 def _protocol(sweep: Record) -> dict[str, str]:
     """Say how the number was made, in words."""
     own = sweep["baseline"] == "own"
     held_out = sweep["select"] == "split" and sweep["task"] != "toy"
-    length = f"{sweep['steps']} steps" if sweep["steps"] else f"{sweep['epochs']:g} epochs"
+    length = _many(sweep["steps"], "step") if sweep["steps"] else _many(sweep["epochs"], "epoch")
     return {
         "baseline": "own full fine-tuning" if own else f"fixed value {sweep['baseline']:g}",
         "criterion": f"smallest tested d whose mean {sweep['metric']} >= "
@@ -76,18 +102,34 @@ def _protocol(sweep: Record) -> dict[str, str]:
         if held_out
         else "learning rate selected on the evaluation set, as the papers do",
         "checkpoint": "the last step",
-        "seeds": f"{sweep['seeds']}; each redraws P, the head or net, data order and dropout",
+        "seeds": f"{_seeds(sweep)}; each redraws P, the head or net, data order and dropout",
         "training": f"AdamW, {length}, batch {sweep['batch_size']}, linear decay, "
         f"warm-up {sweep['warmup']:g}, weight decay {sweep['weight_decay']:g}, {sweep['dtype']}",
-        "lr": "as given"
-        if sweep["lr"]
-        else f"{_list(sweep['lr_multiples'])} times lr_full sqrt(D/d), the matched step length",
+        "lr": _rates(sweep),
         "head": {
             "subspace": "inside the subspace, counted in d",
             "free": "trained directly, beside d",
             "frozen": "frozen at its random start",
         }[sweep["head"]],
     }
+
+
+def _seeds(sweep: Record) -> str:
+    if sweep.get("search") != "adaptive":
+        return str(sweep["seeds"])
+    return f"at least {sweep['seeds']} for the baseline and each d that decides"
+
+
+def _rates(sweep: Record) -> str:
+    if sweep["lr"]:
+        return "as given"
+    first = f"{_list(sweep['lr_multiples'])} times lr_full sqrt(D/d), the matched step length"
+    if sweep.get("search") != "adaptive":
+        return f"{first}; further at an edge"
+    return (
+        f"{first}, at the first d; from there lr ~ (D/d)^{sweep['lr_transfer']:g}, neighbours "
+        "tried in steps of 4 where d fails, of 2 near the line"
+    )
 
 
 def write(summary: Record, out: Path) -> None:
@@ -97,6 +139,10 @@ def write(summary: Record, out: Path) -> None:
     write_json(out / "summary.json", summary)
     write_text(out / "points.csv", table.csv(summary))
     figure.draw(summary, out / "curve")
+
+
+def _many(n: float, what: str) -> str:
+    return f"{n:g} {what}{'' if n == 1 else 's'}"
 
 
 def _list(values: Any) -> str:

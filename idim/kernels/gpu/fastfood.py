@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from idim.kernels.bits import _gaussian_table
+from idim.kernels.bits import gaussian_table
 from idim.kernels.gpu import fastfood_device as device_code
 from idim.kernels.gpu.pieces import EXACT, Piece, Table, key_words, lay, on, shared, total
 from idim.kernels.reference import Keys, Span, lanes
@@ -132,7 +132,7 @@ def fastfood_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys, *,
 
 
 def _levels(device: torch.device) -> Tensor:
-    return _gaussian_table(torch.float32, device)
+    return gaussian_table(torch.float32, device)
 
 
 def _constants(table: Table[Tile], is_orthogonal: bool) -> dict[str, Any]:

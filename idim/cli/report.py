@@ -1,0 +1,72 @@
+"""`idim report` and `idim compare`: papers' forms of what the store holds; nothing is trained."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from idim.cli import options
+from idim.cli.estimate import Folder, Threshold, checked
+from idim.cli.screen import show
+
+Folders = Annotated[
+    list[Path],
+    typer.Argument(metavar="DIR...", help="The --out of each sweep", show_default=False),
+]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Write there  [default: the sweep's folder]"),
+]
+CompareOut = Annotated[
+    Path,
+    typer.Option(metavar="DIR", help="Write compare.png and compare.svg there"),
+]
+
+
+def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = False) -> None:
+    """Write a sweep up: HTML, Markdown, LaTeX, CSV.
+
+    One page that needs no other file (figure, table, methods, protocol, what was left out, the
+    command that does it again, versions and machines), the same as Markdown, the table and the
+    methods paragraph in LaTeX, points.csv and the figure. Trains nothing; prints the paths.
+
+    Example:
+      idim report idim-out/digits-digits-mlp-fastfood-did --out writeup
+    """
+    from idim.report.publish import publish
+    from idim.sweep import evidence, summarise
+
+    summary, proof = summarise(folder), evidence(folder)
+    again = f"{options.command(proof['setting'])} --out again"
+    paths = publish(summary, proof, again, out or folder)
+    named = {path.name: str(path) for path in paths}
+    show(named if as_json else "\n".join(named.values()), as_json=as_json)
+
+
+def compare(
+    folders: Folders,
+    *,
+    threshold: Threshold = None,
+    out: CompareOut = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """Compare the d90 of several sweeps.
+
+    Prints a table, and of each two sweeps whether their intervals tell them apart; draws all
+    curves, each over its own baseline, on one figure. Trains nothing.
+
+    Example:
+      idim compare idim-out/sst2-minilm-fastfood-did idim-out/sst2-minilm-fastfood-said
+    """
+    from idim.report import canvas, comparison, overlay
+    from idim.sweep import summarise
+
+    share = checked(threshold)
+    compared = comparison.compare([summarise(folder, share) for folder in folders])
+    drawn = canvas.files(overlay.compose(compared), overlay.title(compared))
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [str(path) for path in canvas.save(drawn, out / "compare")]
+    if as_json:
+        show(compared | {"files": paths}, as_json=True)
+    else:
+        show(comparison.text(compared) + "\n" + "\n".join(paths), as_json=False)

@@ -1,0 +1,93 @@
+"""Where a rising curve, seen through noise, crosses a line: isotonic fit and likelihood ratio."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# 95% point of chi-squared with one degree of freedom.  Where many d with few seeds each lie close
+# together the exact value falls to 2.29 (Banerjee & Wellner 2001): this is the careful one.
+CRITICAL = 3.841
+
+# (points, fitted values (lines, splits, points)) -> deviance of each point, same shape
+Deviance = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The smallest d at which the curve reaches the line, and all that the data do not exclude."""
+
+    # None: no d tried reaches the line.
+    d: int | None
+    # A low end of None: not bounded by the smallest d tried; a high end of None: above the largest.
+    interval: tuple[int | None, int | None]
+
+
+def crossing(
+    ds: Sequence[int],
+    means: Sequence[float],
+    weights: Sequence[float],
+    line: float,
+    deviance: Deviance,
+    lines: Any,
+    penalty: Any,
+) -> Crossing:
+    """Find the crossing by isotonic regression, and its 95% likelihood-ratio interval.
+
+    The only assumption is that the true mean never falls as d grows.  A crossing between two
+    neighbouring d is excluded when the best monotone curve that crosses there, whatever the line
+    within its own uncertainty, fits worse than the best of all by more than `CRITICAL`.  The d
+    between two neighbours cannot be told apart, so the ends are d + 1 above a d that was tried,
+    and a d that was tried.
+
+    Args:
+        ds: (points,), rising.
+        means: (points,), the mean score at each.
+        weights: (points,), inverse variances of the means.
+        line: where the line is estimated to be.
+        deviance: twice the log-likelihood lost by fitted values.
+        lines: (lines,), values the line may have; `line` is one of them.
+        penalty: (lines,), the deviance of each, from the runs the line comes from.
+
+    Source:
+        Banerjee & Wellner 2001, Likelihood ratio tests for monotone functions.
+    """
+    import numpy as np
+
+    up, down = _prefix_fits(means, weights), _prefix_fits([-m for m in means[::-1]], weights[::-1])
+    k = len(ds)
+    fits = np.where(np.tri(k + 1, k, -1, dtype=bool), up, -np.asarray(down)[::-1, ::-1])
+    at = np.asarray(lines).reshape(-1, 1, 1)
+    is_left = np.tri(k + 1, k, -1, dtype=bool)
+    # an isotonic fit below (above) a bound is the isotonic fit cut off there
+    bounded = np.where(is_left, np.minimum(fits, at), np.maximum(fits, at))
+    total = deviance(bounded).sum(axis=2) + np.asarray(penalty).reshape(-1, 1)
+    lost = total.min(axis=0) - total.min()
+    kept = [c for c in range(k + 1) if lost[c] <= CRITICAL]
+    low = ds[kept[0] - 1] + 1 if kept[0] else None
+    high = ds[kept[-1]] if kept[-1] < k else None
+    return Crossing(_interpolate(ds, up[k], line), (low, high))
+
+
+def _prefix_fits(means: Sequence[float], weights: Sequence[float]) -> list[list[float]]:
+    """Fit every prefix by pooling adjacent violators: row c holds the c fitted values, then 0."""
+    blocks: list[tuple[float, float, int]] = []  # mean, weight, points
+    rows = [[0.0] * len(means)]
+    for m, w in zip(means, weights, strict=True):
+        blocks.append((m, w, 1))
+        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
+            (m1, w1, n1), (m2, w2, n2) = blocks[-2:]
+            blocks[-2:] = [((m1 * w1 + m2 * w2) / (w1 + w2), w1 + w2, n1 + n2)]
+        row = [m for m, _, n in blocks for _ in range(n)]
+        rows.append(row + [0.0] * (len(means) - len(row)))
+    return rows
+
+
+def _interpolate(ds: Sequence[int], fit: Sequence[float], line: float) -> int | None:
+    """Return the first d whose fitted value reaches the line, linear in log d between two."""
+    i = next((i for i, value in enumerate(fit) if value >= line), None)
+    if i is None or i == 0:
+        return i if i is None else ds[0]
+    share = (line - fit[i - 1]) / (fit[i] - fit[i - 1])
+    x = math.log(ds[i - 1]) + share * math.log(ds[i] / ds[i - 1])
+    return min(max(math.ceil(math.exp(x) - 1e-9), ds[i - 1] + 1), ds[i])

@@ -1,0 +1,69 @@
+"""What every figure shares: colours, style, and files of equal bytes for equal content."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from idim.store import write_bytes
+
+# Okabe and Ito's palette, told apart by colour-blind readers; text needs the darker vermilion.
+BLUE, VERMILION, DARK_VERMILION = "#0072B2", "#D55E00", "#A84300"
+INK, GREY, PALE = "#222222", "#5A5A5A", "#8A8A8A"
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans", "font.size": 9.0, "axes.linewidth": 0.8,
+    "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY, "text.color": INK,
+    "axes.unicode_minus": True, "svg.hashsalt": "idim", "svg.fonttype": "path",
+}  # fmt: skip
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Set our style alone: a person's matplotlibrc must not change what a sweep looks like."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def files(figure: Figure, title: str) -> dict[str, bytes]:
+    """Return the bytes of each kind of file."""
+    made = {}
+    with styled():
+        # Neither version nor date: files of equal content compare equal.
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Creator": None})):
+            if kind == "svg":
+                metadata |= {"Date": None, "Title": title}
+            file = io.BytesIO()
+            figure.savefig(file, format=kind, metadata=metadata)
+            made[kind] = file.getvalue()
+    return made
+
+
+def save(made: dict[str, bytes], stem: Path) -> list[Path]:
+    """Write each kind of file, whole or not at all; return the paths.
+
+    Raises:
+        OSError: the folder cannot be written to, or its disk is full.
+    """
+    paths = []
+    for kind, data in made.items():
+        path = stem.with_name(f"{stem.name}.{kind}")
+        write_bytes(path, data)
+        paths.append(path)
+    return paths
+
+
+def fit(text: Text, width: float) -> None:
+    """Shrink a text to a width in pixels, and cut it where that would be too small to read."""
+    size = float(text.get_fontsize())
+    while text.get_window_extent().width > width and size > 6.5:
+        size -= 0.25
+        text.set_fontsize(size)
+    while text.get_window_extent().width > width:
+        text.set_text(text.get_text()[:-2] + "\N{HORIZONTAL ELLIPSIS}")

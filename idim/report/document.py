@@ -1,0 +1,98 @@
+"""What a report says, in order, before it is Markdown, LaTeX or HTML; pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from idim.report import table
+from idim.report.methods import choices
+from idim.report.words import count, headline, subject
+
+Record = dict[str, Any]
+Rows = tuple[tuple[str, ...], ...]
+
+EXCLUDED = ("why", "d", "lr", "seeds")
+LINES = ("", "line", "smallest d tried that passes", "fit", "95% interval")
+SOURCES = ("runs", "on", "kernels", "software", "from", "to")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """A report's parts; every table has its names in the first row."""
+
+    title: str
+    subject: str
+    # d90 with its evidence, the fit, what the search did.
+    findings: tuple[str, ...]
+    points: Rows
+    # The row of `points` that is d90; None where no d reaches the line.
+    marked: int | None
+    notes: tuple[str, ...]
+    # The same curve at other lines.
+    lines: Rows
+    # By topic, to be read as one paragraph.
+    methods: dict[str, str]
+    protocol: dict[str, str]
+    excluded: Rows
+    command: str
+    sources: Rows
+
+
+def document(summary: Record, evidence: Record, command: str) -> Document:
+    """Put a report together.
+
+    Args:
+        summary: the object of `idim sweep --json`.
+        evidence: from `idim.sweep.evidence`.
+        command: what does the sweep again.
+    """
+    points = tuple(tuple(cell.strip() for cell in row) for row in table.rows(summary))
+    ds = [p["d"] for p in summary["points"]]
+    found = summary["d90"]
+    return Document(
+        title=f"{headline(summary)} of D = {count(summary['D'])}",
+        subject=f"{subject(summary)}, {summary['norm']} norm",
+        findings=(table.verdict(summary), *table.state(summary)),
+        points=points,
+        marked=None if found is None else 2 + ds.index(found),
+        notes=tuple(summary["notes"]),
+        lines=_lines(summary),
+        methods=choices(summary, evidence["setting"]),
+        protocol=summary["protocol"],
+        excluded=_excluded(evidence["excluded"]),
+        command=command,
+        sources=(SOURCES, *map(_source, evidence["sources"])),
+    )
+
+
+def _lines(summary: Record) -> Rows:
+    readings = dict(summary["thresholds"])
+    if summary["chance_adjusted"]:
+        share = f"{100 * summary['threshold']:g}% of the way from chance"
+        readings[share] = summary["chance_adjusted"]
+    rows = []
+    for name, r in readings.items():
+        interval = table.interval(r["interval"]) or "none"
+        rows.append((name, f"{r['line']:.3f}", _number(r["d"]), _number(r["fit"]), interval))
+    return (LINES, *rows)
+
+
+def _number(d: int | None) -> str:
+    return "none" if d is None else f"{d:,}"
+
+
+def _excluded(runs: list[Record]) -> Rows:
+    """Group the runs that count for nothing by their reason, d and learning rate."""
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for run in sorted(runs, key=lambda r: (r["why"], r["d"] or 0, r["lr"])):
+        d = "baseline" if run["d"] is None else f"{run['d']:,}"
+        groups.setdefault((run["why"], d, f"{run['lr']:g}"), []).append(run["seed"])
+    rows = ((*key, ", ".join(map(str, sorted(found)))) for key, found in groups.items())
+    return (EXCLUDED, *rows)
+
+
+def _source(source: Record) -> tuple[str, ...]:
+    versions = {"python": source["python"]} | source["versions"]
+    software = ", ".join(f"{name} {v}" for name, v in versions.items() if v)
+    machine = f"{source['host']}: {source['machine']}, {source['cpus']} CPUs"
+    began = (source["began"][0], source["began"][-1])
+    return (str(source["runs"]), machine, source["kernels"] or "", software, *began)

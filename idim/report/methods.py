@@ -1,0 +1,195 @@
+"""The methods paragraph: the ten choices that move d90, each in a sentence; pure."""
+
+import math
+from typing import Any
+
+from idim.config import SMALL_NETS
+from idim.report.table import fitted
+from idim.report.words import seeds, symbol
+
+Record = dict[str, Any]
+
+KINDS = {
+    "dense": "a dense Gaussian P",
+    "sparse": "a sparse P of density 1/sqrt(D)",
+    "fastfood": "a block Fastfood P (H G Pi H B)",
+    "orthogonal": "a block Fastfood P with G = +-1",
+    "onehot": "a P with one nonzero a row",
+}
+
+
+def choices(summary: Record, setting: Record) -> dict[str, str]:
+    """State each choice that a reader needs to compare this d90 with another.
+
+    Args:
+        summary: the object of `idim sweep --json`.
+        setting: the fields of the sweep's spec, and `tensors` (None where not known).
+
+    Returns:
+        Ten sentences or pairs of them, by what they are about.
+    """
+    return {
+        "projection": _projection(summary, setting),
+        "scales": _scales(setting),
+        "head": _head(summary, setting),
+        "baseline": _baseline(summary, setting),
+        "values of d": _values(summary, setting),
+        "replicates": _replicates(summary),
+        "learning rates": _rates(summary, setting),
+        "monotonicity": _monotonicity(summary),
+        "checks": _checks(summary),
+        "bits": _bits(summary),
+    }
+
+
+def _projection(summary: Record, setting: Record) -> str:
+    tensors = f" in {setting['tensors']} tensors" if setting["tensors"] else ""
+    unit = {"global": f"over all D = {summary['D']:,} rows", "tensor": "within each tensor"}
+    return (
+        f"theta = theta_0 + P theta_d moves {summary['D']:,} parameters{tensors} by "
+        f"{KINDS.get(summary['projection'], summary['projection'])}: one P over all tensors, which "
+        f"share theta_d, with columns of norm 1 {unit[summary['norm']]}."
+    )
+
+
+def _scales(setting: Record) -> str:
+    if setting["structure"] == "did":
+        return "No scales are trained beside theta_d (DID)."
+    return (
+        f"One scale lambda a {setting['said_groups']} is trained with theta_d (SAID), at the "
+        f"learning rate {setting['said_lr']:g}; the lambdas are counted in d."
+    )
+
+
+def _head(summary: Record, setting: Record) -> str:
+    if setting["model"] in SMALL_NETS and summary["head"] == "subspace":
+        return (
+            "There is no pretrained model: all of theta_0 starts anew with each seed, and all "
+            "layers, the last included, lie inside the subspace."
+        )
+    beside = {p["trainable"] - p["d"] for p in summary["points"]} - {0}
+    size = f" ({max(beside):,} numbers)" if beside else ""
+    what = {
+        "subspace": "lies inside the subspace and is counted in d",
+        "free": f"is trained beside theta_d{size} at the learning rate {setting['head_lr']:g} and "
+        "is not counted in d",
+        "frozen": "is not trained",
+    }
+    return f"The new head starts anew with each seed; it {what[summary['head']]}."
+
+
+def _baseline(summary: Record, setting: Record) -> str:
+    base, metric = summary["baseline"], summary["metric"]
+    if base["mean"] is None:
+        return "The baseline has no score yet, so there is no line."
+    if base["n"]:
+        tried = ", ".join(f"{lr:g}" for lr in setting["baseline_lr"])
+        spread = "" if base["std"] is None else f" (standard deviation {base['std']:.3f})"
+        many = f"{base['n']} seed{'' if base['n'] == 1 else 's'}"
+        said = (
+            f"The baseline is full fine-tuning of the same model, {metric} {base['mean']:.3f}"
+            f"{spread} over {many} at the learning rate {base['lr']:g}; "
+            f"{tried} were the first tried."
+        )
+    else:
+        said = f"The baseline is a fixed {metric} of {base['mean']:g}, not a training."
+    return f"{said} {_line(summary)}"
+
+
+def _line(summary: Record) -> str:
+    if summary["line"] is None:
+        return "It is not above 0, so a share of it is no aim."
+    said = (
+        f"{symbol(summary['threshold'])} is the smallest d tried whose mean {summary['metric']} "
+        f"reaches {summary['threshold']:g} of it, {summary['line']:.3f}"
+    )
+    if summary["chance"] is None:
+        return f"{said}; no score of chance is known."
+    said += f"; always giving the most frequent training class scores {summary['chance']:.3f}."
+    adjusted = summary["chance_adjusted"]
+    if adjusted is None:
+        return said
+    found = "No d tried" if adjusted["d"] is None else f"d = {adjusted['d']:,} is the smallest that"
+    way = f"{summary['threshold']:g} of the way from there to the baseline"
+    return f"{said} {found} reaches the line {way}, {adjusted['line']:.3f}."
+
+
+def _values(summary: Record, setting: Record) -> str:
+    ds = [p["d"] for p in summary["points"]]
+    if not ds:
+        return "No d has a score yet."
+    how = "an adaptive search" if setting["search"] == "adaptive" else "a grid"
+    many = "one value" if len(ds) == 1 else f"{len(ds)} values"
+    said = f"{many[0].upper()}{many[1:]} of d from {ds[0]:,} to {ds[-1]:,} came from {how}"
+    low, high = summary["bracket"]
+    if None in (low, high):
+        return f"{said}; the line was not crossed between two of them."
+    return (
+        f"{said}; {low:,} fails and {high:,} passes, so d is resolved to a factor {high / low:.3g}."
+    )
+
+
+def _replicates(summary: Record) -> str:
+    success, failed = summary["success"], summary["runs"]["failed"]
+    lost = f"; {failed} failed run{'' if failed == 1 else 's'} left out" if failed else ""
+    half = ""
+    if success["d"] is not None:
+        half = f" Half of the seeds pass at d = {success['d']:,} (fitted)."
+    return (
+        f"Each d has {seeds(summary)} at its learning rate; a seed redraws P, the order of the "
+        "data, dropout and the head or initial net. The criterion is on the mean over seeds"
+        f"{lost}.{half}"
+    )
+
+
+def _rates(summary: Record, setting: Record) -> str:
+    protocol = summary["protocol"]
+    held = "on rows held out from the training set"
+    on = held if "held out" in protocol["selection"] else "on the evaluation set, as the papers do"
+    given = ", ".join(f"{lr:g}" for lr in setting["lr"])
+    return (
+        f"The learning rate was chosen at each d {on}: {given or protocol['lr']}. Training was "
+        f"{protocol['training']}; the optimizer sees only what is trained, its gradient by the "
+        f"exact transpose of P. Scores are those of {protocol['checkpoint']}."
+    )
+
+
+def _monotonicity(summary: Record) -> str:
+    name, d90 = symbol(summary["threshold"]), summary["d90"]
+    above = [p for p in summary["points"] if d90 and p["d"] > d90]
+    again = ", ".join(f"{p['d']:,}" for p in above if not p["passes"])
+    said = "Scores need not rise with d"
+    if again:
+        said += f": above {name}, d = {again} fell below the line again"
+    elif above:
+        said += f"; above {name} every d tried passes too"
+    said += "."
+    line = fitted(summary)
+    if not line:
+        return said
+    sure = summary["fit"]["interval"] != [None, None]
+    how = f" ({summary['fit']['method']})" if sure else ", without an interval"
+    return f"{said} {line[0].upper()}{line[1:]}{how}."
+
+
+def _checks(summary: Record) -> str:
+    exact = all(p["trainable"] == p["d"] for p in summary["points"])
+    count = "exactly d numbers" if exact else "d numbers and those of the head"
+    return (
+        f"Training starts at theta_0 (theta_d = 0) and trains {count}. The software's tests hold "
+        "the norms and inner products of P's columns to theory, <P x, y> = <x, P^T y>, and the "
+        "intrinsic dimension 10 of the toy problem of Li et al."
+    )
+
+
+def _bits(summary: Record) -> str:
+    found = [p for p in summary["points"] if p["d"] == summary["d90"]]
+    if not found:
+        return "No code length is given, since no d reaches the line."
+    trained, rates = found[0]["trainable"], len(found[0]["lrs"])
+    return (
+        f"What is trained was not quantised or coded: as float32 it takes 32 x {trained:,} = "
+        f"{32 * trained:,} bits at {symbol(summary['threshold'])}, and log2 {rates} = "
+        f"{math.log2(rates):.2g} more for the learning rate; those of the search over d are not "
+        "counted."
+    )

@@ -1,0 +1,40 @@
+"""Write a sweep's report."""
+
+from pathlib import Path
+from typing import Any
+
+from idim.report import figure, formats, table
+from idim.report.canvas import save
+from idim.report.document import document
+from idim.store import write_text
+
+
+def publish(
+    summary: dict[str, Any], evidence: dict[str, Any], command: str, out: Path
+) -> list[Path]:
+    """Write report.html, report.md, report.tex, points.csv and the figure.
+
+    Args:
+        summary: the object of `idim sweep --json`.
+        evidence: from `idim.sweep.evidence`.
+        command: what does the sweep again.
+        out: folder, made where it does not exist.
+
+    Returns:
+        The paths, the page first.
+
+    Raises:
+        OSError: the folder cannot be written to, or its disk is full.
+    """
+    doc = document(summary, evidence, command)
+    drawn = figure.render(summary)
+    texts = {
+        "report.html": formats.page(doc, drawn["svg"].decode()),
+        "report.md": formats.markdown(doc, "curve.png"),
+        "report.tex": formats.latex(doc),
+        "points.csv": table.csv(summary),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(out / name, text)
+    return [*(out / name for name in texts), *save(drawn, out / "curve")]

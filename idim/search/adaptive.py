@@ -1,0 +1,187 @@
+"""The adaptive search: baseline, bracket by coarse steps, then noisy bisection on log d."""
+
+import math
+
+from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
+from idim.search.cells import PAIR, Asking, Cells, merit
+from idim.search.narrow import next_d, window
+from idim.search.peak import peak
+from idim.search.space import Ladder, Space, beyond
+
+# Coarse steps of d are at most this factor.
+COARSE = 4.0
+# How often the baseline's learning rates are widened where the best is on the edge.
+EXTENSIONS = 2
+
+
+def adaptive(space: Space) -> Asking[str]:
+    """Search for d90 until its interval is narrower than the tolerance, or the runs are spent.
+
+    First the baseline.  Then a bracket: bisection among coarse steps of d, one seed each.  Then
+    the interval of `estimate.fit` is narrowed: new d halve its wide gaps, and further seeds go to
+    the d inside it, whose decision is open.  All follows from the scores that were asked for.
+    """
+    going, most = _Search(space).stages(), space.spec.max_runs
+    asked: set[tuple[int | None, float, int]] = set()  # a run and its first quarter are one
+    try:
+        batch = next(going)
+        while True:
+            kept = []
+            for run in batch:
+                key = (run.d, run.lr, run.seed)
+                if key in asked or len(asked) < most:
+                    asked.add(key)
+                    kept.append(run)
+            scores = (yield kept) if kept else []
+            if len(kept) < len(batch):
+                return f"all of {most} runs are spent"
+            batch = going.send(scores)
+    except StopIteration as stop:
+        return stop.value
+
+
+def coarse_steps(d_min: int, d_max: int) -> list[int]:
+    """Return d from d_min to d_max in equal factors of at most `COARSE`.
+
+    >>> coarse_steps(10, 10_000), coarse_steps(5, 5)
+    ([10, 40, 158, 631, 2512, 10000], [5])
+    """
+    steps = math.ceil(math.log(d_max / d_min) / math.log(COARSE)) or 1
+    return sorted({round(d_min * (d_max / d_min) ** (i / steps)) for i in range(steps + 1)})
+
+
+class _Search:
+    """One search's state."""
+
+    def __init__(self, space: Space) -> None:
+        self.space, self.spec, self.line = space, space.spec, Line(space.spec.threshold)
+        self.coarse = coarse_steps(self.spec.d_min or 1, self.spec.d_max or space.D)
+        self.cells = Cells(space, Ladder(space, self.coarse[len(self.coarse) // 2]))
+        self.base_runs: list[Score] = []
+        self.base: Point | float | None = None
+        self.base_lr: float | None = None
+
+    def stages(self) -> Asking[str]:
+        """Do one stage after the other; return why the search is over."""
+        if self.spec.baseline == "own":
+            yield from self.baseline()
+        else:
+            self.base = float(self.spec.baseline)
+        if (level(self.base) or 0.0) <= 0:
+            return "the baseline has no score above 0"
+        self.cells.line = self.line.at(level(self.base) or 0.0)
+        yield from self.bracket()
+        return (yield from self.narrow())
+
+    # --- the baseline -----------------------------------------------------------------------
+
+    def baseline(self) -> Asking[None]:
+        """Choose the learning rate of full fine-tuning and give it its seeds."""
+        pair = range(min(PAIR, self.spec.seeds))
+        yield from self.ask_base([(lr, k) for lr in self.spec.baseline_lr for k in pair])
+        for _ in range(EXTENSIONS):
+            if isinstance(self.base, Point) and self.base.edge:
+                further = beyond(self.base.tried, self.base.lr)
+                yield from self.ask_base([(further, k) for k in pair])
+        if isinstance(self.base, Point):
+            groups = [
+                [(math.log2(s.lr), merit(s)) for s in self.base_runs if s.seed == k] for k in pair
+            ]
+            rung = peak(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
+            lrs = {s.lr for s in self.base_runs if s.score is not None}
+            self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - rung))
+        # one seed more than any other rate has, so that an estimate takes this one
+        yield from self.more_base(max(self.spec.seeds, len(pair) + 1))
+
+    def more_base(self, seeds: int) -> Asking[None]:
+        """Give the baseline's rate at least so many seeds."""
+        if self.base_lr is not None:
+            yield from self.ask_base([(self.base_lr, seed) for seed in range(seeds)])
+
+    def ask_base(self, wanted: list[tuple[float, int]]) -> Asking[None]:
+        """Ask for the baseline runs that were not asked for yet."""
+        known = {(s.lr, s.seed) for s in self.base_runs}
+        batch = [self.space.run(None, *w) for w in wanted if w not in known]
+        if batch:
+            self.base_runs += yield batch
+            self.base = point(self.base_runs)
+
+    # --- the bracket ------------------------------------------------------------------------
+
+    def bracket(self) -> Asking[None]:
+        """Bisect among the coarse steps."""
+        low, high = -1, len(self.coarse)
+        while high - low > 1:
+            middle = (low + high) // 2
+            d = self.coarse[middle]
+            yield from self.cells.begin(d)
+            # a rate that passes will do; a failure may be the rate's fault
+            if not self.passes(d):
+                yield from self.cells.widen(d)
+            low, high = (low, middle) if self.passes(d) else (middle, high)
+
+    def passes(self, d: int) -> bool:
+        """Say whether the mean score at d reaches the line as it stands."""
+        here, score = self.cells.point(d), level(self.base)
+        return here is not None and score is not None and reaches(here.mean, self.line.at(score))
+
+    # --- the interval -----------------------------------------------------------------------
+
+    def narrow(self) -> Asking[str]:
+        """Try d and add seeds until the interval is narrow enough."""
+        while True:
+            points = self.cells.points()
+            if not points:
+                return "no d gave a score"
+            found = fit(self.base, points, self.line)
+            ds = window(found, points, PAIR)
+            why = self.enough(*found.interval)
+            few = self.spec.seeds if why else PAIR
+            short = [d for d in ds if self.cells.seeds(d) < few]
+            if short:
+                yield from self.more(short, few)
+            elif why and (last := self.last_failing(found, points)) is not None:
+                # what bounds d90 from below may fail by its learning rate alone
+                yield from self.cells.tune(last, PAIR)
+            elif why:
+                return why
+            elif new := next_d(found, ds, self.coarse, self.cells.scores):
+                yield from self.cells.settle(new)
+            elif (last := self.last_failing(found, points)) is not None:
+                # seeds at a poor rate would only make its failure sure
+                yield from self.cells.tune(last, PAIR)
+            else:
+                yield from self.decide(ds)
+
+    def last_failing(self, found: Fit, points: list[Point]) -> int | None:
+        """Return the largest d below the crossing, unless its rate was tuned already."""
+        below = [p.d for p in points if p.d and (found.d is None or p.d < found.d)]
+        return below[-1] if below and not self.cells.is_tuned(below[-1]) else None
+
+    def enough(self, low: int | None, high: int | None) -> str:
+        """Say why the interval is good enough; nothing when it is not."""
+        if high is None and low is not None and low > self.coarse[-1]:
+            return f"d = {self.coarse[-1]:,}, the largest allowed, fails"
+        if low is None and high == self.coarse[0]:
+            return f"d = {self.coarse[0]:,}, the smallest allowed, passes"
+        if low is None or high is None:
+            return ""
+        # as a grid's bracket, from the last d that fails: [9, 10] leaves (8, 10] open
+        if low < high and high > self.spec.tolerance * (low - 1):
+            return ""
+        return f"the interval is narrower than a factor of {self.spec.tolerance:g}"
+
+    def decide(self, ds: list[int]) -> Asking[None]:
+        """Give one more seed to every d inside the interval, and the baseline as many as any."""
+        inside = ds[1:-1] or ds
+        yield from self.more_base(1 + max(self.cells.seeds(d) for d in inside))
+        yield from self.more(inside, None)
+
+    def more(self, ds: list[int], upto: int | None) -> Asking[None]:
+        """Bring every d to so many seeds at its best rate, or to one more than it has."""
+        cells = []
+        for d in ds:
+            rung, n = self.cells.rung(d), self.cells.seeds(d)
+            assert rung is not None
+            cells += [(d, rung, seed) for seed in range(n, n + 1 if upto is None else upto)]
+        yield from self.cells.ask(cells)

@@ -1,0 +1,100 @@
+"""The runs a sweep may make, and the scale of their learning rates."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from idim.config import RunSpec, Setup, SweepSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A sweep's setting with every name resolved; makes the specs of its runs."""
+
+    # With no open field.
+    spec: SweepSpec
+    # Parameters the subspace spans, and how many tensors they lie in.
+    D: int
+    tensors: int
+    # `model_fingerprint` and `data_fingerprint`.
+    fingerprints: dict[str, str]
+
+    def run(self, d: int | None, lr: float, seed: int, stop_at: float | None = None) -> RunSpec:
+        """Return the spec of one run; `d=None` trains all parameters."""
+        shared: dict[str, Any] = {f.name: getattr(self.spec, f.name) for f in fields(Setup)}
+        method: Any = "full" if d is None else "subspace"
+        shared |= self.fingerprints
+        return RunSpec(**shared, method=method, d=d, lr=lr, seed=seed, stop_at=stop_at)
+
+    def rates(self, d: int) -> tuple[float, ...]:
+        """Return the learning rates of one d on the grid: those given, or the default ones."""
+        return self.spec.lr or tuple(
+            rounded(m * self.matched_rate(d)) for m in self.spec.lr_multiples
+        )
+
+    def matched_rate(self, d: int) -> float:
+        """Return the rate whose Adam steps are as long as full fine-tuning's.
+
+        Such a step moves theta by lr sqrt(d) in a subspace of unit columns, and by lr sqrt(D) in
+        full space; with unit columns within each tensor, sqrt(tensors) times as far.  The anchor
+        is the geometric middle of the full-space rates.
+        """
+        rates = sorted(self.spec.baseline_lr)
+        anchor = (rates[0] * rates[-1]) ** 0.5
+        return (
+            anchor * (self.D / d) ** 0.5 / (self.tensors**0.5 if self.spec.norm == "tensor" else 1)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Learning rates by rung: one rung is one rate, the same at every d up to the transfer rule.
+
+    Rung r at d is 2**r times the matched rate at `d_ref`, times (d_ref / d)**lr_transfer.  Rates
+    that the user gave are rungs 0, 1, 2, ... and hold at every d.
+    """
+
+    space: Space
+    d_ref: int
+
+    def rate(self, d: int, rung: float) -> float:
+        """Return the learning rate of a rung at d."""
+        if self.space.spec.lr:
+            return sorted(self.space.spec.lr)[int(rung)]
+        moved = (self.d_ref / d) ** self.space.spec.lr_transfer
+        return rounded(2**rung * self.space.matched_rate(self.d_ref) * moved)
+
+    def start(self) -> list[float]:
+        """Return the rungs to try where nothing is known."""
+        if self.space.spec.lr:
+            return [float(i) for i in range(len(self.space.spec.lr))]
+        return sorted(math.log2(m) for m in self.space.spec.lr_multiples)
+
+    def nearest(self, rung: float) -> float:
+        """Return the nearest rung there is: half steps, or a rate that was given."""
+        if not self.space.spec.lr:
+            return round(2 * rung) / 2
+        return float(min(max(round(rung), 0), len(self.space.spec.lr) - 1))
+
+    def near(self, rung: float, step: float) -> list[float]:
+        """Return the rungs a step below and above, where there are such rates."""
+        if not self.space.spec.lr:
+            return [rung - step, rung + step]
+        return [r for r in (rung - 1, rung + 1) if 0 <= r < len(self.space.spec.lr)]
+
+
+def beyond(tried: Iterable[float], best: float) -> float:
+    """Return the rate to try next where the best of several is the smallest or the largest.
+
+    >>> beyond([1.0, 4.0, 16.0], 16.0), beyond([1.0, 4.0], 1.0)
+    (64.0, 0.25)
+    """
+    rates = sorted(tried)
+    inner = rates[1] if best == rates[0] else rates[-2]
+    return rounded(best * best / inner)
+
+
+def rounded(lr: float) -> float:
+    """Round a rate to three digits, so that it can be typed."""
+    return float(f"{lr:.3g}")

@@ -1,0 +1,73 @@
+"""What a report says beside the summary: setting, runs left out, machines; from the store alone."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from idim.store import Record, Store
+from idim.sweep.outcomes import Outcome, outcomes, space_of
+from idim.sweep.summary import stopped_for_good
+
+
+def evidence(out: Path) -> Record:
+    """Collect what the numbers of a sweep rest on.
+
+    Args:
+        out: folder of the sweep.
+
+    Returns:
+        `setting`: the fields of its spec, with the places that its runs were given, and
+        `tensors`; `excluded`: `why`, `d`, `lr` and `seed` of each run without a say in the score
+        of its d; `sources`: one record for each machine and software, with its count of runs.
+
+    Raises:
+        IdimError: the folder holds no sweep.
+    """
+    store = Store(out)
+    sweep = store.sweep()
+    space = space_of(sweep)
+    ended = outcomes(store, space)
+    stopped = {o.run.id for o in stopped_for_good(ended)}
+    # a run that went on from a stop is told of once
+    counted = {i: o for i, o in ended.items() if o.run.stop_at is None or i in stopped}
+    setting = asdict(space.spec) | {"tensors": sweep.get("tensors")}
+    if ended:
+        run = next(iter(ended.values())).run
+        setting |= {"model": run.model, "task": run.task, "data": run.data}
+    return {
+        "setting": setting,
+        "excluded": _excluded(counted, stopped),
+        "sources": _sources(store, counted),
+    }
+
+
+def _excluded(counted: dict[str, Outcome], stopped: set[str]) -> list[Record]:
+    """List the runs that failed, diverged or stopped early."""
+    found = []
+    for key, outcome in counted.items():
+        run = outcome.run
+        if outcome.error is not None:
+            diverged = (outcome.result or {}).get("diverged", False)
+            why = f"{'diverged' if diverged else 'failed'}: {' '.join(outcome.error.split())}"
+        elif key in stopped:
+            why = f"stopped after {run.stop_at:g} of its steps: another learning rate was better"
+        else:
+            continue
+        found.append({"why": why, "d": run.d, "lr": run.lr, "seed": run.seed})
+    return found
+
+
+def _sources(store: Store, counted: dict[str, Outcome]) -> list[Record]:
+    """Group runs by where and by what they were made."""
+    groups: dict[str, Record] = {}
+    for stored in store.runs():
+        run, made = stored.spec(), stored.provenance()
+        if run is None or made is None or run.id not in counted:
+            continue
+        names = ("host", "machine", "cpus", "kernels", "python", "versions")
+        where = {name: made.get(name) for name in names}
+        group = groups.setdefault(repr(where), where | {"runs": 0, "began": []})
+        group["runs"] += 1
+        group["began"] = sorted([*group["began"], made["utc"]])
+    for group in groups.values():
+        group["began"] = [group["began"][0], group["began"][-1]]
+    return list(groups.values())

@@ -1,0 +1,58 @@
+"""What the store holds of a sweep's runs."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from idim.config import RunSpec, SweepSpec
+from idim.estimate import Score
+from idim.search import Space
+from idim.store import Record, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One run that ended."""
+
+    run: RunSpec
+    # None when the last try failed where another may succeed.
+    result: Record | None
+    error: str | None
+
+    def score(self, metric: str) -> Score:
+        """Return what an estimate needs to know."""
+        result = self.result or {}
+        return Score(
+            d=self.run.d,
+            lr=self.run.lr,
+            seed=self.run.seed,
+            trainable=result.get("trainable", 0),
+            select=(result.get("select") or {}).get(metric),
+            score=(result.get("score") or {}).get(metric),
+            error=self.error,
+        )
+
+
+def outcomes(store: Store, space: Space) -> dict[str, Outcome]:
+    """Return the runs of a sweep that ended, by id: all in the store that share its setting."""
+    found = {}
+    for stored in store.runs():
+        run, result, failure = stored.spec(), stored.result(), stored.failure()
+        if run is None or (result is None and failure is None):
+            continue
+        # an id is made of the whole setting: only its own runs have the same
+        if space.run(run.d, run.lr, run.seed, run.stop_at).id == run.id:
+            error = failure if result is None else result.get("error")
+            found[run.id] = Outcome(run, result, error)
+    return found
+
+
+def space_of(sweep: Record) -> Space:
+    """Return the setting of a sweep from what its folder says of it."""
+    known = {f.name for f in fields(SweepSpec)}
+    values: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in sweep.items() if k in known
+    }
+    spec = SweepSpec(**values)
+    prints = {name: sweep[name] for name in ("model_fingerprint", "data_fingerprint")}
+    # a folder older than this key has no column norm within tensors, where alone it counts
+    return Space(spec, sweep["D"], sweep.get("tensors", 1), prints)

@@ -1,0 +1,144 @@
+"""The adaptive search: what it asks for, why it stops, and that a replay asks the same."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from idim.config import RunSpec, SweepSpec, with_recipe
+from idim.estimate import Line, Score, fit, point
+from idim.search import Done, Space, coarse_steps, next_runs
+
+PRINTS = {"model_fingerprint": "m", "data_fingerprint": "r"}
+
+
+def space(**given) -> Space:
+    return Space(
+        with_recipe(SweepSpec(**{"d_min": 10, "d_max": 10_000} | given)), 17_610, 6, PRINTS
+    )
+
+
+def curve(run: RunSpec, *, d90: float = 300.0, best: float = 0.5, noise: float = 0.01) -> Score:
+    """Score a run on a curve that reaches 0.9 of a baseline of 1 at d90."""
+    wobble = noise * math.sin(37.0 * run.seed + 11.0 * (run.d or 0))
+    if run.d is None:
+        off = math.log(run.lr / 0.01) ** 2
+        return Score(None, run.lr, run.seed, 17_610, None, 1.0 - 0.001 * off + wobble / 3)
+    off = math.log(run.lr / (best * (300 / run.d) ** 0.7)) ** 2
+    value = 1 / (1 + (d90 / run.d) / 9) - 0.005 * off + wobble
+    return Score(run.d, run.lr, run.seed, run.d, None, value)
+
+
+def search(where: Space, answer=curve) -> tuple[dict[str, Score], list[list[RunSpec]], Done]:
+    """Answer a search until it is done."""
+    known: dict[str, Score] = {}
+    batches = []
+    while not isinstance(runs := next_runs(where, known), Done):
+        assert runs
+        assert not {r.id for r in runs} & known.keys()
+        batches.append(runs)
+        known |= {r.id: answer(r) for r in runs}
+    return known, batches, runs
+
+
+def test_it_stops_when_the_interval_is_narrow_and_says_so():
+    known, batches, done = search(space())
+    whole = [known[r.id] for b in batches for r in b if r.stop_at is None]
+    base = point([s for s in whole if s.d is None])
+    ds = sorted({s.d for s in whole if s.d})
+    points = [p for p in (point([s for s in whole if s.d == d]) for d in ds) if p]
+    low, high = fit(base, points, Line(0.9)).interval
+    assert low is not None
+    assert high is not None
+    assert low <= 300 <= high <= 1.16 * low
+    assert done.why == "the interval is narrower than a factor of 1.16"
+    assert len(known) < 80
+
+
+def test_a_killed_search_takes_the_same_decisions_again():
+    known, batches, done = search(space())
+    runs = [r for b in batches for r in b]
+    for cut in range(0, len(runs), 7):
+        so_far = {r.id: known[r.id] for r in runs[:cut]}
+        coming = next_runs(space(), so_far)
+        assert isinstance(coming, list)
+        assert {r.id for r in coming} <= known.keys() - so_far.keys()
+        assert coming[0].id == runs[cut].id
+    assert next_runs(space(), known) == done
+
+
+def test_runs_are_spent_and_no_more_and_more_of_them_go_on_from_there():
+    known, _, done = search(space(max_runs=20))
+    assert done.why == "all of 20 runs are spent"
+    assert len({(s.d, s.lr, s.seed) for s in known.values()}) == 20
+    more, _, _ = search(space(max_runs=40))
+    assert known.keys() <= more.keys()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda r: curve(r, d90=1e9), "d = 10,000, the largest allowed, fails"),
+        (lambda r: curve(r, d90=0.01), "d = 10, the smallest allowed, passes"),
+        (lambda r: Score(r.d, r.lr, r.seed, 9, None, None), "the baseline has no score above 0"),
+        (lambda r: Score(r.d, r.lr, r.seed, 9, None, -1.0), "the baseline has no score above 0"),
+        (lambda r: curve(r) if r.d is None else Score(r.d, r.lr, r.seed, 9, None, None),
+         "no d gave a score"),
+    ],
+)  # fmt: skip
+def test_what_it_cannot_find_is_an_answer(answer, why):
+    assert search(space(), answer)[2].why == why
+
+
+def test_a_fixed_baseline_trains_no_baseline_and_no_seed_decides_alone():
+    known, _, done = search(space(baseline=1.0))
+    assert all(s.d is not None for s in known.values())
+    assert "narrower" in done.why
+
+
+def test_rates_that_were_given_are_the_only_ones():
+    known, _, _ = search(space(lr=(0.1, 1.0), max_runs=60))
+    assert {s.lr for s in known.values() if s.d} <= {0.1, 1.0}
+
+
+def test_a_best_rate_on_the_edge_is_followed():
+    """The best rate at d = 300 lies 30 times above the largest of the first rates."""
+    known, _, _ = search(space(lr_multiples=(1.0, 2.0)), lambda r: curve(r, best=30.0))
+    assert max(s.lr for s in known.values() if s.d and 150 < s.d < 600) > 10
+    base = space(baseline_lr=(0.0001, 0.001))
+    assert 0.01 in {round(s.lr, 6) for s in search(base)[0].values() if s.d is None}
+
+
+def test_the_worse_half_of_the_first_rates_stops_after_a_quarter():
+    _, batches, _ = search(space())
+    early = [r for b in batches for r in b if r.stop_at]
+    (d,) = {r.d for r in early}
+    whole = {r.lr for b in batches for r in b if r.d == d and not r.stop_at}
+    assert len(early) == 4
+    assert {r.stop_at for r in early} == {0.25}
+    assert len(whole & {r.lr for r in early}) == 2
+    assert not [r for b in search(space(pruning="none"))[1] for r in b if r.stop_at]
+
+
+def test_failed_runs_do_not_stop_it():
+    def unlucky(run: RunSpec) -> Score:
+        lost = run.d is not None and (run.seed + run.d) % 5 == 0
+        return Score(run.d, run.lr, run.seed, 9, None, None) if lost else curve(run)
+
+    assert search(space(), unlucky)[2].why
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(5, 20_000), st.integers(2, 60), st.floats(0, 0.1))
+def test_every_search_ends_within_its_runs(d90, max_runs, noise):
+    known, _, _ = search(space(max_runs=max_runs), lambda r: curve(r, d90=d90, noise=noise))
+    assert len({(s.d, s.lr, s.seed) for s in known.values()}) <= max_runs
+
+
+@given(st.integers(1, 10_000), st.integers(1, 10_000))
+def test_coarse_steps_keep_their_ends_and_are_at_most_a_factor_of_4(a, b):
+    steps = coarse_steps(min(a, b), max(a, b))
+    assert (steps[0], steps[-1]) == (min(a, b), max(a, b))
+    assert all(high / low <= 4.5 for low, high in itertools.pairwise(steps))

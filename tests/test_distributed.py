@@ -1,0 +1,92 @@
+"""Two processes under torchrun (gloo): a step sends d numbers, each rank projects its own rows."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import distributed_jobs as jobs
+import pytest
+import torch
+from torch import nn
+from torch.distributed.tensor import Shard
+
+from idim import Subspace, shards
+from idim.errors import IdimError
+from idim.layout import SMALL
+
+
+def torchrun(folder: Path, *job: str) -> list[dict[str, torch.Tensor]]:
+    """Run a job in two processes; return what each rank found."""
+    script = Path(jobs.__file__)
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(script.parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         script, *job, folder],
+        env=env, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def alone(**how):
+    module = jobs.net()
+    sub = Subspace(module, d=20, **how)
+    jobs.train(module, sub, None)
+    return module, sub
+
+
+@pytest.mark.parametrize(("structure", "head"), [("did", "inside"), ("said", "free")])
+def test_data_parallel_ranks_send_d_numbers_and_end_as_one_process(structure, head, tmp_path):
+    found = torchrun(tmp_path, "parallel", structure, head)
+    module, sub = alone(structure=structure, free=("2",) if head == "free" else ())
+    for rank in found:
+        assert rank["sent"].tolist() == [4 * sub.trainable] * jobs.STEPS
+        weight = dict(module.named_parameters())["0.weight"].detach()
+        torch.testing.assert_close(rank["theta"], weight, rtol=1e-4, atol=1e-6)
+        for name, value in sub.state().items():
+            torch.testing.assert_close(rank[name], value, rtol=1e-4, atol=1e-6)
+    assert torch.equal(found[0]["theta"], found[1]["theta"])
+
+
+@pytest.mark.parametrize(("structure", "projection"), [("said", "fastfood"), ("did", "sparse")])
+def test_a_rank_projects_its_own_shard_alone(structure, projection, tmp_path):
+    found = torchrun(tmp_path, "sharded", structure, projection)
+    module, sub = alone(structure=structure, projection=projection)
+    theta = torch.cat([p.detach().flatten() for p in module.parameters()])
+    largest = max(p.numel() for p in module.parameters())
+    assert largest > SMALL
+    for rank in found:
+        torch.testing.assert_close(rank["theta"], theta, rtol=1e-4, atol=1e-6)
+        for name, value in sub.state().items():
+            torch.testing.assert_close(rank[name], value, rtol=1e-4, atol=1e-6)
+        assert rank["large"] < 0.51 * largest
+    assert sum(int(rank["held"]) for rank in found) == sub.D
+
+
+def test_gradients_can_be_reduced_early_and_only_once(monkeypatch):
+    module, calls = jobs.net(), []
+    sub = Subspace(module, d=20, group="two ranks")
+    monkeypatch.setattr(shards, "all_reduce", lambda *_, **__: calls.append(1))
+    optimizer = torch.optim.SGD(sub.parameters(), lr=0.1)
+    for step in (1, 2):
+        x, y = jobs.rows(None)
+        nn.functional.cross_entropy(module(x), y).backward()
+        sub.reduce()
+        sub.reduce()
+        optimizer.step()
+        assert len(calls) == step
+
+
+def test_layouts_that_are_not_consecutive_rows_are_refused():
+    class Mesh:
+        def get_group(self):
+            return "ranks"
+
+    class Columns:
+        placements, device_mesh = (Shard(1),), Mesh()
+
+    with pytest.raises(IdimError, match="along the first dimension"):
+        shards.offset(Columns())
+    with pytest.raises(IdimError, match="or none"):
+        shards.group_of([Columns(), torch.zeros(1)])

@@ -1,0 +1,340 @@
+"""Reports in every format, the methods paragraph, and comparisons of sweeps."""
+
+import itertools
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from idim.errors import IdimError
+from idim.estimate import Score, estimate, to_summary_part
+from idim.report import comparison, figure, formats, overlay, publish
+from idim.report.document import document
+from idim.report.methods import choices
+
+GOLDEN = Path(__file__).parent / "golden"
+DS, RISE = (10, 30, 100, 300, 1000), (0.52, 0.6, 0.7, 0.77, 0.8)
+COMMAND = "idim sweep --model toy --out again"
+PROTOCOL = {
+    "baseline": "own full fine-tuning",
+    "criterion": "smallest tested d whose mean accuracy >= 0.9 x baseline",
+    "selection": "learning rate chosen on rows held out from the training set",
+    "checkpoint": "the last step",
+    "training": "AdamW, 3 epochs, batch 32",
+    "lr": "1, 4 times lr_full sqrt(D/d)",
+}
+SETTING = {
+    "model": "../bert_tiny", "tensors": 41, "structure": "did", "said_groups": "module",
+    "said_lr": 0.01, "head_lr": 0.001, "search": "grid", "lr": (), "baseline_lr": (3e-5, 1e-4),
+}  # fmt: skip
+EVIDENCE = {
+    "setting": SETTING,
+    "excluded": [
+        {"why": "failed: out of memory <|>", "d": None, "lr": 1e-4, "seed": 1},
+        {"why": "diverged: the loss is not a number", "d": 300, "lr": 2.0, "seed": 2},
+        {"why": "diverged: the loss is not a number", "d": 300, "lr": 2.0, "seed": 0},
+    ],
+    "sources": [
+        {
+            "host": "node_7", "machine": "x86_64", "cpus": 8, "kernels": "cpu (fused C, avx2)",
+            "python": "3.12.1", "versions": {"idim": "0.1.0", "torch": "2.13.0", "numpy": None},
+            "runs": 33, "began": ["2026-01-02T03:04:05+00:00", "2026-01-03T00:00:00+00:00"],
+        }
+    ],
+}  # fmt: skip
+
+
+def summary(
+    means=RISE, *, ds=DS, base=0.8, noise=0.01, seeds=3, chance: float | None = 0.5,
+    baseline: Any = "own", threshold=0.9, beside=0, **facts,
+) -> dict[str, Any]:  # fmt: skip
+    """Make a summary whose seeds lie symmetrically about these means."""
+    offs = [noise * (i - (seeds - 1) / 2) for i in range(seeds)]
+    rows = [Score(None, 1e-4, i, 5_000_000, None, base + off) for i, off in enumerate(offs)]
+    for (d, mean), (i, off) in itertools.product(zip(ds, means, strict=True), enumerate(offs)):
+        rows.append(Score(d, 0.5, i, d + beside, None, mean + off))
+    found = estimate(rows, threshold=threshold, baseline=baseline, chance=chance)
+    return {
+        "model": "../bert_tiny", "task": "mrpc", "metric": "accuracy", "D": 5_000_000,
+        "structure": "did", "projection": "fastfood", "norm": "global", "head": "subspace",
+        **to_summary_part(found), "chance": chance, "protocol": PROTOCOL,
+        "search": {"strategy": "grid", "done": True, "why": "", "steps": 9, "steps_saved": 0},
+        "runs": {"total": 18, "done": 17, "failed": 1, "diverged": 0, "stopped_early": 0},
+        "seconds": 1.0, "out": "out",
+    } | facts  # fmt: skip
+
+
+NOTHING = to_summary_part(estimate([]))
+CASES = {
+    "reached": summary(),
+    "one seed": summary(seeds=1),
+    "never reached": summary((0.5, 0.51, 0.52, 0.53, 0.54)),
+    "smallest passes": summary((0.75, 0.76, 0.77, 0.78, 0.79)),
+    "not monotone": summary((0.5, 0.75, 0.6, 0.78, 0.79)),
+    "one point": summary((0.7,), ds=(100,)),
+    "fixed baseline": summary(baseline=0.8),
+    "no chance": summary(chance=None),
+    "chance is the baseline": summary(chance=0.85),
+    "head beside": summary(head="free", beside=770),
+    "head frozen": summary(head="frozen"),
+    "no runs": summary() | NOTHING,
+    "no baseline": summary() | NOTHING | {"points": summary()["points"]},
+    "baseline below 0": summary((-0.1, 0, 0, 0, 0), base=-0.2, noise=0.0, metric="mcc"),
+    "odd names": summary(model="a_b&c%<script>alert(1)</script>", task="x|y*z"),
+}
+
+
+def compare_with_golden(name: str, text: str) -> None:
+    """Compare with a kept file; IDIM_GOLDEN=rewrite writes it anew."""
+    path = GOLDEN / name
+    if os.environ.get("IDIM_GOLDEN") == "rewrite":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+# --- reports --------------------------------------------------------------------------------
+
+
+def test_markdown_and_latex_are_the_golden_ones():
+    doc = document(CASES["reached"], EVIDENCE, COMMAND)
+    compare_with_golden("report.md", formats.markdown(doc, "curve.png"))
+    compare_with_golden("report.tex", formats.latex(doc))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_has_ten_choices_and_a_report_in_each_format(name: str):
+    said = choices(CASES[name], SETTING)
+    assert len(said) == 10
+    for sentence in said.values():
+        assert re.match(r"[A-Z0-9t].*\.$", sentence), sentence
+        assert not re.search(r"None|nan|  |\.\.", sentence), sentence
+    doc = document(CASES[name], EVIDENCE, COMMAND)
+    assert COMMAND in formats.markdown(doc, "curve.png")
+    tex = formats.latex(doc)
+    assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
+    assert not re.search(r"(?<!\\)[_%#](?![a-z{]*\$)(?!.*booktabs)", re.sub(r"\$[^$]*\$", "", tex))
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "words"),
+    [
+        ("reached", "projection", "5,000,000 parameters in 41 tensors by a block Fastfood P"),
+        ("reached", "scales", "(DID)"),
+        ("reached", "head", "inside the subspace and is counted in d"),
+        ("head beside", "head", "(770 numbers) at the learning rate 0.001 and is not counted in d"),
+        ("head beside", "checks", "d numbers and those of the head"),
+        ("reached", "baseline", "accuracy 0.800 (standard deviation 0.010) over 3 seeds"),
+        ("reached", "baseline", "class scores 0.500. d = 300 is the smallest that reaches the"),
+        ("fixed baseline", "baseline", "a fixed accuracy of 0.8, not a training"),
+        ("no baseline", "baseline", "no score yet"),
+        ("reached", "values of d", "100 fails and 300 passes, so d is resolved to a factor 3."),
+        ("never reached", "values of d", "the line was not crossed"),
+        ("reached", "replicates", "3 seeds at its learning rate"),
+        ("reached", "replicates", "; 1 failed run left out."),
+        ("reached", "learning rates", "held out from the training set: 1, 4 times lr_full"),
+        ("not monotone", "monotonicity", "above d90, d = 100 fell below the line again"),
+        ("reached", "monotonicity", "above d90 every d tried passes too"),
+        ("one seed", "monotonicity", "without an interval"),
+        ("reached", "bits", "32 x 300 = 9,600 bits at d90, and log2 1 = 0 more"),
+        ("never reached", "bits", "no d reaches the line"),
+    ],
+)  # fmt: skip
+def test_the_methods_say_what_was_done(name: str, topic: str, words: str):
+    assert words in choices(CASES[name], SETTING)[topic]
+
+
+def test_the_methods_name_saids_lambdas_and_a_net_without_pretraining():
+    setting = SETTING | {"structure": "said", "said_groups": "block", "model": "digits-mlp"}
+    said = choices(CASES["reached"], setting)
+    assert "One scale lambda a block" in said["scales"]
+    assert "no pretrained model" in said["head"]
+
+
+class Page(HTMLParser):
+    """Collects what a page would fetch or run, and whether its tags close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("script", "link", "iframe", "object", "embed", "img", "base", "form"):
+            self.fetched.append(tag)
+        for name, value in attrs:
+            if name.startswith("on") or name in ("src", "srcset", "action"):
+                self.fetched.append(name)
+            if name.endswith("href") and not (value or "").startswith("#"):
+                self.fetched.append(f"{name}={value}")
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("name", ["reached", "odd names", "no runs"])
+def test_the_page_needs_no_other_file_and_runs_nothing(name: str):
+    svg = figure.render(CASES[name])["svg"].decode()
+    text = formats.page(document(CASES[name], EVIDENCE, COMMAND), svg)
+    page = Page(text)
+    assert page.fetched == []
+    assert page.open == []
+    addresses = re.findall(r"(\S*)https?://", text)
+    assert all(before.startswith("xmlns") for before in addresses)
+    assert "@import" not in text
+    assert "<svg" in text
+    assert EVIDENCE["excluded"][0]["why"].replace("<|>", "&lt;|&gt;") in text
+    assert "<td>300</td><td>2</td><td>0, 2</td>" in text
+
+
+def test_the_files_of_a_report_are_whole_and_the_same_each_time(tmp_path: Path):
+    folders = [tmp_path / "a", tmp_path / "not there" / "b 'quoted'"]
+    paths = [publish.publish(CASES["reached"], EVIDENCE, COMMAND, f) for f in folders]
+    names = ["report.html", "report.md", "report.tex", "points.csv", "curve.png", "curve.svg"]
+    assert [path.name for path in paths[0]] == names
+    assert sorted(f.name for f in folders[1].iterdir()) == sorted(names)
+    for one, other in zip(*paths, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+# --- comparisons ----------------------------------------------------------------------------
+
+LATE = (0.5, 0.51, 0.55, 0.6, 0.79)
+
+
+def sweep(out: str, means=RISE, **facts) -> dict[str, Any]:
+    return summary(means, out=out, **facts)
+
+
+def fitted(out: str, d: int, low: int | None, high: int | None) -> dict[str, Any]:
+    """Make a summary with this fit."""
+    return sweep(out) | {"fit": {"d90": d, "interval": [low, high], "method": "made"}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        ((20, 10, 30), (50, 31, 70), "differ"),
+        ((50, 31, 70), (20, 10, 30), "differ"),
+        ((20, 10, 30), (50, 30, 70), "not told apart"),
+        ((20, 10, 90), (50, 30, 70), "not told apart"),
+        ((20, None, 30), (50, 31, None), "differ"),
+        ((20, 10, None), (50, 31, 70), "not told apart"),
+        ((20, None, 40), (50, 31, 70), "not told apart"),
+        ((20, None, None), (50, 31, 70), "no interval"),
+    ],
+)
+def test_two_sweeps_differ_where_their_intervals_share_no_d(one, other, verdict):
+    compared = comparison.compare([fitted("a", *one), fitted("b", *other)])
+    (pair,) = compared["pairs"]
+    assert pair == {"a": "a", "b": "b", "ratio": one[0] / other[0], "verdict": verdict}
+    words = comparison.text(compared)
+    assert ("A and B differ" in words) == (verdict == "differ")
+
+
+def test_real_curves_far_apart_differ_and_equal_ones_do_not():
+    compared = comparison.compare([sweep("a"), sweep("b", LATE), sweep("c")])
+    verdicts = {(p["a"], p["b"]): p["verdict"] for p in compared["pairs"]}
+    assert verdicts == {
+        ("a", "b"): "differ", ("a", "c"): "not told apart", ("b", "c"): "differ",
+    }  # fmt: skip
+
+
+def test_the_comparison_is_the_golden_one():
+    three = [
+        sweep("a"),
+        sweep("b", LATE, projection="dense"),
+        sweep("c", (0.5, 0.51, 0.52, 0.53, 0.54), projection="dense", structure="said"),
+        sweep("d", seeds=1, structure="said")
+        | {"runs": {"total": 9, "done": 3, "failed": 1, "diverged": 1, "stopped_early": 1}},
+    ]
+    compare_with_golden("compare.txt", comparison.text(comparison.compare(three)))
+
+
+@pytest.mark.parametrize(
+    ("facts", "names"),
+    [
+        ([{}, {}], ["a", "b"]),
+        ([{}, {"task": "data/rte.toml"}], ["mrpc", "rte"]),
+        ([{}, {"structure": "said", "norm": "tensor"}], ["DID, global norm", "SAID, tensor norm"]),
+        ([{"head": "free"}, {"model": "org/big"}], ["bert_tiny, head free", "big, head subspace"]),
+        ([{"out": "x/s"}, {"out": "y/s"}], ["x/s", "y/s"]),
+        ([{}, {"task": "rte"}, {}], ["a", "b", "c"]),
+    ],
+)
+def test_sweeps_are_named_by_what_tells_them_apart(facts, names):
+    made = [sweep(**({"out": out} | fact)) for out, fact in zip("abc", facts, strict=False)]
+    assert [s["name"] for s in comparison.compare(made)["sweeps"]] == names
+
+
+@pytest.mark.parametrize(
+    ("others", "line"),
+    [
+        ([], "one sweep has nothing to be compared with; give two folders or more."),
+        ([sweep("b", metric="f1")], "'a' is scored by accuracy and 'b' by f1; compare sweeps of"),
+        ([sweep("b", threshold=0.8)], "'a' is read at 0.9 of its baseline and 'b' at 0.8; give"),
+        ([sweep("b") | NOTHING | {"threshold": 0.9}], "'b' has no baseline above 0 yet"),
+        ([sweep("./a")], "one folder is given twice"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(others, line):
+    with pytest.raises(IdimError) as caught:
+        comparison.compare([sweep("a"), *others])
+    assert str(caught.value).startswith(line)
+
+
+MANY = [
+    sweep(f"s{i}", tuple(0.5 + (m - 0.5) * (1 - 0.02 * i) for m in RISE), projection=f"kind-{i}")
+    for i in range(12)
+]
+
+
+@pytest.mark.parametrize(
+    "sweeps",
+    [
+        [sweep("a"), sweep("b")],
+        [sweep("a"), sweep("b", LATE), sweep("c", seeds=1)],
+        [sweep("a", ds=(300,), means=(0.75,)), sweep("b", ds=(310,), means=(0.5,))],
+        [sweep("a", model=90 * "m"), sweep("b", model=120 * "n")],
+        MANY,
+    ],
+    ids=["equal", "three", "close", "long names", "many"],
+)
+def test_no_two_texts_of_the_comparison_overlap_and_none_leaves_it(sweeps):
+    drawn = overlay.compose(comparison.compare(sweeps))
+    drawn.canvas.draw()
+    ticks = [t for ax in drawn.axes for axis in (ax.xaxis, ax.yaxis) for t in axis.get_ticklabels()]
+    every = [*drawn.texts, *(t for ax in drawn.axes for t in (*ax.texts, ax.xaxis.label)), *ticks]
+    boxes = [(t, t.get_window_extent()) for t in every if t.get_visible() and t.get_text()]
+    width, height = drawn.bbox.size
+    for text, box in boxes:
+        assert 0 <= box.x0 < box.x1 <= width, text
+        assert 0 <= box.y0 < box.y1 <= height, text
+    for (a, box_a), (b, box_b) in itertools.combinations(boxes, 2):
+        assert not box_a.overlaps(box_b), (a, b)
+
+
+def test_the_figure_of_a_comparison_shows_scores_over_each_own_baseline():
+    two = comparison.compare([sweep("a"), sweep("b", tuple(m / 2 for m in RISE), base=0.4)])
+    top = overlay.compose(two).axes[0]
+    drawn = [np.asarray(line.get_ydata()) for line in top.lines]
+    curves = [ys for ys in drawn if len(ys) == len(DS)]
+    assert len(curves) == 2
+    for ys in curves:
+        assert ys == pytest.approx([m / 0.8 for m in RISE])
+
+
+def test_the_comparison_is_drawn_the_same_each_time():
+    from idim.report.canvas import files
+
+    compared = comparison.compare([sweep("a"), sweep("b", LATE)])
+    first, second = (files(overlay.compose(compared), "t") for _ in range(2))
+    assert first == second
+    ElementTree.fromstring(first["svg"])
