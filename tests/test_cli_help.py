@@ -12,8 +12,8 @@ from idim.cli import app
 from idim.config import RunSpec, SweepSpec
 
 COMMANDS = [
-    "sweep", "run", "pretrain", "estimate", "plot", "report", "compare", "tasks", "models", "info",
-    "prefetch",
+    "sweep", "trajectory", "run", "pretrain", "estimate", "plot", "report", "compare", "tasks",
+    "models", "info", "prefetch",
 ]  # fmt: skip
 SWEEP_OPTIONS = """
     --model --task --data --projection --structure --said-groups --norm --head --d --d-min --d-max

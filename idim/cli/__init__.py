@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from idim import __version__
-from idim.cli import about, estimate, pretrain, report, run, screen, sweep
+from idim.cli import about, estimate, pretrain, report, run, screen, sweep, trajectory
 
 # Plain help: rich's own costs 0.2 s at every start.
 app = typer.Typer(
@@ -45,6 +45,7 @@ def idim(version: Version = False) -> None:
 
 for command in (
     sweep.sweep,
+    trajectory.trajectory,
     run.run,
     pretrain.pretrain,
     estimate.estimate,

@@ -14,7 +14,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from idim.config import PretrainSpec, RunSpec, Setup, SweepSpec, parse_overrides
+from idim.config import (
+    PretrainSpec,
+    RunSpec,
+    Setup,
+    SweepSpec,
+    TrajectorySpec,
+    parse_overrides,
+)
 from idim.errors import IdimError
 
 AnySpec = Setup | PretrainSpec
@@ -116,8 +123,20 @@ SWEEP: Panels = {
     "Training": TRAINING,
 }
 RUN: Panels = {"Measured": MEASURED, "Run": ONE_RUN, "Subspace": SUBSPACE, "Training": TRAINING}
-# Fields of a RunSpec that are computed, never given.
-COMPUTED = {"model_fingerprint", "data_fingerprint"}
+TRAJECTORY: Panels = {
+    "Measured": [
+        Row("models", "LIST", "Checkpoints: hub ids with @revision, folders, or a shipped family"),
+        Row("tasks", "LIST", "Names of `idim tasks`", "the embedded text tasks"),
+        Row("pretrained", "LIST", "Steps of pretraining behind each model", "read off its name"),
+        *(row for row in MEASURED if row.name not in ("model", "task")),
+    ],
+    **{name: rows for name, rows in SWEEP.items() if name != "Measured"},
+}
+# Fields of a spec that are never given: computed, or taken from `models` and `tasks`.
+NOT_GIVEN = {
+    RunSpec: {"model_fingerprint", "data_fingerprint"},
+    TrajectorySpec: {"model", "task"},
+}
 
 
 def takes(
@@ -173,7 +192,8 @@ def _parameters(spec: type[AnySpec], panels: Panels) -> list[inspect.Parameter]:
 
 def _words(spec: type[AnySpec], names: list[str]) -> inspect.Parameter:
     """Build the KEY=VALUE argument; its help lists the settings that have no option."""
-    rest = [f"{f.name}={f.default}" for f in fields(spec) if f.name not in {*names, *COMPUTED}]
+    left_out = {*names, *NOT_GIVEN.get(spec, ())}
+    rest = [f"{f.name}={f.default}" for f in fields(spec) if f.name not in left_out]
     text = f"Any setting by its name, also those without an option: {', '.join(rest)}"
     argument = typer.Argument(metavar="KEY=VALUE", help=text, show_default=False)
     return _keyword("words", Annotated[list[str] | None, argument])
@@ -206,6 +226,11 @@ def run(command: Callable[..., None]) -> Callable[..., None]:
 def pretrain(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a PretrainSpec."""
     return takes(PretrainSpec, {"Pretraining": PRETRAINING})(command)
+
+
+def trajectory(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a TrajectorySpec."""
+    return takes(TrajectorySpec, TRAJECTORY)(command)
 
 
 def command(setting: Given) -> str:

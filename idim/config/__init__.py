@@ -2,7 +2,15 @@
 
 from idim.config.load import load, parse_overrides, with_recipe
 from idim.config.recipes import SMALL_NETS, Recipe, recipe
-from idim.config.specs import QUARTER, PretrainSpec, RunSpec, Setup, SweepSpec, slug
+from idim.config.specs import (
+    QUARTER,
+    PretrainSpec,
+    RunSpec,
+    Setup,
+    SweepSpec,
+    TrajectorySpec,
+    slug,
+)
 
 __all__ = [
     "QUARTER",
@@ -12,6 +20,7 @@ __all__ = [
     "RunSpec",
     "Setup",
     "SweepSpec",
+    "TrajectorySpec",
     "load",
     "parse_overrides",
     "recipe",

@@ -7,20 +7,24 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from idim.config.recipes import Recipe, recipe
-from idim.config.specs import PretrainSpec, RunSpec, SweepSpec
+from idim.config.specs import PretrainSpec, RunSpec, SweepSpec, TrajectorySpec
 from idim.errors import IdimError, unknown
 
 AnySpec = TypeVar("AnySpec", RunSpec, SweepSpec)
-Loaded = TypeVar("Loaded", RunSpec, SweepSpec, PretrainSpec)
+Loaded = TypeVar("Loaded", RunSpec, SweepSpec, TrajectorySpec, PretrainSpec)
+
+
+# Fields that may name a place on disk.
+_PLACES = {"data", "model", "models", "task", "tasks", "text"}
 
 
 def load(cls: type[Loaded], file: Path | None, overrides: dict[str, Any]) -> Loaded:
     """Build a spec: default < TOML file < overrides, merged by "was it given", never by truth.
 
     Args:
-        cls: RunSpec, SweepSpec or PretrainSpec.
-        file: a TOML file of flat keys; relative `data`, `model`, `task` and `text` paths in it
-            are taken from the file's folder.
+        cls: RunSpec, SweepSpec, TrajectorySpec or PretrainSpec.
+        file: a TOML file of flat keys; relative `data`, `model`, `models`, `task`, `tasks` and
+            `text` paths in it are taken from the file's folder.
         overrides: values by field name; text (from `key=value`) is parsed by the field's type.
 
     Raises:
@@ -99,11 +103,17 @@ def _from_file(cls: type, file: Path) -> dict[str, Any]:
     if problems:
         raise IdimError(f"{file}: " + " ".join(problems))
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-    for name in ("data", "model", "task", "text"):
-        beside = file.parent / str(values.get(name, ""))
-        if name in values and beside.exists() and not Path(str(values[name])).exists():
-            values[name] = str(beside)
+    for name in _PLACES & values.keys():
+        value = values[name]
+        many = isinstance(value, tuple)
+        values[name] = tuple(_beside(file, v) for v in value) if many else _beside(file, value)
     return values
+
+
+def _beside(file: Path, value: Any) -> Any:
+    """Take a path that is not here from the config file's folder, if it is there."""
+    there = file.parent / str(value)
+    return str(there) if there.exists() and not Path(str(value)).exists() else value
 
 
 def _parse(name: str, text: str, kind: Any) -> Any:

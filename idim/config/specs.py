@@ -7,7 +7,7 @@ same spec is the same run on every machine.  A `SweepSpec` fixes how a sweep mea
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,6 +149,27 @@ class SweepSpec(Setup):
     lr_transfer: float = 0.8
     # "halving": of several learning rates at one d the worse half stops after a quarter.
     pruning: Pruning = "halving"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrajectorySpec(SweepSpec):
+    """d90 along a pretraining: one sweep a checkpoint and task, `model` and `task` left open."""
+
+    # Checkpoints; a shipped family or a folder of `idim pretrain` stands for all of its own.
+    models: tuple[str, ...] = ("tiny",)
+    # Empty: every embedded text task.
+    tasks: tuple[str, ...] = ()
+    # Pretraining steps of each checkpoint; empty: read off its name.
+    pretrained: tuple[int, ...] = ()
+    # Many sweeps, each coarser than one alone.
+    tolerance: float = 2.0
+    max_runs: int = 30
+
+    def sweep(self, model: str, task: str) -> SweepSpec:
+        """Return the sweep of one checkpoint on one task."""
+        shared: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(SweepSpec)}
+        shared |= {"model": model, "task": task}
+        return SweepSpec(**shared)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,3 +67,9 @@ def fit(text: Text, width: float) -> None:
         text.set_fontsize(size)
     while text.get_window_extent().width > width:
         text.set_text(text.get_text()[:-2] + "\N{HORIZONTAL ELLIPSIS}")
+
+
+def ink(colour: str) -> str:
+    """Darken the palette's lighter colours, which are fit for lines and not for words."""
+    return {"#D55E00": "#A84300", "#009E73": "#00714F", "#CC79A7": "#9A3F72",
+            "#56B4E9": "#1F73A8", "#E69F00": "#8A5F00"}.get(colour, colour)  # fmt: skip

@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter
 
-from idim.report.canvas import GREY, INK, PALE, fit, styled
+from idim.report.canvas import GREY, INK, PALE, fit, ink, styled
 from idim.report.layout import d_ticks, score, score_ticks, spread
 from idim.report.table import interval
 from idim.report.words import count, symbol
@@ -125,7 +125,7 @@ def _names(ax: Axes, labels: list[tuple[float, str, str, float]], gap: float) ->
             [1.0, 1.012, 1.03], [at, to, to], color=colour, lw=0.7, transform=ax.transAxes,
             clip_on=False,
         )  # fmt: skip
-        name = ax.text(1.038, to, words, color=_ink(colour), va="center", transform=ax.transAxes)
+        name = ax.text(1.038, to, words, color=ink(colour), va="center", transform=ax.transAxes)
         name.set_fontsize(SMALL)
         _keep_in(name, ax)
 
@@ -145,7 +145,7 @@ def _intervals(ax: Axes, sweeps: list[Record]) -> None:
         if s["fit"]["d90"] is not None:
             ax.plot([s["fit"]["d90"]], [i], "o", ms=5.5, color=colour, mec="white", zorder=4)
         words = ax.text(
-            1.038, i, _said(s), color=_ink(colour), va="center", fontsize=SMALL,
+            1.038, i, _said(s), color=ink(colour), va="center", fontsize=SMALL,
             transform=ax.get_yaxis_transform(),
         )  # fmt: skip
         _keep_in(words, ax)
@@ -156,12 +156,6 @@ def _said(s: Record) -> str:
     d, ends = s["fit"]["d90"], interval(s["fit"]["interval"]).replace("-", "\N{EN DASH}")
     value = s["headline"].replace("<=", "\N{LESS-THAN OR EQUAL TO}") if d is None else f"{d:,}"
     return f"{s['mark']}  {value} ({ends or 'no interval'})"
-
-
-def _ink(colour: str) -> str:
-    """Darken the palette's lighter colours, which are fit for lines and not for words."""
-    return {"#D55E00": "#A84300", "#009E73": "#00714F", "#CC79A7": "#9A3F72",
-            "#56B4E9": "#1F73A8", "#E69F00": "#8A5F00"}.get(colour, colour)  # fmt: skip
 
 
 def _keep_in(text: Any, ax: Axes) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +45,12 @@ Progress = Callable[[Event], None]
 
 
 def execute(
-    plan: Plan, out: Path, *, jobs: int | None = None, progress: Progress = lambda _: None
+    plan: Plan,
+    out: Path,
+    *,
+    jobs: int | None = None,
+    workers: local.Workers | None = None,
+    progress: Progress = lambda _: None,
 ) -> Record:
     """Do the runs of a sweep that have no result yet, and return the summary.
 
@@ -52,6 +58,7 @@ def execute(
         plan: from `plan`.
         out: folder of the sweep.
         jobs: processes; by default one for each core a run leaves idle.
+        workers: processes that stay for another sweep, in place of `jobs` new ones.
         progress: told of every event.
 
     Raises:
@@ -64,7 +71,8 @@ def execute(
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not
     tried: set[str] = set()
-    with local.Workers(_jobs(plan, jobs)) as workers:
+    own = local.Workers(default_jobs(plan, jobs)) if workers is None else nullcontext(workers)
+    with own as workers:
         while not isinstance(batch := _next(plan, store, tried), Done):
             watch.expect(batch)
             workers.run_all(batch, out, watch)
@@ -78,7 +86,8 @@ def _next(plan: Plan, store: Store, tried: set[str]) -> list[RunSpec] | Done:
     return next_runs(plan.space, {i: o.score(plan.metric) for i, o in final.items()})
 
 
-def _jobs(plan: Plan, jobs: int | None) -> int:
+def default_jobs(plan: Plan, jobs: int | None) -> int:
+    """Return how many processes a sweep gets: `jobs`, or one for each core a run leaves idle."""
     if jobs is None:
         threads = recipe(plan.spec.model).threads or os.cpu_count() or 1
         jobs = (os.cpu_count() or 1) // threads if plan.spec.device == "cpu" else 1

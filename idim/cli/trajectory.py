@@ -1,0 +1,56 @@
+"""`idim trajectory`: d90 along a pretraining."""
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from idim import config
+from idim.cli import options
+from idim.cli.progress import follow
+from idim.cli.screen import note, show
+from idim.cli.sweep import Jobs
+from idim.errors import IdimError
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results")]
+
+
+@options.trajectory
+def trajectory(
+    given: options.Given,
+    *,
+    out: Out = Path("idim-out/trajectory"),
+    jobs: Jobs = None,
+    config_file: options.ConfigFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure d90 along a pretraining.
+
+    One sweep for each checkpoint and task; each checkpoint is compared with its own full
+    fine-tuning. Prints a table and the rank correlation of d90 with the steps of pretraining;
+    writes each sweep, trajectory.json, trajectory.csv and trajectory.png/svg.
+    The same command again does only what is missing.
+
+    Example:
+      idim trajectory --models tiny --tasks sentiment,acceptability
+    """
+    for name, many in (("model", "--models"), ("task", "--tasks")):
+        if name in given:
+            raise IdimError(f"a trajectory takes {many}, a list, not {name}={given[name]}.")
+    if jobs is not None and jobs < 1:
+        raise IdimError(f"--jobs must be at least 1, got {jobs}.")
+    spec = config.load(config.TrajectorySpec, config_file, given)
+    # A mistake in the settings is told before torch is imported.
+    from idim import trajectory as work
+    from idim.report.trajectory import text
+
+    with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
+        legs = work.prepare(spec)
+        note(f"writing to {out}")
+        record = work.carry_out(legs, out, jobs=jobs, tell=note, follow=follow)
+    show(record if as_json else text(record), as_json=as_json)
+    if failed := work.failures(record):
+        note(f"error: {failed} runs failed; the same command tries them again.")
+        raise typer.Exit(1)

@@ -1,0 +1,263 @@
+"""d90 along a pretraining: a table, a CSV and a figure."""
+
+import csv as csv_module
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
+
+from idim.report import canvas
+from idim.report.canvas import GREY, styled
+from idim.report.layout import score_ticks, spread
+from idim.report.overlay import COLOURS
+from idim.report.table import aligned, interval
+from idim.report.words import count, short, symbol
+
+Record = dict[str, Any]
+
+COLUMNS = (
+    "task", "model", "steps", "D", "chance", "baseline", "baseline_std", "line", "d90", "d90_over",
+    "fit", "fit_low", "fit_high", "adjusted_line", "adjusted_fit", "missing", "runs", "seconds",
+)  # fmt: skip
+MARKS = ("o", "s", "D", "^", "v", "P", "X")
+RHO = "\N{GREEK SMALL LETTER RHO}"
+# Inches.
+SIZE = (8.4, 5.6)
+LABEL = 0.055  # smallest distance of two labels, as a share of an axis
+# Where a log axis of steps has its zero: this many decades below the first step.
+ZERO = 0.7
+
+
+def text(record: Record) -> str:
+    """Lay a trajectory out: a row a checkpoint, task by task, and a rank correlation each."""
+    name = symbol(record["threshold"])
+    head = ("task", "model", "steps", "full fine-tuning", "constant", name, "fit", "95% interval",
+            f"{name} above chance", "runs")  # fmt: skip
+    lines = [head]
+    for part in record["tasks"]:
+        lines += [_cells(part["task"], row) for row in part["rows"]]
+    widths = [max(len(line[i]) for line in lines) for i in (0, 1)]
+    lines = [(a.ljust(widths[0]), b.ljust(widths[1]), *rest) for a, b, *rest in lines]
+    said = [_correlated(part, name) for part in record["tasks"]]
+    notes = [
+        f"{name}: the smallest d tried that passes; fit: the fitted curve at the same line; above "
+        "chance: the fit at",
+        f"  chance + {record['threshold']:g} x (full fine-tuning - chance).  "
+        "A row without: 0.9 of full fine-tuning is no more than a constant answer scores.".replace(
+            "0.9", f"{record['threshold']:g}"
+        ),
+    ]
+    return "\n".join([*aligned(lines), "", *said, "", *notes]) + "\n"
+
+
+def csv(record: Record) -> str:
+    """Write a row for each task and checkpoint."""
+    out = io.StringIO()
+    writer = csv_module.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for part in record["tasks"]:
+        for r in part["rows"]:
+            adjusted = r["chance_adjusted"] or {"line": None, "fit": None}
+            writer.writerow([
+                "" if v is None else v for v in (
+                    part["task"], r["model"], r["steps"], r["D"], r["chance"],
+                    r["baseline"]["mean"], r["baseline"]["std"], r["line"], r["d90"],
+                    r["d90_over"], r["fit"]["d90"], *r["fit"]["interval"], adjusted["line"],
+                    adjusted["fit"], r["missing"], r["runs"]["done"], r["seconds"],
+                )
+            ])  # fmt: skip
+    return out.getvalue()
+
+
+def draw(record: Record, stem: Path) -> list[Path]:
+    """Draw a trajectory to STEM.png and STEM.svg."""
+    title = f"{symbol(record['threshold'])} along a pretraining"
+    return canvas.save(canvas.files(compose(record), title), stem)
+
+
+def compose(record: Record) -> Figure:
+    """Draw d90 over the steps of pretraining, and below it what full fine-tuning scores.
+
+    Source:
+        Aghajanyan et al. 2020, figure 2.
+    """
+    with styled():
+        figure = Figure(figsize=SIZE, dpi=200, facecolor="white")
+        FigureCanvasAgg(figure)
+        top = figure.add_axes((0.085, 0.40, 0.60, 0.44))
+        bottom = figure.add_axes((0.085, 0.09, 0.60, 0.26))
+        _axes(top, bottom, record)
+        _dimensions(top, record)
+        _scores(bottom, record)
+        _headings(figure, record)
+    return figure
+
+
+def _cells(task: str, row: Record) -> tuple[str, ...]:
+    base = row["baseline"]
+    full = "" if base["mean"] is None else f"{base['mean']:.3f}"
+    full += "" if base["std"] is None else f" ± {base['std']:.3f}"
+    constant = "" if row["chance"] is None else f"{row['chance']:.3f}"
+    adjusted = row["chance_adjusted"] or {"fit": None}
+    known = row["missing"] is None
+    return (
+        task,
+        short(row["model"]),
+        f"{row['steps']:,}",
+        full,
+        constant,
+        _d90(row) if known else "-",
+        f"{row['fit']['d90']:,}" if known and row["fit"]["d90"] else "",
+        interval(row["fit"]["interval"]) if known else "",
+        f"{adjusted['fit']:,}" if adjusted["fit"] else "",
+        str(row["runs"]["done"]),
+    )
+
+
+def _d90(row: Record) -> str:
+    if row["d90"] is None:
+        return f"> {row['d90_over']:,}"
+    return f"{'<= ' if row['bracket'][0] is None else ''}{row['d90']:,}"
+
+
+def _correlated(part: Record, name: str) -> str:
+    rho, n = part["correlation"]["spearman"], part["correlation"]["n"]
+    if rho is None:
+        return f"{part['task']}: no rank correlation, {n} checkpoints have a {name}"
+    return f"{part['task']}: rank correlation of {name} with steps {rho:+.2f} over {n} checkpoints"
+
+
+def _x(steps: int, first: int) -> float:
+    """Place a number of steps: by its logarithm, zero a little before the first."""
+    return math.log10(steps) if steps else math.log10(first) - ZERO
+
+
+def _axes(top: Axes, bottom: Axes, record: Record) -> None:
+    steps = sorted({r["steps"] for part in record["tasks"] for r in part["rows"]})
+    first = next((s for s in steps if s), 1)
+    places = [_x(s, first) for s in steps]
+    margin = 0.04 * (places[-1] - places[0])
+    kept: list[int] = []
+    for i, x in enumerate(places):  # labels that would touch are left out
+        if not kept or x - places[kept[-1]] > 0.11 * (places[-1] - places[0]):
+            kept.append(i)
+    for ax in (top, bottom):
+        ax.set_xlim(places[0] - margin, places[-1] + margin)
+        ax.xaxis.set_major_locator(FixedLocator([places[i] for i in kept]))
+        ax.xaxis.set_major_formatter(FixedFormatter([count(steps[i]) for i in kept]))
+        ax.tick_params(length=3.5, width=0.8)
+        for side in ("top", "right"):
+            ax.spines[side].set_visible(False)
+    top.tick_params(which="both", labelbottom=False)
+    if steps[0] == 0 and len(steps) > 1:
+        broken = (places[0] + _x(first, first)) / 2
+        for ax in (top, bottom):
+            ax.plot([broken], [0], marker=(2, 0, -20), ms=8, color=GREY, clip_on=False,
+                    transform=ax.get_xaxis_transform(), zorder=5)  # fmt: skip
+    bottom.set_xlabel("steps of pretraining", color=GREY, loc="left")
+
+
+def _look(i: int) -> dict[str, Any]:
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKS[i % len(MARKS)]}
+
+
+def _dimensions(ax: Axes, record: Record) -> None:
+    """Draw the fitted d90 with its interval; an open mark where no d tried was enough."""
+    first = _first(record)
+    labels = []
+    ax.set_yscale("log")
+    for i, part in enumerate(record["tasks"]):
+        look = _look(i)
+        known = [r for r in part["rows"] if r["missing"] is None]
+        marks = [(_x(r["steps"], first), *_height(r), r) for r in known]
+        ax.plot([m[0] for m in marks], [m[1] for m in marks], lw=1.5, zorder=3, ms=0, **look)
+        for x, y, is_over, r in marks:
+            bar = [y if end is None else end for end in r["fit"]["interval"]]
+            ax.plot([x, x], bar, color=look["color"], lw=1.0, alpha=0.75, zorder=2)
+            inside = "white" if is_over else look["color"]
+            ax.plot([x], [y], ms=5.5, mfc=inside, mec=look["color"], zorder=4, **look)
+        if marks:
+            labels.append((marks[-1][1], _named(part), look["color"], marks[-1][0]))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(lambda v, _: count(round(v)))
+    low, high = (math.log10(v) for v in ax.get_ylim())
+    _label(ax, [((math.log10(y) - low) / (high - low), *rest) for y, *rest in labels])
+
+
+def _height(row: Record) -> tuple[float, bool]:
+    """Return where a checkpoint's d90 is drawn, and whether it lies above that."""
+    over = row["d90"] is None
+    return (row["d90_over"] if over else row["fit"]["d90"] or row["d90"]), over
+
+
+def _named(part: Record) -> str:
+    rho = part["correlation"]["spearman"]
+    said = "" if rho is None else f"  {RHO} = {rho:.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{part['task']}{said}"
+
+
+def _scores(ax: Axes, record: Record) -> None:
+    """Draw what full fine-tuning scores above a constant answer."""
+    first, labels, values = _first(record), [], [0.0]
+    for i, part in enumerate(record["tasks"]):
+        rows = [r for r in part["rows"] if r["baseline"]["mean"] is not None]
+        ys = [r["baseline"]["mean"] - (r["chance"] or 0.0) for r in rows]
+        xs = [_x(r["steps"], first) for r in rows]
+        ax.plot(xs, ys, lw=1.5, ms=4, zorder=3, **_look(i))
+        for x, y, r in zip(xs, ys, rows, strict=True):
+            half = r["baseline"]["std"] or 0.0
+            ax.plot([x, x], [y - half, y + half], color=_look(i)["color"], lw=1.0, alpha=0.75)
+        values += ys
+        if rows:
+            labels.append((ys[-1], part["task"], _look(i)["color"], xs[-1]))
+    ax.axhline(0.0, color=GREY, lw=0.8, ls=(0, (5, 2.5)), zorder=1)
+    margin = 0.08 * (max(values) - min(values)) or 0.05
+    ax.set_ylim(min(values) - margin, max(values) + margin)
+    ax.set_yticks(*score_ticks(*ax.get_ylim()))
+    low, high = ax.get_ylim()
+    _label(ax, [((y - low) / (high - low), *rest) for y, *rest in labels])
+
+
+def _first(record: Record) -> int:
+    every = sorted({r["steps"] for part in record["tasks"] for r in part["rows"]})
+    return next((s for s in every if s), 1)
+
+
+def _label(ax: Axes, labels: list[tuple[float, str, str, float]]) -> None:
+    """Name the lines right of the axes, pushed apart, each tied to where its line ends."""
+    labels = sorted(labels)
+    gap = LABEL * 0.85 / ax.get_position().height / 1.6
+    placed = spread([label[0] for label in labels], gap)
+    for (y, words, colour, _), to in zip(labels, placed, strict=True):
+        ax.plot([0.985, 1.01, 1.03], [y, to, to], color=colour, lw=0.7, clip_on=False,
+                transform=ax.transAxes)  # fmt: skip
+        ax.text(1.038, to, words, color=canvas.ink(colour), va="center", fontsize=8.2,
+                transform=ax.transAxes)  # fmt: skip
+
+
+def _headings(figure: Figure, record: Record) -> None:
+    name = symbol(record["threshold"])
+    models = [short(r["model"]) for r in record["tasks"][0]["rows"]]
+    what = f"{models[0]} to {models[-1]}, {record['projection']} {record['structure'].upper()}"
+    absent = [
+        f"{part['task']} at {', '.join(count(r['steps']) for r in part['rows'] if r['missing'])}"
+        for part in record["tasks"] if any(r["missing"] for r in part["rows"])
+    ]  # fmt: skip
+    lines = [
+        (0.975, f"{name} along a pretraining", {"fontsize": 13, "fontweight": "bold"}),
+        (0.928, f"{what}; bars: 95% interval; open mark: no d tried is enough; {RHO}: "
+         "Spearman's rank correlation with steps", {"fontsize": 8.5, "color": GREY}),
+        (0.898, f"no {name}, as a constant answer passes: {'; '.join(absent)}" if absent else "",
+         {"fontsize": 8.5, "color": GREY}),
+        (0.872, f"{name}, by the fitted curve", {"fontsize": 9, "color": GREY}),
+        (0.378, f"full fine-tuning: {record['tasks'][0]['metric']} above a constant answer's",
+         {"fontsize": 9, "color": GREY}),
+    ]  # fmt: skip
+    for y, words, style in lines:
+        written = figure.text(0.018, y, words, va="top", **style)
+        canvas.fit(written, 0.965 * figure.bbox.width)

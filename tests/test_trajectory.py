@@ -1,0 +1,167 @@
+"""d90 along a pretraining: which checkpoints count, what is left out, what is written."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from idim import trajectory
+from idim.cli import app
+from idim.config import PretrainSpec, TrajectorySpec
+from idim.errors import IdimError
+from idim.pretrain import pretrain
+from idim.report import trajectory as report
+
+SMALL = PretrainSpec(
+    paragraphs=300, hidden_size=16, layers=1, heads=2, steps=3, batch_size=8, checkpoints=(0, 2),
+    threads=1,
+)  # fmt: skip
+
+
+def row(steps, d, *, over=None, missing=None, ends=(None, None)):
+    return {
+        "model": f"m@{steps}", "steps": steps, "missing": missing, "D": 1000, "chance": 0.5,
+        "baseline": {"mean": 0.8, "std": 0.01}, "line": 0.72, "d90": d, "d90_over": over,
+        "bracket": [d and d // 2, d], "fit": {"d90": d, "interval": list(ends)},
+        "chance_adjusted": {"line": 0.77, "d": d, "fit": d, "interval": list(ends)},
+        "runs": {"done": 9, "failed": 0, "diverged": 0}, "seconds": 1.0, "out": "x",
+    }  # fmt: skip
+
+
+ROWS = [
+    row(0, None, missing="a constant answer passes"), row(100, None, over=900),
+    row(1000, 300, ends=(250, 350)), row(3000, 100, ends=(None, 120)), row(9000, 120),
+]  # fmt: skip
+RECORD = {
+    "threshold": 0.9, "structure": "did", "projection": "fastfood",
+    "tasks": [{"task": "paraphrase", "metric": "accuracy", "chance": 0.5, "rows": ROWS,
+               "correlation": trajectory.correlation(ROWS)}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("EleutherAI/pythia-70m@step512", 512), ("google/multiberts-seed_0-step_20k", 20_000),
+        ("out/step-300", 300), ("out/step-300/", 300), ("tiny@100", 100),
+    ],
+)  # fmt: skip
+def test_steps_are_read_off_a_name(name, steps):
+    found = trajectory.stops(TrajectorySpec(models=(name, "z@step7")))
+    assert [s.steps for s in found] == sorted([7, steps])
+
+
+def test_a_folder_of_checkpoints_stands_for_them_in_order(tmp_path):
+    for n in (1000, 0, 300):
+        (tmp_path / f"step-{n}").mkdir()
+    found = trajectory.stops(TrajectorySpec(models=(str(tmp_path),)))
+    assert [s.steps for s in found] == [0, 300, 1000]
+
+
+@pytest.mark.parametrize(
+    ("models", "pretrained", "words"),
+    [
+        (("a", "b"), (), "cannot tell from 'a'"),
+        (("a", "b"), (5,), "1 numbers for 2 models"),
+        (("a@step5", "b@step5"), (), "both checkpoints after 5 steps"),
+        (("a@step5",), (), "two checkpoints or more"),
+    ],
+)
+def test_checkpoints_that_make_no_trajectory_are_refused(models, pretrained, words):
+    with pytest.raises(IdimError, match=words):
+        trajectory.stops(TrajectorySpec(models=models, pretrained=pretrained))
+
+
+def test_steps_that_no_name_tells_can_be_given():
+    found = trajectory.stops(TrajectorySpec(models=("late", "early"), pretrained=(9, 1)))
+    assert [(s.model, s.steps) for s in found] == [("early", 1), ("late", 9)]
+
+
+def test_the_correlation_leaves_out_what_has_no_d90_and_ranks_what_is_not_reached_highest():
+    # ranks of d90: above all, 3, 1, 2 for ranks of steps 1, 2, 3, 4
+    assert trajectory.correlation(ROWS) == {"spearman": -0.8, "n": 4}
+    assert trajectory.correlation(ROWS[:3]) == {"spearman": None, "n": 2}
+    assert trajectory.correlation([row(n, 50) for n in (1, 2, 3)])["spearman"] is None
+    rising = [row(n, 10 * n) for n in (1, 2, 3)]
+    assert trajectory.correlation(rising) == {"spearman": 1.0, "n": 3}
+
+
+def test_the_table_says_what_is_known_and_what_is_not():
+    text = report.text(RECORD)
+    lines = text.splitlines()
+    assert "> 900" in lines[2]
+    assert "250-350" in lines[3]
+    assert "up to 120" in lines[4]
+    assert lines[1].split()[-3:] == ["0.500", "-", "9"]
+    assert "paraphrase: rank correlation of d90 with steps -0.80 over 4 checkpoints" in text
+
+
+def test_the_csv_has_a_row_for_each_checkpoint():
+    lines = report.csv(RECORD).splitlines()
+    assert lines[0].split(",") == list(report.COLUMNS)
+    assert len(lines) == 1 + len(ROWS)
+    assert lines[2].startswith("paraphrase,m@100,100,1000,0.5,0.8,0.01,0.72,,900,")
+
+
+def test_the_figure_names_each_task_and_says_what_is_missing(tmp_path):
+    svg, png = (tmp_path / f"t.{kind}" for kind in ("svg", "png"))
+    report.draw(RECORD, tmp_path / "t")
+    assert svg.stat().st_size > 1000
+    assert png.read_bytes().startswith(b"\x89PNG")
+    words = [t.get_text() for ax in report.compose(RECORD).axes for t in ax.texts]
+    assert any(w.startswith("paraphrase") and "\N{MINUS SIGN}0.80" in w for w in words)
+    said = [t.get_text() for t in report.compose(RECORD).texts]
+    assert "no d90, as a constant answer passes: paraphrase at 0" in said
+
+
+def test_a_trajectory_from_pretraining_to_table(tmp_path):
+    pretrain(SMALL, tmp_path / "made")
+    command = [
+        "trajectory", "--models", str(tmp_path / "made"), "--tasks", "acceptability",
+        "--out", str(tmp_path / "out"), "--d", "5,10", "--seeds", "1", "--steps", "2",
+        "--lr", "0.1",
+        "--baseline-lr", "0.001", "--train-samples", "64", "--eval-samples", "32", "--jobs", "1",
+        "--device", "cpu",
+    ]  # fmt: skip
+    first = CliRunner().invoke(app, command, prog_name="idim")
+    assert first.exit_code == 0, first.stderr
+    assert "[3/3] acceptability" in first.stderr
+    assert "rank correlation" in first.stdout
+    again = CliRunner().invoke(app, [*command, "--json"], prog_name="idim")
+    assert "3 of 3 runs were done before" in again.stderr
+    record = json.loads(again.stdout)
+    rows = record["tasks"][0]["rows"]
+    assert [r["steps"] for r in rows] == [0, 2, 3]
+    assert all(r["runs"]["done"] == 3 for r in rows)
+    assert record == json.loads((tmp_path / "out" / "trajectory.json").read_text())
+    assert {p.suffix for p in (tmp_path / "out").glob("trajectory.*")} == {
+        ".json", ".csv", ".png", ".svg",
+    }  # fmt: skip
+    assert (tmp_path / "out" / "acceptability" / "step-2" / "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--models", "nope@step1,nope@step2"], "nope"),
+        (["model=toy"], "a trajectory takes --models"),
+        (["--tasks", "sentimnt"], "did you mean 'sentiment'"),
+        (["--jobs", "0"], "--jobs must be at least 1"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, words, says):
+    result = CliRunner().invoke(
+        app, ["trajectory", *words, "--out", str(tmp_path / "out")], prog_name="idim"
+    )
+    assert result.exit_code in (1, 2)
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_sweep_differs_in_model_and_task_alone():
+    spec = TrajectorySpec(seeds=2, d_max=70)
+    sweep = spec.sweep("tiny@0", "sentiment")
+    assert (sweep.model, sweep.task, sweep.seeds, sweep.d_max) == ("tiny@0", "sentiment", 2, 70)
+    assert sweep == replace(sweep, tolerance=spec.tolerance, max_runs=spec.max_runs)
