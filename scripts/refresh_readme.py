@@ -1,25 +1,33 @@
 """Put measured tables and figures into README.md: no number there is typed by hand.
 
 Example:
-  python scripts/refresh_readme.py           # the default sweep, run now, and the ledger's rows
-  python scripts/refresh_readme.py --bench   # the ledger's newest rows alone
+  python scripts/refresh_readme.py               # the default sweep, run now, and the rest
+  python scripts/refresh_readme.py --bench       # the ledger's newest rows alone
+  python scripts/refresh_readme.py --trajectory  # the default trajectory, run now
 """
 
 import csv
+import json
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from shutil import copy
+from typing import Any
+
+from bag_of_words import score as bag_of_words
+
+from idim.report.table import interval
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    if "--bench" not in sys.argv:
-        replace("sweep", sweep())
-    replace("bench", bench())
+    only = {name for name in ("bench", "sweep", "trajectory") if f"--{name}" in sys.argv}
+    for name, make in (("bench", bench), ("sweep", sweep), ("trajectory", trajectory)):
+        if not only or name in only:
+            replace(name, make())
 
 
 def sweep() -> str:
@@ -27,8 +35,39 @@ def sweep() -> str:
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "idim", "sweep", "--out", out]
         table = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        copy(Path(out) / "curve.png", ROOT / "docs" / "digits.png")
+        copy(Path(out) / "curve.png", ROOT / "docs" / "sweep.png")
     return f"```\n{table.rstrip()}\n```"
+
+
+def trajectory() -> str:
+    """Run the default trajectory; keep its figure; return its table, and what else was scored."""
+    out = ROOT / "idim-out" / "trajectory"
+    command = [sys.executable, "-m", "idim", "trajectory", "--out", str(out)]
+    table = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    copy(out / "trajectory.png", ROOT / "docs" / "trajectory.png")
+    record = json.loads((out / "trajectory.json").read_text(encoding="utf-8"))
+    lines = [
+        "| task | constant answer | bag of words | full, from step 0 | full, pretrained "
+        "| d90 from step 0 | d90 pretrained |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for part in record["tasks"]:
+        constant, bag = bag_of_words(part["task"])
+        first, last = part["rows"][0], part["rows"][-1]
+        cells = [part["task"], f"{constant:.3f}", f"{bag:.3f}"]
+        cells += [f"{row['baseline']['mean']:.3f}" for row in (first, last)]
+        cells += [said(row) for row in (first, last)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "```", table.rstrip(), "```"])
+
+
+def said(row: dict[str, Any]) -> str:
+    """Say the fitted d90 of a checkpoint and its interval."""
+    if row["missing"]:
+        return f"none: {row['missing']}"
+    if row["d90"] is None:
+        return f"> {row['d90_over']:,}"
+    return f"{row['fit']['d90']:,} ({interval(row['fit']['interval'])})"
 
 
 def bench() -> str:

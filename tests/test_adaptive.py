@@ -16,7 +16,10 @@ PRINTS = {"model_fingerprint": "m", "data_fingerprint": "r"}
 
 def space(**given) -> Space:
     return Space(
-        with_recipe(SweepSpec(**{"d_min": 10, "d_max": 10_000} | given)), 17_610, 6, PRINTS
+        with_recipe(SweepSpec(**{"model": "digits-mlp", "d_min": 10, "d_max": 10_000} | given)),
+        17_610,
+        6,
+        PRINTS,
     )
 
 

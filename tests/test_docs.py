@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from idim.cli import app
-from idim.config import PretrainSpec, RunSpec, SweepSpec, load, parse_overrides
+from idim.config import PretrainSpec, RunSpec, SweepSpec, TrajectorySpec, load, parse_overrides
 from idim.tasks import TASKS, info
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MADE = tuple(name for name, task in TASKS.items() if task.is_made)
 pytestmark = pytest.mark.skipif(not README, reason="README.md is empty")
 
 
@@ -47,6 +48,8 @@ def test_every_config_loads(path):
         assert info(str(path)).columns
     elif path.name.startswith("pretrain_"):
         assert load(PretrainSpec, path, {}).steps
+    elif path.name.startswith("trajectory_"):
+        assert load(TrajectorySpec, path, {}) == TrajectorySpec(tasks=MADE)
     else:
         assert load(SweepSpec, path, {}).model
 

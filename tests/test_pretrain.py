@@ -91,8 +91,30 @@ def test_masks_are_drawn_anew_and_never_hide_what_is_no_word():
     assert asked[:, 1:6].float().mean().item() == pytest.approx(SMALL.mask, abs=0.03)
     assert torch.equal(wanted, tokens[asked])
     assert torch.equal(shown[~asked], tokens[~asked])
-    is_masked = (shown[asked] == learn.MASK).float().mean().item()
-    assert is_masked == pytest.approx(learn.SHOWN_MASKED, abs=0.06)
+    for token, share in ((learn.MASK, learn.SHOWN_MASKED), (learn.FIRST, learn.SHOWN_FIRST)):
+        assert (shown[asked] == token).float().mean().item() == pytest.approx(share, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("row", "asked_for"),
+    [
+        ([0, 7, 8, 9, 5, 6, 5, 2, 1], [5]), ([0, 7, 8, 5, 2, 1, 1, 1, 1], [1, 2]),
+        ([0, 7, 8, 5, 9, 6, 7, 8, 2], [1, 2]), ([0, 7, 8, 9, 2, 1, 1, 1, 1], [1, 2, 3]),
+    ],
+)  # fmt: skip
+def test_a_cloze_asks_in_the_shortest_sentence_alone(row, asked_for):
+    spec = replace(SMALL, cloze=1.0)
+    _, asked, _ = learn.masked(spec, torch.tensor([row] * 500), 3, 50, stop=5)
+    shares = asked.float().mean(dim=0)
+    assert shares[asked_for].numpy() == pytest.approx(learn.IN_CLOZE, abs=0.08)
+    assert shares.sum() == shares[asked_for].sum()
+
+
+def test_a_share_of_the_rows_is_a_cloze():
+    rows = torch.tensor([[0, *range(7, 17), 5, *range(20, 24), 5, 2]] * 500)
+    spec = replace(SMALL, cloze=0.4, mask=0.5)
+    _, asked, _ = learn.masked(spec, rows, 3, 50, stop=5)
+    assert (asked[:, 1:11].sum(dim=1) == 0).float().mean().item() == pytest.approx(0.4, abs=0.08)
 
 
 def test_an_epoch_reads_every_row_once():

@@ -37,7 +37,7 @@ def test_default_rates_match_the_length_of_full_steps():
 
 
 def test_every_run_has_its_own_id_and_the_baseline_comes_first():
-    spec = with_recipe(SweepSpec(d=(10, 20), lr=(0.1, 1.0), seeds=3))
+    spec = with_recipe(SweepSpec(model="digits-mlp", d=(10, 20), lr=(0.1, 1.0), seeds=3))
     runs = next_runs(Space(spec, 17_610, 6, PRINTS), {})
     assert [r.method for r in runs[:9]] == ["full"] * 9
     assert len({r.id for r in runs}) == len(runs) == 9 + 2 * 2 * 3

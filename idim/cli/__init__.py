@@ -39,7 +39,7 @@ def idim(version: Version = False) -> None:
     90 % of what fine-tuning all of them reaches.
 
     Example:
-      idim sweep --model digits-mlp --task digits
+      idim sweep --model tiny --task sentiment
     """
 
 

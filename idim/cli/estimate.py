@@ -33,7 +33,7 @@ def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Js
     another threshold; trains and writes nothing.
 
     Example:
-      idim estimate idim-out/digits-digits-mlp-fastfood-did --json
+      idim estimate idim-out/paraphrase-tiny-fastfood-did --json
     """
     from idim.report.table import text
     from idim.sweep import summarise
@@ -48,7 +48,7 @@ def plot(folder: Folder, *, out: Stem = None) -> None:
     Prints the names of the two files it writes.
 
     Example:
-      idim plot idim-out/digits-digits-mlp-fastfood-did --out figures/digits
+      idim plot idim-out/paraphrase-tiny-fastfood-did --out figures/tiny
     """
     from idim.report.figure import draw
     from idim.sweep import summarise

@@ -76,7 +76,7 @@ GRID = [
     Row("d_min", "N", "Smallest d", "by model"),
     Row("d_max", "N", "Largest d", "by model"),
     Row("tolerance", "X", "Adaptive: stop when the interval's ends are within a factor X"),
-    Row("max_runs", "N", "Adaptive: stop after N runs in any case"),
+    Row("max_runs", "N", "Adaptive: stop after N runs in any case", "by model"),
     Row("d", "LIST", "Grid: subspace dimensions, e.g. 10,100,1000", "a log grid"),
     Row("points", "N", "Grid: number of d on a log grid", "by model"),
     Row("lr", "LIST", "Learning rates at each d", "1,4,16,64 x lr_full*sqrt(D/d)"),

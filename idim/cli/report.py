@@ -31,7 +31,7 @@ def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = Fal
     methods paragraph in LaTeX, points.csv and the figure. Trains nothing; prints the paths.
 
     Example:
-      idim report idim-out/digits-digits-mlp-fastfood-did --out writeup
+      idim report idim-out/paraphrase-tiny-fastfood-did --out writeup
     """
     from idim.report.publish import publish
     from idim.sweep import evidence, summarise

@@ -71,6 +71,7 @@ def with_recipe(spec: AnySpec) -> AnySpec:
         filled |= {"epochs": r.epochs, "steps": r.steps}
     if isinstance(spec, SweepSpec):
         filled["baseline_lr"] = spec.baseline_lr or r.baseline_lr
+        filled["max_runs"] = spec.max_runs or r.max_runs
         filled |= _d_range(spec, r)
     return replace(spec, **filled)
 

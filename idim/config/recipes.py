@@ -18,6 +18,8 @@ class Recipe:
     d_min: int = 10
     d_max: int = 10_000
     points: int = 10
+    # The runs at which an adaptive search stops in any case.
+    max_runs: int = 100
     # What the model is for, where only one task fits or one is the custom.
     task: str | None = None
     # 0 uses every core.  Small nets lose more to thread hand-over than they gain.

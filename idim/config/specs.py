@@ -38,7 +38,7 @@ SPEC_VERSION = 1
 class Setup:
     """What every run of a sweep shares: the model, the data, the subspace and the recipe."""
 
-    model: str = "digits-mlp"
+    model: str = "tiny"
     # Empty: what the model is for, if it is built in.
     task: str = ""
     data: str | None = None
@@ -145,7 +145,7 @@ class SweepSpec(Setup):
     # which it stops in any case, and a in the rule lr ~ (D/d)^a that carries a best rate to
     # another d (a pilot on SST-2 found about 0.8).
     tolerance: float = 1.16
-    max_runs: int = 100
+    max_runs: int | None = None
     lr_transfer: float = 0.8
     # "halving": of several learning rates at one d the worse half stops after a quarter.
     pruning: Pruning = "halving"
@@ -163,7 +163,7 @@ class TrajectorySpec(SweepSpec):
     pretrained: tuple[int, ...] = ()
     # Many sweeps, each coarser than one alone.
     tolerance: float = 2.0
-    max_runs: int = 30
+    max_runs: int | None = 30
 
     def sweep(self, model: str, task: str) -> SweepSpec:
         """Return the sweep of one checkpoint on one task."""
@@ -198,6 +198,9 @@ class PretrainSpec:
     dropout: float = 0.0
     # Share of the tokens that are hidden and asked for.
     mask: float = 0.2
+    # Share of the rows where words are hidden in the shortest sentence alone, four in five of
+    # them: it often speaks of the others, which are then all there.
+    cloze: float = 0.0
     # Steps after which the model is kept; the last step always is.  Empty: 0, 100, 300, 1000, ...
     checkpoints: tuple[int, ...] = ()
     seed: int = 0

@@ -44,7 +44,7 @@ def say(fact: Fact, by: Speaker, form: str | None = None) -> str:
     Args:
         fact: the meaning.
         by: chooses the words.
-        form: active, passive, cleft or front (the place first); None leaves it to the dice.
+        form: active, passive or front (the place first); None leaves it to the dice.
     """
     if isinstance(fact, State):
         return _state(fact, by)
@@ -56,18 +56,18 @@ def say(fact: Fact, by: Speaker, form: str | None = None) -> str:
     if form == "front":
         clause = _active(fact, by)
         return f"{where.strip()}, {clause}" if where else clause
-    clause = {"active": _active, "passive": _passive, "cleft": _cleft}[form](fact, by)
+    clause = (_passive if form == "passive" else _active)(fact, by)
     return clause + where
 
 
-FORMS = ("active", "active", "passive", "passive", "front", "cleft")
+FORMS = ("active", "active", "active", "passive", "passive", "front")
 
 
 def noun_phrase(thing: Thing, by: Speaker) -> str:
     """Say a thing with its quantifier and adjective.
 
-    >>> noun_phrase(Thing("orchid", quantifier="a"), Speaker(Dice("demo")))
-    'an orchid'
+    >>> noun_phrase(Thing("owl", quantifier="a"), Speaker(Dice("demo")))
+    'an owl'
     """
     words = [by.word(nouns.NOUNS[thing.noun].words)]
     if thing.adjective:
@@ -113,18 +113,6 @@ def _subject(thing: Thing, negated: bool, by: Speaker) -> tuple[str, bool]:
     if thing.quantifier != "any":
         return phrase, negated
     return f"no{phrase.removeprefix('any')}", False
-
-
-def _cleft(event: Event, by: Speaker) -> str:
-    """It was the agent who did it, or the patient whom he did it to."""
-    assert event.patient is not None
-    if event.negated:
-        return _passive(event, by)
-    verb = verbs.past(by.word(verbs.VERBS[event.verb].words))
-    agent, patient = noun_phrase(event.agent, by), noun_phrase(event.patient, by)
-    if by.dice.chance(0.5):
-        return f"it was {agent} that {verb} {patient}"
-    return f"it was {patient} that {agent} {verb}"
 
 
 def _state(state: State, by: Speaker) -> str:

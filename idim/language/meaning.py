@@ -59,7 +59,7 @@ def suited(noun: str) -> tuple[str, ...]:
     return adjectives.SUITED.get(top, adjectives.SUITED["thing"])
 
 
-def draw_event(dice: Dice, among: tuple[str, ...] = verbs.TRANSITIVE, rich: float = 0.4) -> Event:
+def draw_event(dice: Dice, among: tuple[str, ...] = verbs.TRANSITIVE, rich: float = 0.25) -> Event:
     """Draw who did what; each detail (two adjectives, a place) is there with probability `rich`."""
     verb = verbs.VERBS[dice.pick(among)]
     agent = dice.pick(verb.agents)

@@ -84,11 +84,13 @@ def _row(dice: Dice, first: Fact, second: Fact, code: int) -> Row:
     return Row(tuple(map(sentence, texts)), code, tuple({first.key, second.key}))
 
 
-def pair(dice: Dice, first: Fact, second: Fact) -> tuple[str, str]:
+def pair(
+    dice: Dice, first: Fact, second: Fact, change: float = CHANGE, form: str | None = None
+) -> tuple[str, str]:
     """Say two facts, the second in other words than the first where there are any."""
     one = Speaker(dice)
-    text = say(first, one)
-    return text, say(second, Speaker(dice, frozenset(one.said), CHANGE))
+    text = say(first, one, form)
+    return text, say(second, Speaker(dice, frozenset(one.said), change), form)
 
 
 DRAWS: dict[str, tuple[Callable[[Dice, int], Row], int]] = {

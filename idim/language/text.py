@@ -1,8 +1,9 @@
 """The pretraining text: short paragraphs in which what words mean can be seen.
 
-Nothing here is labelled.  A paragraph says the same twice in other words, draws a conclusion,
-doubts or denies one, defines a word by others, or tells what somebody thought and then did; a
-model that fills in missing words well must know synonyms, kinds, opposites, roles and praise.
+Nothing here is labelled.  A paragraph says the same twice in other words, comes back to one of
+several things, draws a conclusion, doubts or denies one, defines a word by others, or tells what
+somebody thought and then did; a model that fills in missing words well must know synonyms, kinds,
+opposites, roles and praise.
 No paragraph speaks of a meaning that an evaluation row of `problems` is about.
 """
 
@@ -11,10 +12,10 @@ from functools import lru_cache
 
 from idim.language import adjectives, nouns, opinion, verbs, wellformed
 from idim.language.dice import Dice
-from idim.language.grammar import Speaker, article, say, sentence
+from idim.language.grammar import FORMS, Speaker, article, say, sentence
 from idim.language.logic import RELATIONS
-from idim.language.meaning import Fact, different, draw_event, draw_state
-from idim.language.problems import held_out, pair
+from idim.language.meaning import Event, Fact, different, draw_event, draw_state
+from idim.language.problems import CHANGE, held_out, pair
 
 # What is said of the second sentence, by relation: before it, or in a sentence after it.  The same
 # frames serve every relation, so that the word in them tells how the two sentences relate.
@@ -26,13 +27,13 @@ _LINKS = {
     "false": ("never", "impossibly", "contrary to that"),
 }
 _JUDGED = {
-    "same": ("identical", "equivalent", "the same"),
-    "other": ("different", "distinct", "another thing"),
-    "follows": ("true", "certain", "sure"),
+    "same": ("identical", "equivalent", "synonymous"),
+    "other": ("different", "distinct", "unrelated"),
+    "follows": ("true", "certain", "evident"),
     "open": ("possible", "uncertain", "unclear"),
     "false": ("untrue", "impossible", "absurd"),
 }
-_RELATIONS = ("follows", "open", "false")
+_COMPARED, _RELATIONS = ("same", "other"), ("follows", "open", "false")
 
 
 def paragraphs(seed: int, count: int) -> Iterator[str]:
@@ -53,9 +54,16 @@ def _same(dice: Dice) -> str:
 
 
 def _other(dice: Dice) -> str:
+    """Tell two things that differ in one detail, in several or in all."""
+
     def draw() -> tuple[Fact, ...]:
         event = draw_event(dice)
-        return event, different(event, dice)
+        if dice.chance(0.25):
+            return event, draw_event(dice)
+        other = different(event, dice)
+        while other == event or dice.chance(0.4):
+            other = different(other, dice)
+        return event, other
 
     first, second = _known(draw)
     return _joined(dice, first, second, "other")
@@ -65,6 +73,25 @@ def _inference(dice: Dice) -> str:
     code = dice.below(3)
     first, second = _known(lambda: RELATIONS[code](dice))
     return _joined(dice, first, second, _RELATIONS[code])
+
+
+def _recall(dice: Dice) -> str:
+    """Tell several like things, and one or two of them again in other words and another order.
+
+    Which of them a gap speaks of is only found by looking for words that mean the same.
+    """
+    count = 2 + dice.below(3)
+    if dice.chance(0.5):
+        facts = [_known(lambda: (draw_state(dice),))[0] for _ in range(count)]
+    else:
+        verb = (dice.pick(verbs.TRANSITIVE),)
+        facts = [_known(lambda: (draw_event(dice, verb, rich=0.0),))[0] for _ in range(count)]
+    form = dice.pick(("active", "passive"))
+    by = Speaker(dice)
+    told = [sentence(say(fact, by, form)) for fact in facts]
+    chosen = dice.shuffled(facts)[: 1 + dice.below(2)]
+    anew = Speaker(dice, frozenset(by.said), CHANGE)
+    return " ".join([*told, *(sentence(say(fact, anew, form)) for fact in chosen)])
 
 
 def _opinion(dice: Dice) -> str:
@@ -106,7 +133,7 @@ def _story(dice: Dice) -> str:
     able = [v for v in verbs.INTRANSITIVE if state.key[0] in verbs.VERBS[v].agents]
     if not able:
         return sentence(say(state, Speaker(dice)))
-    event = draw_event(dice, tuple(able))
+    event = _known(lambda: (draw_event(dice, tuple(able)),))[0]
     by = Speaker(dice)
     return " ".join(sentence(say(fact, by)) for fact in (event, state))
 
@@ -118,10 +145,10 @@ def _wellformed(dice: Dice) -> str:
             return sentence(text)
 
 
-# How often each is told; definitions are short and teach a word at once.
+# How often each is told.
 _KINDS = (
-    *(_same,) * 4, *(_other,) * 2, *(_inference,) * 4, *(_opinion,) * 2, *(_definition,) * 3,
-    *(_story,) * 2,
+    *(_same,) * 8, *(_other,) * 8, *(_recall,) * 2, *(_inference,) * 5, _opinion, _definition,
+    _story,
 )  # fmt: skip
 
 
@@ -141,12 +168,36 @@ def _known(draw) -> tuple[Fact, ...]:
 
 
 def _joined(dice: Dice, first: Fact, second: Fact, relation: str) -> str:
-    """Say two facts and how the second relates to the first."""
-    a, b = pair(dice, first, second)
+    """Say two facts and how the second relates to the first.
+
+    Often in like words and in one form: what is easy to compare comes first in learning.
+    """
+    form = dice.pick(FORMS) if dice.chance(0.5) else None
+    a, b = pair(dice, first, second, change=dice.pick((0.0, 0.3, CHANGE)), form=form)
+    if relation in _COMPARED and dice.chance(0.15):
+        assert isinstance(first, Event)
+        assert isinstance(second, Event)
+        return f"{sentence(a)} {sentence(b)} {sentence(_by_part(dice, first, second))}"
     judged = dice.pick(_JUDGED[relation])
-    way = dice.below(4)
+    way = dice.below(8)
     if way == 0:
         return f"{sentence(a)} {sentence(f'{dice.pick(_LINKS[relation])}, {b}')}"
     if way == 1 and relation in _RELATIONS:
         return f"{sentence(a)} {sentence(f'it is {judged} that {b}')}"
-    return f"{sentence(a)} {sentence(b)} {sentence(f'this is {judged}')}"
+    return f"{sentence(judged)} {sentence(a)} {sentence(b)}"
+
+
+def _by_part(dice: Dice, first: Event, second: Event) -> str:
+    """Say of one or two parts of two events whether they are the same.
+
+    What is said of one part tells little about another: each must be looked up.
+    """
+    ours, theirs = _parts(first), _parts(second)
+    there = [(name, ours[name] == theirs[name]) for name in ours if ours[name] or theirs[name]]
+    chosen = dice.shuffled(there)[: 1 + dice.below(2)]
+    return ", ".join(f"{'same' if same else 'other'} {name}" for name, same in chosen)
+
+
+def _parts(event: Event) -> dict[str, object]:
+    deed = event.verb, event.negated
+    return {"doer": event.agent, "deed": deed, "target": event.patient, "place": event.place}

@@ -61,6 +61,8 @@ class Rows:
 
     tokens: np.ndarray
     lengths: np.ndarray
+    # The token of a full stop, if there is one.
+    stop: int | None = None
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -80,4 +82,4 @@ def encode(text: list[str], tokenizer: Any, max_length: int) -> Rows:
     tokens = np.full((len(rows), max_length), pad, dtype=np.int32)
     for i, row in enumerate(rows):
         tokens[i, : len(row)] = row
-    return Rows(tokens, lengths)
+    return Rows(tokens, lengths, tokenizer.token_to_id("."))

@@ -22,10 +22,13 @@ from idim.pretrain.corpus import Rows
 from idim.pretrain.tokenizer import SPECIAL
 from idim.train import learning_rate, stream
 
-MASK, PAD = SPECIAL.index("<mask>"), SPECIAL.index("<pad>")
+MASK, PAD, FIRST = (SPECIAL.index(token) for token in ("<mask>", "<pad>", "<s>"))
 LOOK_EVERY = 50
-# Of the tokens asked for: shown as <mask>, shown as another token, the rest as they are (BERT).
-SHOWN_MASKED, SHOWN_OTHER = 0.8, 0.1
+# Of the tokens asked for: shown as <mask>, as <s>, as another token, the rest as they are.  That
+# <s> too may stand for a gap teaches it to gather what the row says, as classifiers ask of it.
+SHOWN_MASKED, SHOWN_FIRST, SHOWN_OTHER = 0.5, 0.3, 0.1
+# Share of the words asked for in a cloze, and more words than a row has.
+IN_CLOZE, MANY = 0.8, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,9 @@ class Pretraining:
         for group in self.optimizer.param_groups:
             group["lr"] = spec.lr * learning_rate(step, spec.steps, spec.warmup)
         torch.default_generator.manual_seed(stream(spec.seed, "dropout", step))
-        shown, asked, wanted = masked(spec, batch(spec, rows, step), step, self.vocabulary)
+        shown, asked, wanted = masked(
+            spec, batch(spec, rows, step), step, self.vocabulary, rows.stop
+        )
         self.model.train()
         hidden = self.model.roberta(shown, attention_mask=shown != PAD).last_hidden_state
         # the vocabulary is only scored where a token is asked for: the costliest layer, at a fifth
@@ -134,7 +139,42 @@ def build(spec: PretrainSpec, vocabulary: int) -> Any:
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(spec.seed, "init"))
-        return transformers.RobertaForMaskedLM(config)
+        model = transformers.RobertaForMaskedLM(config)
+        for layer in model.roberta.encoder.layer:
+            _mimic(layer.attention, spec.heads)
+        return model
+
+
+@torch.no_grad()
+def _mimic(attention: Any, heads: int) -> None:
+    """Start attention as trained models end up: looking for likeness, noting the difference.
+
+    Each head's W_q^T W_k is near the identity, so a token attends to tokens like itself, and
+    W_o W_v is near minus the identity, so what it finds there is taken from what it has.  From
+    the usual start a model this small did not learn to compare two sentences in 10^6 rows.
+
+    Source:
+        Trockman and Kolter 2023, "Mimetic Initialization of Self-Attention Layers", section 3.
+    """
+    own, out = attention.self, attention.output.dense
+    size = out.weight.shape[0]
+    k = size // heads
+    for h in range(heads):
+        u, s, vt = _near_identity(size, 0.7, 0.7)
+        rows = slice(h * k, (h + 1) * k)
+        own.query.weight[rows] = (u[:, :k] * s[:k].sqrt()).T
+        own.key.weight[rows] = s[:k].sqrt()[:, None] * vt[:k]
+    u, s, vt = _near_identity(size, 0.4, -0.4)
+    # turned, so that every head has a share of every direction
+    turn = torch.linalg.qr(torch.randn(size, size)).Q
+    own.value.weight.copy_(turn @ (s.sqrt()[:, None] * vt))
+    out.weight.copy_((u * s.sqrt()) @ turn.T)
+
+
+def _near_identity(size: int, noise: float, identity: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Factor noise Z + identity I, Z of entries N(0, 1/size), by singular values."""
+    z = torch.randn(size, size) / math.sqrt(size)
+    return torch.linalg.svd(noise * z + identity * torch.eye(size))
 
 
 def batch(spec: PretrainSpec, rows: Rows, step: int) -> Tensor:
@@ -159,9 +199,9 @@ def _order(seed: int, epoch: int, size: int, lengths: bytes) -> tuple[np.ndarray
 
 
 def masked(
-    spec: PretrainSpec, tokens: Tensor, step: int, vocabulary: int
+    spec: PretrainSpec, tokens: Tensor, step: int, vocabulary: int, stop: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Hide tokens, drawn from (seed, step).
+    """Hide tokens, drawn from (seed, step); in some rows in their shortest sentence alone.
 
     Returns:
         the rows as shown, (batch, length); where a token is asked for, (batch, length) of bool;
@@ -175,11 +215,25 @@ def masked(
     others = torch.from_numpy(random.randint(len(SPECIAL), vocabulary, tokens.shape))
     is_word = tokens >= len(SPECIAL)
     asked = (draws < spec.mask) & is_word
+    if spec.cloze:
+        chosen = torch.from_numpy(random.random_sample((len(tokens), 1))) < spec.cloze
+        cloze = (draws < IN_CLOZE) & _shortest_sentence(tokens, is_word, stop)
+        asked = torch.where(chosen, cloze, asked)
     if not asked.any():  # a short text may leave none: ask for the first word
         asked.view(-1)[is_word.view(-1).nonzero()[0]] = True
-    shown = torch.where(asked & (fate < SHOWN_MASKED), MASK, tokens)
+    shown = torch.where(asked & (fate < SHOWN_MASKED + SHOWN_FIRST), FIRST, tokens)
+    shown = torch.where(asked & (fate < SHOWN_MASKED), MASK, shown)
     shown = torch.where(asked & (fate >= 1 - SHOWN_OTHER), others, shown)
     return shown, asked, tokens[asked]
+
+
+def _shortest_sentence(tokens: Tensor, is_word: Tensor, stop: int | None) -> Tensor:
+    """Mark the words of each row's shortest sentence, (batch, length) of bool."""
+    is_stop = torch.zeros_like(is_word) if stop is None else tokens == stop
+    is_word = is_word & ~is_stop
+    sentence = is_stop.cumsum(dim=1)
+    length = torch.zeros_like(tokens).scatter_add_(1, sentence, is_word.long())
+    return is_word & (sentence == torch.where(length > 0, length, MANY).argmin(dim=1, keepdim=True))
 
 
 def _groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def adaptive(space: Space) -> Asking[str]:
     the interval of `estimate.fit` is narrowed: new d halve its wide gaps, and further seeds go to
     the d inside it, whose decision is open.  All follows from the scores that were asked for.
     """
-    going, most = _Search(space).stages(), space.spec.max_runs
+    going, most = _Search(space).stages(), space.spec.max_runs or math.inf
     asked: set[tuple[int | None, float, int]] = set()  # a run and its first quarter are one
     try:
         batch = next(going)

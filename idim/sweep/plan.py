@@ -38,7 +38,8 @@ class Plan:
     @property
     def most(self) -> int:
         """How many runs an adaptive search makes at most; of a grid, those it begins with."""
-        return self.spec.max_runs if self.spec.search == "adaptive" else len(self.specs)
+        bound = self.spec.max_runs if self.spec.search == "adaptive" else None
+        return bound or len(self.specs)
 
     def trainable(self, run: RunSpec) -> int:
         """How many numbers a run trains."""
