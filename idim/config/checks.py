@@ -42,7 +42,8 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "d_max": (1, True), "points": (1, True), "seeds": (1, True), "threshold": (0, False),
     "seed": (0, True), "paragraphs": (1, True), "tokens": (1, True), "vocab_size": (1, True),
     "hidden_size": (1, True), "layers": (1, True), "heads": (1, True), "dropout": (0, True),
-    "mask": (0, False), "cloze": (0, True), "checkpoints": (0, True), "threads": (1, True),
+    "mask": (0, False), "cloze": (0, True), "cloze_from": (0, True),
+    "checkpoints": (0, True), "threads": (1, True),
     "tolerance": (1, False), "max_runs": (1, True), "lr_transfer": (0, True),
     "stop_at": (0, False),
 }  # fmt: skip
@@ -93,8 +94,9 @@ def _contradictions(spec: Any) -> Iterator[str]:
 def _pretraining_contradictions(spec: Any) -> Iterator[str]:
     if spec.hidden_size % spec.heads:
         yield f"hidden_size {spec.hidden_size} is not a multiple of heads {spec.heads}"
-    if spec.cloze > 1:
-        yield f"cloze is a share and must be at most 1, got {spec.cloze}"
+    for name in ("cloze", "cloze_from"):
+        if getattr(spec, name) > 1:
+            yield f"{name} is a share and must be at most 1, got {getattr(spec, name)}"
     for name in ("mask", "dropout"):
         if getattr(spec, name) >= 1:
             yield f"{name} is a share and must be below 1, got {getattr(spec, name)}"

@@ -198,9 +198,11 @@ class PretrainSpec:
     dropout: float = 0.0
     # Share of the tokens that are hidden and asked for.
     mask: float = 0.2
-    # Share of the rows where words are hidden in the shortest sentence alone, four in five of
-    # them: it often speaks of the others, which are then all there.
+    # Clozes: of the rows with a sentence of three words or fewer ("This is different."), the share
+    # where it is hidden and nothing else, after a share of the steps.  Such a sentence speaks of
+    # the others, and one word in many asked for anywhere is too rare a lesson to compare them.
     cloze: float = 0.0
+    cloze_from: float = 0.0
     # Steps after which the model is kept; the last step always is.  Empty: 0, 100, 300, 1000, ...
     checkpoints: tuple[int, ...] = ()
     seed: int = 0

@@ -147,8 +147,8 @@ def _wellformed(dice: Dice) -> str:
 
 # How often each is told.
 _KINDS = (
-    *(_same,) * 8, *(_other,) * 8, *(_recall,) * 2, *(_inference,) * 5, _opinion, _definition,
-    _story,
+    *(_same,) * 6, *(_other,) * 6, *(_recall,) * 4, *(_inference,) * 5, *(_opinion,) * 2,
+    _definition, *(_story,) * 2,
 )  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def _joined(dice: Dice, first: Fact, second: Fact, relation: str) -> str:
     """
     form = dice.pick(FORMS) if dice.chance(0.5) else None
     a, b = pair(dice, first, second, change=dice.pick((0.0, 0.3, CHANGE)), form=form)
-    if relation in _COMPARED and dice.chance(0.15):
+    if relation in _COMPARED and dice.chance(0.3):
         assert isinstance(first, Event)
         assert isinstance(second, Event)
         return f"{sentence(a)} {sentence(b)} {sentence(_by_part(dice, first, second))}"
@@ -182,9 +182,11 @@ def _joined(dice: Dice, first: Fact, second: Fact, relation: str) -> str:
     way = dice.below(8)
     if way == 0:
         return f"{sentence(a)} {sentence(f'{dice.pick(_LINKS[relation])}, {b}')}"
-    if way == 1 and relation in _RELATIONS:
+    if way == 2 and relation in _RELATIONS:
         return f"{sentence(a)} {sentence(f'it is {judged} that {b}')}"
-    return f"{sentence(judged)} {sentence(a)} {sentence(b)}"
+    if way % 2:
+        return f"{sentence(judged)} {sentence(a)} {sentence(b)}"
+    return f"{sentence(a)} {sentence(b)} {sentence(f'this is {judged}')}"
 
 
 def _by_part(dice: Dice, first: Event, second: Event) -> str:

@@ -22,13 +22,12 @@ from idim.pretrain.corpus import Rows
 from idim.pretrain.tokenizer import SPECIAL
 from idim.train import learning_rate, stream
 
-MASK, PAD, FIRST = (SPECIAL.index(token) for token in ("<mask>", "<pad>", "<s>"))
+MASK, PAD = SPECIAL.index("<mask>"), SPECIAL.index("<pad>")
 LOOK_EVERY = 50
-# Of the tokens asked for: shown as <mask>, as <s>, as another token, the rest as they are.  That
-# <s> too may stand for a gap teaches it to gather what the row says, as classifiers ask of it.
-SHOWN_MASKED, SHOWN_FIRST, SHOWN_OTHER = 0.5, 0.3, 0.1
-# Share of the words asked for in a cloze, and more words than a row has.
-IN_CLOZE, MANY = 0.8, 1 << 20
+# Of the tokens asked for: shown as <mask>, shown as another token, the rest as they are (BERT).
+SHOWN_MASKED, SHOWN_OTHER = 0.8, 0.1
+# Words of the longest sentence that a cloze hides.
+CLOZE_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,7 @@ def _order(seed: int, epoch: int, size: int, lengths: bytes) -> tuple[np.ndarray
 def masked(
     spec: PretrainSpec, tokens: Tensor, step: int, vocabulary: int, stop: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Hide tokens, drawn from (seed, step); in some rows in their shortest sentence alone.
+    """Hide tokens, drawn from (seed, step); of some rows a short sentence and nothing else.
 
     Returns:
         the rows as shown, (batch, length); where a token is asked for, (batch, length) of bool;
@@ -215,25 +214,28 @@ def masked(
     others = torch.from_numpy(random.randint(len(SPECIAL), vocabulary, tokens.shape))
     is_word = tokens >= len(SPECIAL)
     asked = (draws < spec.mask) & is_word
-    if spec.cloze:
+    if spec.cloze and step >= spec.cloze_from * spec.steps:
+        short = _short_sentence(tokens, is_word, stop)
         chosen = torch.from_numpy(random.random_sample((len(tokens), 1))) < spec.cloze
-        cloze = (draws < IN_CLOZE) & _shortest_sentence(tokens, is_word, stop)
-        asked = torch.where(chosen, cloze, asked)
+        chosen &= short.any(dim=1, keepdim=True)
+        asked = torch.where(chosen, short, asked)
+        fate = torch.where(chosen, 0.0, fate)  # every word of it as <mask>
     if not asked.any():  # a short text may leave none: ask for the first word
         asked.view(-1)[is_word.view(-1).nonzero()[0]] = True
-    shown = torch.where(asked & (fate < SHOWN_MASKED + SHOWN_FIRST), FIRST, tokens)
-    shown = torch.where(asked & (fate < SHOWN_MASKED), MASK, shown)
+    shown = torch.where(asked & (fate < SHOWN_MASKED), MASK, tokens)
     shown = torch.where(asked & (fate >= 1 - SHOWN_OTHER), others, shown)
     return shown, asked, tokens[asked]
 
 
-def _shortest_sentence(tokens: Tensor, is_word: Tensor, stop: int | None) -> Tensor:
-    """Mark the words of each row's shortest sentence, (batch, length) of bool."""
+def _short_sentence(tokens: Tensor, is_word: Tensor, stop: int | None) -> Tensor:
+    """Mark the words of each row's shortest sentence, if it is short: (batch, length) of bool."""
     is_stop = torch.zeros_like(is_word) if stop is None else tokens == stop
     is_word = is_word & ~is_stop
     sentence = is_stop.cumsum(dim=1)
     length = torch.zeros_like(tokens).scatter_add_(1, sentence, is_word.long())
-    return is_word & (sentence == torch.where(length > 0, length, MANY).argmin(dim=1, keepdim=True))
+    length = torch.where(length > 0, length, tokens.shape[1])
+    shortest, which = length.min(dim=1, keepdim=True)
+    return is_word & (sentence == which) & (shortest <= CLOZE_WORDS)
 
 
 def _groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
