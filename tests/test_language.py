@@ -1,10 +1,16 @@
 """The package's own language: one word one meaning, splits without leakage, no easy way out."""
 
 import hashlib
+import sys
 from collections import Counter
 from itertools import chain
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+import bag_of_words
 
 from idim import language
 from idim.config import PretrainSpec, Setup
@@ -15,12 +21,12 @@ from idim.pretrain import tokenizer
 from idim.tasks import TASKS, load
 
 GOLDEN_DICE, GOLDEN_FOLDS = [35, 24, 38, 88, 94, 23, 87, 24], [9, 4, 5]
-GOLDEN_TEXT = "de054d56d4ea1d40"
+GOLDEN_TEXT = "221bf04444b3b3d7"
 GOLDEN_ROWS = {
-    "paraphrase": "88c7db9dbba28289",
+    "paraphrase": "ec1cfc602ea69ddc",
     "sentiment": "8786bd209c2adc13",
-    "entailment": "2d69d43d928af281",
-    "acceptability": "8c90d633b0393e38",
+    "entailment": "c51286068da50f48",
+    "acceptability": "99a24090119cea12",
 }
 MADE = [name for name, task in TASKS.items() if task.is_made]
 
@@ -96,24 +102,13 @@ def test_every_word_of_every_task_is_a_token():
     assert " ".join(pair) == "<s> the dog slept . </s> </s> the hound dozed . </s>"
 
 
-# Measured: see the table in README.  A bound is the measured score and about 3 standard errors.
-BOUNDS = {"paraphrase": 0.60, "sentiment": 0.64, "entailment": 0.50, "acceptability": 0.62}
+# Measured: 0.565, 0.570, 0.552 and 0.574 of 1,000 rows; a bound is that and three standard errors.
+BOUNDS = {"paraphrase": 0.612, "sentiment": 0.617, "entailment": 0.6, "acceptability": 0.621}
 
 
 @pytest.mark.parametrize("task", MADE)
 def test_a_bag_of_words_does_not_solve_it(task):
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-
-    train, evaluation = rows(task, "train"), rows(task, "validation")
-    # the words of the second sentence are other words: the sides are told apart
-    sides = [[" ".join(f"{w}{i}" for i, t in enumerate(r.texts) for w in t[:-1].lower().split())
-              for r in side] for side in (train, evaluation)]  # fmt: skip
-    seen = TfidfVectorizer()
-    model = LogisticRegression(max_iter=1000)
-    model.fit(seen.fit_transform(sides[0]), [r.code for r in train])
-    score = model.score(seen.transform(sides[1]), [r.code for r in evaluation])
-    assert score < BOUNDS[task]
+    assert bag_of_words.score(task)[1] < BOUNDS[task]
 
 
 def test_negation_says_nothing_about_the_relation():

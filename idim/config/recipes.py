@@ -60,9 +60,9 @@ SMALL_NETS = {
 # Checkpoints that come with the package (`idim.weights`), by family.
 SHIPPED = {
     "tiny": Recipe(
-        about="a small RoBERTa pretrained on the package's own language",
-        task="paraphrase", epochs=3.0, steps=None, batch_size=32, baseline_lr=(1e-3, 3e-3),
-        d_min=10, d_max=3000, points=8, threads=1,
+        about="RoBERTa of 3 layers, 96 wide, pretrained on the package's own language",
+        task="paraphrase", epochs=1.0, steps=None, batch_size=32, baseline_lr=(5e-4, 1e-3),
+        d_min=10, d_max=3000, max_runs=40, threads=1,
     ),
 }  # fmt: skip
 
