@@ -26,6 +26,8 @@ from idim.search import Space, paper_grid, strategy
 
 ROOT = Path(__file__).resolve().parents[1]
 D, D_MIN, D_MAX, BASE_LR = 17_610, 10, 10_000, 0.03
+# As the recipe of digits stops.
+MAX_RUNS = 100
 SEARCHES = ("adaptive", "grid")
 
 
@@ -117,7 +119,7 @@ def search(world: World, name: str, **settings: Any) -> tuple[list[Score], float
     if name == "grid":
         settings |= {"d": paper_grid(D_MIN, D_MAX, 999), "seeds": 5}
     else:
-        settings |= {"d_min": D_MIN, "d_max": D_MAX}
+        settings = {"max_runs": MAX_RUNS} | settings | {"d_min": D_MIN, "d_max": D_MAX}
     settings["search"] = name
     spec = SweepSpec(
         model="digits-mlp", task="digits", epochs=20.0, batch_size=64, device="cpu",
@@ -219,7 +221,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "calibration.png")
-    parser.add_argument("--max-runs", type=int, default=100)
+    parser.add_argument("--max-runs", type=int, default=MAX_RUNS)
     given = parser.parse_args()
     rows = []
     print(

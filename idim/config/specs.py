@@ -163,7 +163,8 @@ class TrajectorySpec(SweepSpec):
     pretrained: tuple[int, ...] = ()
     # Many sweeps, each coarser than one alone.
     tolerance: float = 2.0
-    max_runs: int | None = 30
+    max_runs: int | None = 16
+    seeds: int = 2
 
     def sweep(self, model: str, task: str) -> SweepSpec:
         """Return the sweep of one checkpoint on one task."""
