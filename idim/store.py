@@ -26,6 +26,7 @@ from typing import Any
 
 from idim.config import RunSpec
 from idim.errors import IdimError
+from idim.machine import cores
 
 Record = dict[str, Any]
 
@@ -259,7 +260,7 @@ def provenance() -> Record:
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in packages},
         "machine": platform.machine(),
-        "cpus": os.cpu_count(),
+        "cpus": cores(),
         "host": platform.node(),
     }
 

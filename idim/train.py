@@ -20,6 +20,7 @@ from torch import Tensor
 from idim import methods, models, tasks
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
+from idim.machine import cores
 from idim.models import Model, Rows
 from idim.tasks import metrics
 
@@ -275,7 +276,7 @@ def _autocast(spec: RunSpec) -> Any:
 
 def prepare_torch(spec: RunSpec) -> None:
     """Fix what decides bits: the number of threads, and deterministic kernels on a GPU."""
-    torch.set_num_threads(recipe(spec.model).threads or os.cpu_count() or 1)
+    torch.set_num_threads(recipe(spec.model).threads or cores())
     if spec.device == "cuda":
         if not torch.cuda.is_available():
             raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")

@@ -33,7 +33,7 @@ from torch import Tensor
 
 import idim
 from idim import Subspace, kernels
-from idim.cli.about import cpu_name
+from idim.machine import cores, cpu_name
 from idim.projection import PROJECTIONS, Piece
 
 LEDGER = Path(__file__).with_name("bench.csv")
@@ -79,7 +79,7 @@ def main() -> None:
 def machine() -> Row:
     """Say what measures."""
     return {
-        "date": time.strftime("%Y-%m-%d"), "cpu": cpu_name(), "cores": os.cpu_count(),
+        "date": time.strftime("%Y-%m-%d"), "cpu": cpu_name(), "cores": cores(),
         "torch": torch.__version__, "idim": idim.__version__,
     }  # fmt: skip
 
@@ -279,7 +279,7 @@ def stack() -> Iterator[Row]:
     for spec in sample:
         list(train(spec))
     alone = (time.perf_counter() - started) / len(sample)
-    for jobs in (1, os.cpu_count() or 1):
+    for jobs in (1, cores()):
         with tempfile.TemporaryDirectory() as out:
             started = time.perf_counter()
             with local.Workers(jobs) as workers:

@@ -10,9 +10,18 @@ if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import pytest
+import torch
 
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path, monkeypatch):
     """Keep the user's pins and hub cache out of sight and out of reach."""
     monkeypatch.setenv("IDIM_HOME", str(tmp_path / "idim-home"))
+
+
+@pytest.fixture(autouse=True)
+def _own_threads():
+    """Give the next test the thread count this one found: a run sets its own."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

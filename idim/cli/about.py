@@ -1,6 +1,5 @@
 """`idim tasks`, `models`, `info` and `prefetch`: what there is, and fetching what is missing."""
 
-import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from idim import __version__, config
 from idim.cli import options
 from idim.cli.screen import columns, note, show
 from idim.errors import IdimError
+from idim.machine import cores, cpu_name
 
 PACKAGES = ("torch", "transformers", "huggingface_hub", "numpy")
 
@@ -76,7 +76,7 @@ def info(*, as_json: options.Json = False) -> None:
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
         },
-        "devices": {"cpu": cpu_name(), "cores": _cores(), "gpus": gpus},
+        "devices": {"cpu": cpu_name(), "cores": cores(), "gpus": gpus},
         "kernels": {d: kernels.describe(d) for d in ("cpu", "cuda") if d == "cpu" or gpus},
         "pins": str(home() / "pins.json"),
     }
@@ -133,21 +133,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def cpu_name() -> str:
-    """Name this machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
-
-
-def _cores() -> int:
-    """Count the cores this process may use, which a cluster job's share can make fewer."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:

@@ -1,6 +1,5 @@
 """Execute the runs of a plan that have no result yet, and tell what happens."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from idim.config import RunSpec, recipe, slug
 from idim.errors import RunFailed
 from idim.launch import local
+from idim.machine import cores
 from idim.search import Done, next_runs
 from idim.store import Record, Run, Store
 from idim.sweep.outcomes import Outcome, outcomes
@@ -89,8 +89,8 @@ def _next(plan: Plan, store: Store, tried: set[str]) -> list[RunSpec] | Done:
 def default_jobs(plan: Plan, jobs: int | None) -> int:
     """Return how many processes a sweep gets: `jobs`, or one for each core a run leaves idle."""
     if jobs is None:
-        threads = recipe(plan.spec.model).threads or os.cpu_count() or 1
-        jobs = (os.cpu_count() or 1) // threads if plan.spec.device == "cpu" else 1
+        threads = recipe(plan.spec.model).threads or cores()
+        jobs = cores() // threads if plan.spec.device == "cpu" else 1
     return max(1, jobs)
 
 
