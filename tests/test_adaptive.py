@@ -1,5 +1,7 @@
 """The adaptive search: what it asks for, why it stops, and that a replay asks the same."""
 
+import collections
+import dataclasses
 import itertools
 import math
 
@@ -118,10 +120,11 @@ def test_the_worse_half_of_the_first_rates_stops_after_a_quarter():
     _, batches, _ = search(space())
     early = [r for b in batches for r in b if r.stop_at]
     (d,) = {r.d for r in early}
-    whole = {r.lr for b in batches for r in b if r.d == d and not r.stop_at}
+    at = next(i for i, b in enumerate(batches) if early[0] in b)
     assert len(early) == 4
     assert {r.stop_at for r in early} == {0.25}
-    assert len(whole & {r.lr for r in early}) == 2
+    assert {r.d for r in batches[at + 1]} == {d}
+    assert len({r.lr for r in batches[at + 1]} & {r.lr for r in early}) == 2
     assert not [r for b in search(space(pruning="none"))[1] for r in b if r.stop_at]
 
 
@@ -145,3 +148,42 @@ def test_coarse_steps_keep_their_ends_and_are_at_most_a_factor_of_4(a, b):
     steps = coarse_steps(min(a, b), max(a, b))
     assert (steps[0], steps[-1]) == (min(a, b), max(a, b))
     assert all(high / low <= 4.5 for low, high in itertools.pairwise(steps))
+
+
+@pytest.mark.parametrize("baseline", ["own", 0.55])
+def test_it_ends_where_a_constant_answer_passes(baseline):
+    where = dataclasses.replace(space(baseline=baseline), chance=0.5)
+
+    def poor(run):
+        assert run.d is None, "a run of a subspace can say nothing here"
+        return Score(None, run.lr, run.seed, 17_610, None, 0.55)
+
+    *_, done = search(where, poor)
+    assert done.why == "the line 0.495 asks no more than a constant answer gives, 0.500"
+
+
+def test_it_goes_on_where_the_line_is_above_chance():
+    *_, done = search(dataclasses.replace(space(), chance=0.5))
+    assert done.why == "the interval is narrower than a factor of 1.16"
+
+
+def test_the_rate_that_stands_for_a_d_has_more_seeds_than_any_other_tried_there():
+    """What few held-out rows say at one d must not choose among rates again."""
+
+    def misled(run):
+        found = curve(run)
+        luck = 0.05 * math.sin(1e4 * run.lr + run.seed + (run.d or 0))
+        return dataclasses.replace(found, select=found.score + luck)
+
+    known, _, done = search(space(tolerance=1.4), misled)
+    assert "narrower" in done.why
+    whole = [s for s in known.values() if s.score is not None]
+    by_d = {d: [s for s in whole if s.d == d] for d in {s.d for s in whole}}
+    points = [point(by_d[d]) for d in sorted(d for d in by_d if d)]
+    low, high = fit(point(by_d[None]), points, Line(0.9)).interval
+    several = []
+    for d in [None, *(p.d for p in points if low - 1 <= p.d <= high)]:
+        counts = collections.Counter(s.lr for s in by_d[d]).most_common(2)
+        several += [counts] if len(counts) > 1 else []
+    assert len(several) > 1
+    assert all(first > second for (_, first), (_, second) in several)

@@ -1,9 +1,10 @@
 """The adaptive search: baseline, bracket by coarse steps, then noisy bisection on log d."""
 
 import math
+from collections import Counter
 
 from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
-from idim.search.cells import PAIR, Asking, Cells, merit
+from idim.search.cells import FIRST, PAIR, Asking, Cells, merit
 from idim.search.narrow import next_d, window
 from idim.search.peak import peak
 from idim.search.space import Ladder, Space, beyond
@@ -60,6 +61,7 @@ class _Search:
         self.base_runs: list[Score] = []
         self.base: Point | float | None = None
         self.base_lr: float | None = None
+        self.is_base_tuned = False
 
     def stages(self) -> Asking[str]:
         """Do one stage after the other; return why the search is over."""
@@ -67,9 +69,12 @@ class _Search:
             yield from self.baseline()
         else:
             self.base = float(self.spec.baseline)
-        if (level(self.base) or 0.0) <= 0:
+        score, chance = level(self.base) or 0.0, self.space.chance
+        if score <= 0:
             return "the baseline has no score above 0"
-        self.cells.line = self.line.at(level(self.base) or 0.0)
+        goal = self.cells.line = self.line.at(score)
+        if chance is not None and reaches(chance, goal):
+            return f"the line {goal:.3f} asks no more than a constant answer gives, {chance:.3f}"
         yield from self.bracket()
         return (yield from self.narrow())
 
@@ -83,15 +88,36 @@ class _Search:
             if isinstance(self.base, Point) and self.base.edge:
                 further = beyond(self.base.tried, self.base.lr)
                 yield from self.ask_base([(further, k) for k in pair])
+        yield from self.settle_base()
+
+    def settle_base(self) -> Asking[None]:
+        """Choose the rate where all comparisons put the top, and give it the most seeds."""
         if isinstance(self.base, Point):
+            shared = {s.seed for s in self.base_runs if s.lr != self.base_lr}
             groups = [
-                [(math.log2(s.lr), merit(s)) for s in self.base_runs if s.seed == k] for k in pair
+                [(math.log2(s.lr), merit(s)) for s in self.base_runs if s.seed == k] for k in shared
             ]
             rung = peak(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
             lrs = {s.lr for s in self.base_runs if s.score is not None}
             self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - rung))
-        # one seed more than any other rate has, so that an estimate takes this one
-        yield from self.more_base(max(self.spec.seeds, len(pair) + 1))
+            rivals = Counter(s.lr for s in self.base_runs if s.lr != self.base_lr).values()
+            # one seed more than any other rate has, so that an estimate takes this one
+            yield from self.more_base(max(self.spec.seeds, max(rivals, default=0) + 1))
+
+    def tune_base(self) -> Asking[bool]:
+        """Compare the rates beside the baseline's own on more seeds; say whether there are any.
+
+        A line drawn at a poor rate of full fine-tuning lies too low, and d90 with it.
+        """
+        tried = sorted({s.lr for s in self.base_runs})
+        if self.base_lr is None or len(tried) < 2 or self.is_base_tuned:
+            return False
+        at = tried.index(self.base_lr)
+        beside = tried[max(0, at - 1) : at + 2]
+        yield from self.ask_base([(lr, seed) for lr in beside for seed in range(FIRST)])
+        yield from self.settle_base()
+        self.is_base_tuned = True
+        return True
 
     def more_base(self, seeds: int) -> Asking[None]:
         """Give the baseline's rate at least so many seeds."""
@@ -137,20 +163,21 @@ class _Search:
             ds = window(found, points, PAIR)
             why = self.enough(*found.interval)
             few = self.spec.seeds if why else PAIR
-            short = [d for d in ds if self.cells.seeds(d) < few]
+            short = [d for d in ds if self.cells.seeds(d) < max(few, self.cells.rivals(d) + 1)]
             if short:
-                yield from self.more(short, few)
+                yield from self.cells.more(dict.fromkeys(short, few))
             elif why and (last := self.last_failing(found, points)) is not None:
                 # what bounds d90 from below may fail by its learning rate alone
                 yield from self.cells.tune(last, PAIR)
             elif why:
-                return why
+                if not (yield from self.tune_base()):
+                    return why
             elif new := next_d(found, ds, self.coarse, self.cells.scores):
                 yield from self.cells.settle(new)
             elif (last := self.last_failing(found, points)) is not None:
                 # seeds at a poor rate would only make its failure sure
                 yield from self.cells.tune(last, PAIR)
-            else:
+            elif not (yield from self.tune_base()):
                 yield from self.decide(ds)
 
     def last_failing(self, found: Fit, points: list[Point]) -> int | None:
@@ -175,13 +202,4 @@ class _Search:
         """Give one more seed to every d inside the interval, and the baseline as many as any."""
         inside = ds[1:-1] or ds
         yield from self.more_base(1 + max(self.cells.seeds(d) for d in inside))
-        yield from self.more(inside, None)
-
-    def more(self, ds: list[int], upto: int | None) -> Asking[None]:
-        """Bring every d to so many seeds at its best rate, or to one more than it has."""
-        cells = []
-        for d in ds:
-            rung, n = self.cells.rung(d), self.cells.seeds(d)
-            assert rung is not None
-            cells += [(d, rung, seed) for seed in range(n, n + 1 if upto is None else upto)]
-        yield from self.cells.ask(cells)
+        yield from self.cells.more({d: self.cells.seeds(d) + 1 for d in inside})

@@ -1,7 +1,8 @@
 """What a search has asked for in subspaces, and which learning rate it takes at each d."""
 
 import math
-from collections.abc import Generator, Iterable
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -54,15 +55,37 @@ class Cells:
         best = self.point(d)
         return next((r for r, lr in self.rates[d].items() if lr == best.lr), None) if best else None
 
+    def held(self, d: int) -> float:
+        """Return the rung whose scores are to stand for d.
+
+        All d together know the best rate better than one does from its own few held-out rows, so
+        it is the one of d nearest to theirs, or theirs where d has none near.
+        """
+        best = self.best()
+        near = min(self.rates[d], key=lambda r: abs(r - best), default=best)
+        return near if abs(near - best) <= NEAR else best
+
     def seeds(self, d: int) -> int:
-        """Return how many seeds were asked for at the best rate of d, failed ones too."""
-        best = self.point(d)
-        return len([s for s in self.scores[d] if s.lr == best.lr]) if best else 0
+        """Return how many seeds were asked for at the held rate of d, failed ones too."""
+        return self._count(d).get(self.held(d), 0)
+
+    def rivals(self, d: int) -> int:
+        """Return the most seeds that any other rate of d has.
+
+        An estimate takes the rate with the most seeds, and the best of them where several have.
+        """
+        held = self.held(d)
+        return max((n for r, n in self._count(d).items() if r != held), default=0)
+
+    def _count(self, d: int) -> dict[float, int]:
+        rungs = {lr: rung for rung, lr in self.rates[d].items()}
+        return Counter(rungs[s.lr] for s in self.scores[d] if not s.pruned)
 
     def ask(self, cells: Iterable[tuple[int, float, int]]) -> Asking[None]:
         """Ask for the cells that were not asked for yet."""
         batch = [(d, self._rate(d, r), seed) for d, r, seed in cells]
-        known = {(d, s.lr, s.seed) for d in self.scores for s in self.scores[d]}
+        # a run that stopped early may go on to its end
+        known = {(d, s.lr, s.seed) for d in self.scores for s in self.scores[d] if not s.pruned}
         batch = [cell for cell in dict.fromkeys(batch) if cell not in known]
         if batch:
             found = yield [self.space.run(*cell) for cell in batch]
@@ -97,20 +120,23 @@ class Cells:
     def tune(self, d: int, seeds: int) -> Asking[None]:
         """Try rates on either side of the one in use at d, and go by all comparisons so far.
 
-        Where the best is then another, d gets as many seeds of it: only equals compete in an
-        estimate.
+        The rate that is then held gets one seed more than the others: their comparison at one d is
+        mostly noise, and must not choose again.
         """
-        used = self.rung(d)
-        used = self.best() if used is None else used
+        used = self.held(d)
         rungs = sorted([used, *self.ladder.near(used, FAR)])
         yield from self.ask((d, r, seed) for r in rungs for seed in range(seeds))
         self.settled = self._peak()
-        self.tuned[d] = self.tuned.get(d, 0) + 1
-        if abs(self.settled - used) > NEAR:
-            n = max(self.seeds(d), seeds)
-            yield from self.ask((d, self.settled, seed) for seed in range(n))
-        else:
-            self.tuned[d] = EXTENSIONS
+        self.tuned[d] = EXTENSIONS if self.held(d) == used else self.tuned.get(d, 0) + 1
+        yield from self.more({d: seeds})
+
+    def more(self, seeds: Mapping[int, int]) -> Asking[None]:
+        """Bring the held rate of each d to so many seeds, and in any case to more than rivals."""
+        yield from self.ask(
+            (d, self.held(d), seed)
+            for d, n in seeds.items()
+            for seed in range(max(n, self.rivals(d) + 1))
+        )
 
     def is_tuned(self, d: int) -> bool:
         """Say whether rates on either side were tried at d and lost."""

@@ -19,6 +19,8 @@ class Space:
     tensors: int
     # `model_fingerprint` and `data_fingerprint`.
     fingerprints: dict[str, str]
+    # The score of the best constant answer; None where there is none.
+    chance: float | None = None
 
     def run(self, d: int | None, lr: float, seed: int, stop_at: float | None = None) -> RunSpec:
         """Return the spec of one run; `d=None` trains all parameters."""

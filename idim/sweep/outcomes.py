@@ -55,4 +55,4 @@ def space_of(sweep: Record) -> Space:
     spec = SweepSpec(**values)
     prints = {name: sweep[name] for name in ("model_fingerprint", "data_fingerprint")}
     # a folder older than this key has no column norm within tensors, where alone it counts
-    return Space(spec, sweep["D"], sweep.get("tensors", 1), prints)
+    return Space(spec, sweep["D"], sweep.get("tensors", 1), prints, sweep["chance"])

@@ -108,14 +108,14 @@ def plan(spec: SweepSpec) -> Plan:
         IdimError: anything a user can get wrong, before any training.
     """
     spec, data, span, prints = _resolve(with_recipe(spec))
-    spec = _with_d(spec, span)
+    spec, metric = _with_d(spec, span), data.info.metrics[0]
     return Plan(
         spec=spec,
-        space=Space(spec, span.D, span.tensors, prints),
+        space=Space(spec, span.D, span.tensors, prints, data.chance.get(metric)),
         span=span,
         rows=len(data.train.targets),
         chance=data.chance,
-        metric=data.info.metrics[0],
+        metric=metric,
         notes=data.notes,
     )
 
