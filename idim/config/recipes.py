@@ -61,8 +61,8 @@ SMALL_NETS = {
 SHIPPED = {
     "tiny": Recipe(
         about="RoBERTa of 3 layers, 96 wide, pretrained on the package's own language",
-        task="paraphrase", epochs=1.0, steps=None, batch_size=32, baseline_lr=(5e-4, 1e-3),
-        d_min=10, d_max=3000, max_runs=40, threads=1,
+        task="paraphrase", epochs=2.0, steps=None, batch_size=32, baseline_lr=(7e-4,),
+        d_min=10, d_max=30_000, max_runs=22, threads=1,
     ),
 }  # fmt: skip
 

@@ -165,7 +165,7 @@ class TrajectorySpec(SweepSpec):
     pretrained: tuple[int, ...] = ()
     # Many sweeps, each coarser than one alone.
     tolerance: float = 2.0
-    max_runs: int | None = 16
+    max_runs: int | None = 14
     seeds: int = 2
 
     def sweep(self, model: str, task: str) -> SweepSpec:

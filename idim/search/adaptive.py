@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
-from idim.search.cells import FIRST, PAIR, Asking, Cells, merit
+from idim.search.cells import PAIR, Asking, Cells, merit
 from idim.search.narrow import next_d, window
 from idim.search.peak import peak
 from idim.search.space import Ladder, Space, beyond
@@ -13,6 +13,8 @@ from idim.search.space import Ladder, Space, beyond
 COARSE = 4.0
 # How often the baseline's learning rates are widened where the best is on the edge.
 EXTENSIONS = 2
+# Seeds of the last comparison of its rates.
+BASE_SEEDS = 4
 
 
 def adaptive(space: Space) -> Asking[str]:
@@ -114,7 +116,7 @@ class _Search:
             return False
         at = tried.index(self.base_lr)
         beside = tried[max(0, at - 1) : at + 2]
-        yield from self.ask_base([(lr, seed) for lr in beside for seed in range(FIRST)])
+        yield from self.ask_base([(lr, seed) for lr in beside for seed in range(BASE_SEEDS)])
         yield from self.settle_base()
         self.is_base_tuned = True
         return True
@@ -173,7 +175,12 @@ class _Search:
                 if not (yield from self.tune_base()):
                     return why
             elif new := next_d(found, ds, self.coarse, self.cells.scores):
-                yield from self.cells.settle(new)
+                if self.cells.settled is None:
+                    # seeds are of most use beside the crossing: compare rates there
+                    at = math.log(found.d or ds[-1])
+                    yield from self.cells.tune(min(ds, key=lambda d: abs(math.log(d) - at)), PAIR)
+                else:
+                    yield from self.cells.more({new: PAIR})
             elif (last := self.last_failing(found, points)) is not None:
                 # seeds at a poor rate would only make its failure sure
                 yield from self.cells.tune(last, PAIR)

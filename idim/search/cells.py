@@ -21,8 +21,8 @@ FAR = 2.0
 NEAR = 0.75
 # How often rates further out are tried at one d.
 EXTENSIONS = 5
-# Seeds of a new d, and of the first comparison of rates.
-PAIR, FIRST = 2, 4
+# Seeds of a new d, and of a comparison of rates.
+PAIR = 2
 # Of so many rates or more at one d, the worse half stops after a quarter of the steps.
 MANY = 4
 
@@ -62,7 +62,7 @@ class Cells:
         it is the one of d nearest to theirs, or theirs where d has none near.
         """
         best = self.best()
-        near = min(self.rates[d], key=lambda r: abs(r - best), default=best)
+        near = min(self.rates.get(d, ()), key=lambda r: abs(r - best), default=best)
         return near if abs(near - best) <= NEAR else best
 
     def seeds(self, d: int) -> int:
@@ -78,8 +78,8 @@ class Cells:
         return max((n for r, n in self._count(d).items() if r != held), default=0)
 
     def _count(self, d: int) -> dict[float, int]:
-        rungs = {lr: rung for rung, lr in self.rates[d].items()}
-        return Counter(rungs[s.lr] for s in self.scores[d] if not s.pruned)
+        rungs = {lr: rung for rung, lr in self.rates.get(d, {}).items()}
+        return Counter(rungs[s.lr] for s in self.scores.get(d, ()) if not s.pruned)
 
     def ask(self, cells: Iterable[tuple[int, float, int]]) -> Asking[None]:
         """Ask for the cells that were not asked for yet."""
@@ -110,12 +110,6 @@ class Cells:
             if len(self.scores[d]) == before or now is None or now == start:
                 return
             start = now
-
-    def settle(self, d: int) -> Asking[None]:
-        """Run a new d on a few seeds; the first of them settles the rate for all."""
-        yield from self.ask((d, self.best(), seed) for seed in range(PAIR))
-        if self.settled is None:
-            yield from self.tune(d, FIRST)
 
     def tune(self, d: int, seeds: int) -> Asking[None]:
         """Try rates on either side of the one in use at d, and go by all comparisons so far.
