@@ -81,11 +81,14 @@ class Cells:
         rungs = {lr: rung for rung, lr in self.rates.get(d, {}).items()}
         return Counter(rungs[s.lr] for s in self.scores.get(d, ()) if not s.pruned)
 
-    def ask(self, cells: Iterable[tuple[int, float, int]]) -> Asking[None]:
-        """Ask for the cells that were not asked for yet."""
+    def ask(self, cells: Iterable[tuple[int, float, int]], *, go_on: bool = False) -> Asking[None]:
+        """Ask for the cells that were not asked for yet.
+
+        A run that stopped early goes on to its end only with `go_on`.
+        """
         batch = [(d, self._rate(d, r), seed) for d, r, seed in cells]
-        # a run that stopped early may go on to its end
-        known = {(d, s.lr, s.seed) for d in self.scores for s in self.scores[d] if not s.pruned}
+        every = ((d, s) for d in self.scores for s in self.scores[d])
+        known = {(d, s.lr, s.seed) for d, s in every if not (go_on and s.pruned)}
         batch = [cell for cell in dict.fromkeys(batch) if cell not in known]
         if batch:
             found = yield [self.space.run(*cell) for cell in batch]
@@ -126,11 +129,12 @@ class Cells:
 
     def more(self, seeds: Mapping[int, int]) -> Asking[None]:
         """Bring the held rate of each d to so many seeds, and in any case to more than rivals."""
-        yield from self.ask(
+        wanted = [
             (d, self.held(d), seed)
             for d, n in seeds.items()
             for seed in range(max(n, self.rivals(d) + 1))
-        )
+        ]
+        yield from self.ask(wanted, go_on=True)
 
     def is_tuned(self, d: int) -> bool:
         """Say whether rates on either side were tried at d and lost."""
