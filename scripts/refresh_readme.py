@@ -47,8 +47,8 @@ def trajectory() -> str:
     copy(out / "trajectory.png", ROOT / "docs" / "trajectory.png")
     record = json.loads((out / "trajectory.json").read_text(encoding="utf-8"))
     lines = [
-        "| task | constant answer | bag of words | full, from step 0 | full, pretrained "
-        "| d90 from step 0 | d90 pretrained |",
+        "| task | constant answer | bag of words | full, `tiny@0` | full, `tiny` | d90, `tiny` "
+        "| `tiny@0` to the same line |",
         "|---|---|---|---|---|---|---|",
     ]
     for part in record["tasks"]:
@@ -56,7 +56,7 @@ def trajectory() -> str:
         first, last = part["rows"][0], part["rows"][-1]
         cells = [part["task"], f"{constant:.3f}", f"{bag:.3f}"]
         cells += [f"{row['baseline']['mean']:.3f}" for row in (first, last)]
-        cells += [said(row) for row in (first, last)]
+        cells += [said(last), from_scratch(part["task"], last)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", "```", table.rstrip(), "```"])
 
@@ -68,6 +68,18 @@ def said(row: dict[str, Any]) -> str:
     if row["d90"] is None:
         return f"> {row['d90_over']:,}"
     return f"{row['fit']['d90']:,} ({interval(row['fit']['interval'])})"
+
+
+def from_scratch(task: str, row: dict[str, Any]) -> str:
+    """Say the d at which random weights reach the line of the pretrained model."""
+    if row["missing"]:
+        return ""
+    baseline = f"{row['baseline']['mean']:.4f}"
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "idim", "sweep", "--model", "tiny@0", "--task", task]
+        command += ["--baseline", baseline, "--seeds", "2", "--json", "--out", out]
+        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return said({"missing": None} | json.loads(printed))
 
 
 def bench() -> str:

@@ -173,9 +173,19 @@ def test_names_lose_folders_owners_and_endings():
 
 
 def test_an_open_interval_says_how_far_was_looked():
-    told = {"interval": [155, None], "points": [{"d": 100}, {"d": 1000}]}
+    told = {
+        "search": {"strategy": "grid"},
+        "interval": [155, None],
+        "points": [{"d": 100}, {"d": 1000}],
+    }
     assert span(told) == "155 to above 1,000"
     assert span(told | {"interval": [None, None]}) == ""
+
+
+def test_the_interval_of_an_adaptive_search_is_the_fits():
+    found = {"search": {"strategy": "adaptive"}, "interval": [200, 200]}
+    assert span(found | {"fit": {"interval": [150, 250]}}) == "150-250"
+    assert span(found | {"fit": {"interval": [None, 250]}}) == "up to 250"
 
 
 # --- figure ---------------------------------------------------------------------------------

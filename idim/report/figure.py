@@ -22,7 +22,7 @@ from idim.report.canvas import (
     styled,
 )
 from idim.report.layout import d_ticks, score, score_ticks, spread, x_limits, y_limits
-from idim.report.words import count, headline, seeds, span, subject
+from idim.report.words import count, ends, headline, seeds, span, subject
 
 SIZE = (7.6, 4.5)  # inches
 FRAME = (0.08, 0.125, 0.69, 0.665)  # the axes: left, bottom, width, height, as shares of SIZE
@@ -113,8 +113,8 @@ def _reference_lines(ax: Axes, summary: dict[str, Any]) -> None:
     labels = []
     if base["mean"] is not None:
         if base["std"]:
-            ends = (base["mean"] - base["std"], base["mean"] + base["std"])
-            ax.axhspan(*ends, color=INK, alpha=0.10, lw=0, zorder=1)
+            within = (base["mean"] - base["std"], base["mean"] + base["std"])
+            ax.axhspan(*within, color=INK, alpha=0.10, lw=0, zorder=1)
         ax.axhline(base["mean"], color=INK, lw=1.1, zorder=2)
         name = "full fine-tuning" if base["n"] else "fixed baseline"
         labels.append(Label(base["mean"], name, INK))
@@ -169,17 +169,23 @@ def _bracket(ax: Axes, summary: dict[str, Any]) -> None:
 
 
 def _interval(ax: Axes, summary: dict[str, Any]) -> None:
-    """Lay a thin bar near the axis; an open upper end is an arrow."""
-    low, high = summary["interval"]
-    if low is None or low == summary["d90_over"]:
+    """Lay a thin bar near the axis; an open end is an arrow."""
+    if not _has_interval(summary):
         return
-    right = ax.get_xlim()[1] if high is None else high
-    bar = ax.plot([low, right], [0.032] * 2, lw=2.2, marker="|", ms=7, mew=1.4)
-    if high is None:
-        bar[0].set_markevery([0])
-        bar += ax.plot([right], [0.032], marker=">", ms=6, clip_on=False)
+    low, high = ends(summary)
+    left, right = (b if e is None else e for e, b in zip((low, high), ax.get_xlim(), strict=True))
+    bar = ax.plot([left, right], [0.032] * 2, lw=2.2)
+    for end, at, arrow in ((low, left, "<"), (high, right, ">")):
+        look = {"marker": arrow, "ms": 6} if end is None else {"marker": "|", "ms": 7, "mew": 1.4}
+        bar += ax.plot([at], [0.032], clip_on=False, **look)
     for part in bar:
         part.set(transform=ax.get_xaxis_transform(), color=DARK_VERMILION, zorder=5)
+
+
+def _has_interval(summary: dict[str, Any]) -> bool:
+    """Say whether there is an interval that tells more than that the largest d fails."""
+    low, over = ends(summary)[0], summary["d90_over"]
+    return bool(span(summary)) and (low is None or over is None or low < over)
 
 
 def _d90(ax: Axes, summary: dict[str, Any]) -> None:
@@ -194,7 +200,7 @@ def _d90(ax: Axes, summary: dict[str, Any]) -> None:
         ax.plot([d90], [mean], marker="o", ms=8.5, mfc="none", mec=VERMILION, mew=1.5, zorder=5)
         fails = "the smallest d tried" if low is None else f"fails at {low:,}, passes at {d90:,}"
         words = [_typeset(headline(summary)), fails]
-    if summary["interval"][0] not in (None, over):
+    if _has_interval(summary):
         words.append(f"95% interval {_typeset(span(summary))}")
     _beside(ax, over if d90 is None else d90, words)
 

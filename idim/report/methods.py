@@ -89,7 +89,7 @@ def _baseline(summary: Record, setting: Record) -> str:
         said = (
             f"The baseline is full fine-tuning of the same model, {metric} {base['mean']:.3f}"
             f"{spread} over {many} at the learning rate {base['lr']:g}; "
-            f"{tried} were the first tried."
+            f"{tried} {'was' if len(setting['baseline_lr']) == 1 else 'were'} the first tried."
         )
     else:
         said = f"The baseline is a fixed {metric} of {base['mean']:g}, not a training."

@@ -50,11 +50,22 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
+def ends(summary: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Return the interval of d90 to show; an end of None is open.
+
+    Of a grid it is the bootstrap's, over d that were tried.  An adaptive search gives most d two
+    or three seeds, of which a bootstrap makes too narrow an interval: the fit's stands there.
+    """
+    is_grid = summary["search"]["strategy"] == "grid"
+    low, high = summary["interval"] if is_grid else summary["fit"]["interval"]
+    return low, high
+
+
 def span(summary: dict[str, Any]) -> str:
     """Write the interval: "155-240", "155 to above 1,000"; empty when there is none."""
-    low, high = summary["interval"]
+    low, high = ends(summary)
     if low is None:
-        return ""
+        return "" if high is None else f"up to {high:,}"
     if high is not None:
         return f"{low:,}-{high:,}"
     largest = summary["points"][-1]["d"]
