@@ -8,7 +8,7 @@ import pytest
 import idim
 
 ROOMS = [
-    "errors", "config", "kernels", "projection", "layout", "origin", "shards", "gradients",
+    "errors", "machine", "config", "kernels", "projection", "layout", "origin", "shards", "gradients",
     "subspace", "hub", "language", "tasks", "weights", "models", "methods", "train", "together",
     "store", "pretrain", "estimate", "search", "report", "launch", "sweep", "trajectory",
     "cli",
