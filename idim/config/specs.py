@@ -133,7 +133,8 @@ class SweepSpec(Setup):
     lr: tuple[float, ...] = ()
     # An Adam step moves theta by lr sqrt(d) in a unit-column subspace and by lr sqrt(D) in full
     # space, so lr_full sqrt(D/d) matches.  The best rates were 1 to 33 times that, by
-    # scripts/lr_transfer.py on digits (five settings), SST-2 and paraphrase; a rate two times off loses little.
+    # scripts/lr_transfer.py on digits (five settings), SST-2 and paraphrase; a rate two times off
+    # loses little.
     lr_multiples: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0)
     baseline_lr: tuple[float, ...] = ()
     seeds: int = 3
