@@ -98,6 +98,9 @@ def test_stopping_early_saves_steps_and_the_report_counts_them(tmp_path):
     assert summary["runs"]["stopped_early"] == 2
     assert summary["search"]["steps_saved"] == 2 * 40
     assert summary["search"]["steps"] == 60 * summary["runs"]["done"] + 2 * 20
+    told = []
+    execute(plan(spec(f"{SMALL} max_runs=7")), tmp_path, progress=told.append)
+    assert [event.kind for event in told] == ["skipped"] * summary["runs"]["total"]
 
 
 def test_a_run_that_goes_on_from_its_first_quarter_has_the_bits_of_one_that_never_stopped(tmp_path):

@@ -4,8 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from idim.store import Record, Store
-from idim.sweep.outcomes import Outcome, outcomes, space_of
-from idim.sweep.summary import stopped_for_good
+from idim.sweep.outcomes import Outcome, outcomes, space_of, told_once
 
 
 def evidence(out: Path) -> Record:
@@ -26,29 +25,27 @@ def evidence(out: Path) -> Record:
     sweep = store.sweep()
     space = space_of(sweep)
     ended = outcomes(store, space)
-    stopped = {o.run.id for o in stopped_for_good(ended)}
-    # a run that went on from a stop is told of once
-    counted = {i: o for i, o in ended.items() if o.run.stop_at is None or i in stopped}
+    counted = told_once(ended)
     setting = asdict(space.spec) | {"tensors": sweep.get("tensors")}
     if ended:
         run = next(iter(ended.values())).run
         setting |= {"model": run.model, "task": run.task, "data": run.data}
     return {
         "setting": setting,
-        "excluded": _excluded(counted, stopped),
+        "excluded": _excluded(counted),
         "sources": _sources(store, counted),
     }
 
 
-def _excluded(counted: dict[str, Outcome], stopped: set[str]) -> list[Record]:
+def _excluded(counted: dict[str, Outcome]) -> list[Record]:
     """List the runs that failed, diverged or stopped early."""
     found = []
-    for key, outcome in counted.items():
+    for outcome in counted.values():
         run = outcome.run
         if outcome.error is not None:
             diverged = (outcome.result or {}).get("diverged", False)
             why = f"{'diverged' if diverged else 'failed'}: {' '.join(outcome.error.split())}"
-        elif key in stopped:
+        elif run.stop_at is not None:
             why = f"stopped after {run.stop_at:g} of its steps: another learning rate was better"
         else:
             continue

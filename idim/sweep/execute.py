@@ -13,7 +13,7 @@ from idim.launch import local
 from idim.machine import cores
 from idim.search import Done, next_runs
 from idim.store import Record, Run, Store
-from idim.sweep.outcomes import Outcome, outcomes
+from idim.sweep.outcomes import Outcome, outcomes, told_once
 from idim.sweep.plan import Plan
 from idim.sweep.summary import summarise
 
@@ -67,7 +67,7 @@ def execute(
     store = Store(out)
     store.claim(_claim(plan), loose=STOP_RULES)
     watch = _Watch(store, progress, plan.most, is_bound=plan.spec.search == "adaptive")
-    for outcome in outcomes(store, plan.space).values():
+    for outcome in told_once(outcomes(store, plan.space)).values():
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not
     tried: set[str] = set()

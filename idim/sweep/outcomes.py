@@ -1,6 +1,6 @@
 """What the store holds of a sweep's runs."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from idim.config import RunSpec, SweepSpec
@@ -44,6 +44,13 @@ def outcomes(store: Store, space: Space) -> dict[str, Outcome]:
             error = failure if result is None else result.get("error")
             found[run.id] = Outcome(run, result, error)
     return found
+
+
+def told_once(ended: dict[str, Outcome]) -> dict[str, Outcome]:
+    """Leave out each early stop that a run went on from: the two are one run."""
+    early = {i: o for i, o in ended.items() if o.run.stop_at is not None}
+    passed = {i for i, o in early.items() if replace(o.run, stop_at=None).id in ended}
+    return {i: o for i, o in ended.items() if i not in passed}
 
 
 def space_of(sweep: Record) -> Space:

@@ -8,7 +8,7 @@ from idim import estimate
 from idim.config import RunSpec
 from idim.search import Done, next_runs
 from idim.store import Record, Store, write_json, write_text
-from idim.sweep.outcomes import Outcome, outcomes, space_of
+from idim.sweep.outcomes import Outcome, outcomes, space_of, told_once
 
 
 def summarise(out: Path, threshold: float | None = None) -> Record:
@@ -29,8 +29,9 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
     space, metric = space_of(sweep), sweep["metric"]
     ended = outcomes(store, space)
     coming = next_runs(space, {i: o.score(metric) for i, o in ended.items()})
-    whole = [o for o in ended.values() if o.run.stop_at is None]
-    stopped = stopped_for_good(ended)
+    counted = told_once(ended).values()
+    whole = [o for o in counted if o.run.stop_at is None]
+    stopped = [o for o in counted if o.run.stop_at is not None]
     sweep |= {} if threshold is None else {"threshold": threshold}
     found = estimate.estimate(
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
@@ -53,12 +54,6 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
         "seconds": round(sum((o.result or {}).get("seconds", 0.0) for o in ended.values()), 1),
         "out": str(out),
     }
-
-
-def stopped_for_good(ended: dict[str, Outcome]) -> list[Outcome]:
-    """Return the runs that stopped early for good: no run went on from them."""
-    early = [o for o in ended.values() if o.run.stop_at is not None]
-    return [o for o in early if replace(o.run, stop_at=None).id not in ended]
 
 
 def _pruned(score: estimate.Score) -> estimate.Score:
