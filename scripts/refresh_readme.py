@@ -18,7 +18,7 @@ from typing import Any
 
 from bag_of_words import score as bag_of_words
 
-from idim.report.table import interval
+from idim.report.words import interval
 
 ROOT = Path(__file__).resolve().parents[1]
 

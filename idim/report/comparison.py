@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from idim.errors import IdimError
-from idim.report.table import aligned, interval
-from idim.report.words import headline, short, symbol
+from idim.report.table import aligned
+from idim.report.words import headline, interval, short, symbol
 
 Record = dict[str, Any]
 

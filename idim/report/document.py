@@ -5,7 +5,7 @@ from typing import Any
 
 from idim.report import table
 from idim.report.methods import choices
-from idim.report.words import count, headline, subject
+from idim.report.words import count, headline, interval, subject
 
 Record = dict[str, Any]
 Rows = tuple[tuple[str, ...], ...]
@@ -71,8 +71,8 @@ def _lines(summary: Record) -> Rows:
         readings[share] = summary["chance_adjusted"]
     rows = []
     for name, r in readings.items():
-        interval = table.interval(r["interval"]) or "none"
-        rows.append((name, f"{r['line']:.3f}", _number(r["d"]), _number(r["fit"]), interval))
+        within = interval(r["interval"]) or "none"
+        rows.append((name, f"{r['line']:.3f}", _number(r["d"]), _number(r["fit"]), within))
     return (LINES, *rows)
 
 

@@ -9,8 +9,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullForm
 
 from idim.report.canvas import GREY, INK, PALE, fit, ink, styled
 from idim.report.layout import d_ticks, score, score_ticks, spread
-from idim.report.table import interval
-from idim.report.words import count, symbol
+from idim.report.words import count, interval, symbol
 
 Record = dict[str, Any]
 

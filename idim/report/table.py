@@ -66,18 +66,6 @@ def fitted(summary: dict[str, Any]) -> str:
     return f"fit: {symbol(summary['threshold'])} = {d:,}{interval}"
 
 
-def interval(ends: list[int | None]) -> str:
-    """Write a fit's interval; an open end is said, none is empty.
-
-    >>> interval([95, 115]), interval([None, 30]), interval([30, None]), interval([None, None])
-    ('95-115', 'up to 30', '30 or above', '')
-    """
-    low, high = ends
-    if low is None:
-        return "" if high is None else f"up to {high:,}"
-    return f"{low:,} or above" if high is None else f"{low:,}-{high:,}"
-
-
 def verdict(summary: dict[str, Any]) -> str:
     """Say d90 with its bracket, interval and line, in one line.
 

@@ -15,8 +15,8 @@ from idim.report import canvas
 from idim.report.canvas import GREY, styled
 from idim.report.layout import score_ticks, spread
 from idim.report.overlay import COLOURS
-from idim.report.table import aligned, interval
-from idim.report.words import count, short, symbol
+from idim.report.table import aligned
+from idim.report.words import count, interval, short, symbol
 
 Record = dict[str, Any]
 

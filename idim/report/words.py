@@ -1,5 +1,6 @@
 """How a summary's facts are said, once for the table and the figure."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,22 @@ def ends(summary: dict[str, Any]) -> tuple[int | None, int | None]:
 def span(summary: dict[str, Any]) -> str:
     """Write the interval: "155-240", "155 to above 1,000"; empty when there is none."""
     low, high = ends(summary)
+    if low is None or high is not None:
+        return interval((low, high))
+    largest = summary["points"][-1]["d"]
+    return f"{low:,} to above {largest:,}" if low < largest else interval((largest, None))
+
+
+def interval(ends: Sequence[int | None]) -> str:
+    """Write the ends of an interval; an open end is said, none is empty.
+
+    >>> interval([95, 115]), interval([None, 30]), interval([30, None]), interval([None, None])
+    ('95-115', 'up to 30', '30 or above', '')
+    """
+    low, high = ends
     if low is None:
         return "" if high is None else f"up to {high:,}"
-    if high is not None:
-        return f"{low:,}-{high:,}"
-    largest = summary["points"][-1]["d"]
-    return f"{low:,} to above {largest:,}" if low < largest else f"{largest:,} or above"
+    return f"{low:,} or above" if high is None else f"{low:,}-{high:,}"
 
 
 def seeds(summary: dict[str, Any]) -> str:

@@ -48,9 +48,11 @@ def outcomes(store: Store, space: Space) -> dict[str, Outcome]:
 
 def told_once(ended: dict[str, Outcome]) -> dict[str, Outcome]:
     """Leave out each early stop that a run went on from: the two are one run."""
-    early = {i: o for i, o in ended.items() if o.run.stop_at is not None}
-    passed = {i for i, o in early.items() if replace(o.run, stop_at=None).id in ended}
-    return {i: o for i, o in ended.items() if i not in passed}
+
+    def went_on(run: RunSpec) -> bool:
+        return run.stop_at is not None and replace(run, stop_at=None).id in ended
+
+    return {i: o for i, o in ended.items() if not went_on(o.run)}
 
 
 def space_of(sweep: Record) -> Space:
