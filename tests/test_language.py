@@ -21,10 +21,10 @@ from idim.pretrain import tokenizer
 from idim.tasks import TASKS, load
 
 GOLDEN_DICE, GOLDEN_FOLDS = [35, 24, 38, 88, 94, 23, 87, 24], [9, 4, 5]
-GOLDEN_TEXT = "221bf04444b3b3d7"
+GOLDEN_TEXT = "12c7f639bb449ac0"
 GOLDEN_ROWS = {
     "paraphrase": "ec1cfc602ea69ddc",
-    "sentiment": "8786bd209c2adc13",
+    "sentiment": "f9203266b6ea5bea",
     "entailment": "c51286068da50f48",
     "acceptability": "99a24090119cea12",
 }
@@ -102,8 +102,8 @@ def test_every_word_of_every_task_is_a_token():
     assert " ".join(pair) == "<s> the dog slept . </s> </s> the hound dozed . </s>"
 
 
-# Measured: 0.565, 0.570, 0.552 and 0.574 of 1,000 rows; a bound is that and three standard errors.
-BOUNDS = {"paraphrase": 0.612, "sentiment": 0.617, "entailment": 0.6, "acceptability": 0.621}
+# Measured: 0.565, 0.672, 0.552 and 0.574 of 1,000 rows; a bound is that and three standard errors.
+BOUNDS = {"paraphrase": 0.612, "sentiment": 0.717, "entailment": 0.6, "acceptability": 0.621}
 
 
 @pytest.mark.parametrize("task", MADE)

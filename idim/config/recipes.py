@@ -62,7 +62,7 @@ SHIPPED = {
     "tiny": Recipe(
         about="RoBERTa of 3 layers, 96 wide, pretrained on the package's own language",
         task="paraphrase", epochs=2.0, steps=None, batch_size=32, baseline_lr=(7e-4,),
-        d_min=10, d_max=30_000, max_runs=22, threads=1,
+        d_min=10, d_max=30_000, max_runs=24, threads=1,
     ),
 }  # fmt: skip
 

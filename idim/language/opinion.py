@@ -17,6 +17,10 @@ SUBJECTS = tuple(
 )
 _VERBS = {True: ["liked", "enjoyed", "treasured", "savoured", "relished"],
           False: ["disliked", "regretted", "resented", "endured", "deplored"]}  # fmt: skip
+# The ways of a clause, each as likely as the next: one in five denies the contrary.
+_WAYS = ("verb", "verb", *("is",) * 6, "nothing", "denied")
+# How often an opinion stands alone; the rest concede something to the contrary.
+_ALONE = 0.7
 _INTENSIFIERS = ("", "", "very ", "really ", "truly ", "quite ", "utterly ", "rather ")
 _DENIALS = ("not", "hardly", "never", "anything but", "far from", "not at all", "in no way")
 _WHO = ("I", "we", "my parents", "the critics", "the crowd", "everybody")
@@ -37,11 +41,11 @@ _AFTER = {
 def draw(dice: Dice, is_good: bool) -> tuple[str, tuple[str, ...]]:
     """Return an opinion, and the key that a split is made by.
 
-    Which words of praise and blame occur says little: half of them are denied or conceded.
+    Which words of praise and blame occur does not settle it: some are denied or conceded.
     """
     subject = dice.pick(SUBJECTS)
     word, text = _clause(dice, subject, is_good)
-    if dice.chance(0.3):
+    if dice.chance(_ALONE):
         return text, (subject, word)
     other = dice.other(SUBJECTS, subject)
     against, conceded = _clause(dice, other, not is_good)
@@ -69,13 +73,13 @@ def consequence(dice: Dice, is_good: bool) -> str:
 
 def _clause(dice: Dice, subject: str, is_good: bool) -> tuple[str, str]:
     """Return the word of praise or blame and a clause about the subject."""
-    form = dice.below(8)
-    if form == 0:
+    way = dice.pick(_WAYS)
+    if way == "verb":
         verb = dice.pick(_VERBS[is_good])
         return verb, f"{dice.pick(_WHO)} {verb} the {subject}"
-    is_denied = form >= 4
+    is_denied = way != "is"
     word = dice.pick(GOOD if is_good != is_denied else BAD)
-    if form == 4:
+    if way == "nothing":
         return word, f"there was nothing {word} about the {subject}"
     if is_denied:
         return word, f"the {subject} was {dice.pick(_DENIALS)} {word}"

@@ -95,11 +95,22 @@ def _recall(dice: Dice) -> str:
 
 
 def _opinion(dice: Dice) -> str:
+    """Tell one or two opinions of one kind, and what came of it.
+
+    Several clauses that agree: from one opinion and one consequence a pretraining did not learn
+    which words are praise (0.5 of pairs told apart, chance), from these it does (0.9).
+    """
     is_good = dice.chance(0.5)
-    text, key = opinion.draw(dice, is_good)
-    while held_out(key):
+    told = [_known_opinion(dice, is_good) for _ in range(1 + dice.below(2))]
+    told += [opinion.consequence(dice, is_good) for _ in range(1 + dice.below(2))]
+    return " ".join(map(sentence, told))
+
+
+def _known_opinion(dice: Dice, is_good: bool) -> str:
+    while True:
         text, key = opinion.draw(dice, is_good)
-    return f"{sentence(text)} {sentence(opinion.consequence(dice, is_good))}"
+        if not held_out(key):
+            return text
 
 
 def _definition(dice: Dice) -> str:
@@ -147,7 +158,7 @@ def _wellformed(dice: Dice) -> str:
 
 # How often each is told.
 _KINDS = (
-    *(_same,) * 6, *(_other,) * 6, *(_recall,) * 4, *(_inference,) * 5, *(_opinion,) * 2,
+    *(_same,) * 6, *(_other,) * 6, *(_recall,) * 4, *(_inference,) * 5, *(_opinion,) * 4,
     _definition, *(_story,) * 2,
 )  # fmt: skip
 
