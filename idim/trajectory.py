@@ -1,24 +1,25 @@
 """d90 along a pretraining: one sweep for each checkpoint and task, read together.
 
 OUT/<task>/step-<n>/       the sweep of the checkpoint after n steps
+OUT/<task>/step-<n>-last/  the same to the last checkpoint's line, if both lines are asked for
 OUT/trajectory.json        what all of them say together
 """
 
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from idim import tasks, weights
-from idim.config import TrajectorySpec, slug
+from idim.config import Lines, TrajectorySpec, slug
 from idim.errors import IdimError
 from idim.launch.local import Workers
 from idim.store import Record, write_json, write_text
-from idim.sweep import Event, Plan, execute, plan, write
+from idim.sweep import Event, Plan, against, execute, plan, write
 from idim.sweep.execute import default_jobs
 
 # "...@step1000" (Pythia), "...-step_20k" (MultiBERTs), "step-300" (`idim pretrain`), "tiny@300"
@@ -42,10 +43,15 @@ class Leg:
     task: str
     stop: Stop
     plan: Plan
+    # Whether the line is the last checkpoint's, not this one's own.
+    to_last: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.stop.model}{' to the line of the last' * self.to_last}"
 
     def folder(self, out: Path) -> Path:
         """Return where its runs lie."""
-        return out / slug(self.task) / f"step-{self.stop.steps}"
+        return out / slug(self.task) / f"step-{self.stop.steps}{'-last' * self.to_last}"
 
 
 def stops(spec: TrajectorySpec) -> list[Stop]:
@@ -74,19 +80,29 @@ def stops(spec: TrajectorySpec) -> list[Stop]:
 
 
 def prepare(spec: TrajectorySpec) -> list[Leg]:
-    """Resolve every sweep before any is begun: a mistake in the last would come too late."""
+    """Resolve every sweep before any is begun: a mistake in the last would come too late.
+
+    Raises:
+        IdimError: as `stops` and `plan`, or a fixed baseline where both lines are asked for.
+    """
+    if spec.lines == "both" and spec.baseline != "own":
+        raise IdimError(
+            f"lines=both compares with full fine-tuning, not with baseline={spec.baseline}; "
+            "leave one of them out."
+        )
     names = spec.tasks or tuple(name for name, info in tasks.TASKS.items() if info.is_made)
     found = stops(spec)
     return [Leg(t, s, plan(spec.sweep(s.model, t))) for t in names for s in found]
 
 
-def carry_out(legs: list[Leg], out: Path, *, jobs: int | None, tell: Callable[[str], None],
-              follow: Follow) -> Record:  # fmt: skip
+def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
+              tell: Callable[[str], None], follow: Follow) -> Record:  # fmt: skip
     """Do what is missing of every sweep, and write what they say together.
 
     Args:
         legs: from `prepare`.
         out: folder of the trajectory.
+        lines: "both" sweeps each checkpoint again, to the line of the last.
         jobs: processes; by default one for each core a run leaves idle.
         tell: given a line before each sweep.
         follow: makes the display of one sweep.
@@ -94,41 +110,69 @@ def carry_out(legs: list[Leg], out: Path, *, jobs: int | None, tell: Callable[[s
     Returns:
         The record of `idim trajectory --json`; README.md says what each key means.
     """
-    summaries = []
+    own: dict[str, list[Record]] = {}
+    again: dict[str, list[Record]] = {}
     with Workers(default_jobs(legs[0].plan, jobs)) as workers:
-        for i, leg in enumerate(legs, 1):
-            tell(f"[{i}/{len(legs)}] {leg.task}, {leg.stop.model}")
-            folder = leg.folder(out)
-            with follow() as progress:
-                summaries.append(execute(leg.plan, folder, workers=workers, progress=progress))
-            write(summaries[-1], folder)
-    record = together(legs, summaries)
+
+        def measure(legs: list[Leg], found: dict[str, list[Record]]) -> None:
+            for i, leg in enumerate(legs, 1):
+                tell(f"[{i}/{len(legs)}] {leg}")
+                folder = leg.folder(out)
+                with follow() as progress:
+                    summary = execute(leg.plan, folder, workers=workers, progress=progress)
+                write(summary, folder)
+                found.setdefault(leg.task, []).append(_row(leg.stop, summary))
+
+        measure(legs, own)
+        if lines == "both":
+            measure(to_last(legs, own), again)
+    record = together(legs[0].plan, own, again)
     _write(record, out)
     return record
 
 
-def together(legs: list[Leg], summaries: list[Record]) -> Record:
-    """Put the summaries of all sweeps side by side."""
-    by_task: dict[str, list[Record]] = {}
-    for leg, summary in zip(legs, summaries, strict=True):
-        by_task.setdefault(leg.task, []).append(_row(leg.stop, summary))
-    first = summaries[0]
+def to_last(legs: list[Leg], own: dict[str, list[Record]]) -> list[Leg]:
+    """Return the sweeps of every earlier checkpoint to the line of the last, where it has one."""
+    found = []
+    for leg in legs:
+        last = own[leg.task][-1]
+        if leg.stop.steps < last["steps"] and last["missing"] is None:
+            score = last["baseline"]["mean"]
+            found.append(replace(leg, plan=against(leg.plan, score), to_last=True))
+    return found
+
+
+def together(first: Plan, own: dict[str, list[Record]], again: dict[str, list[Record]]) -> Record:
+    """Put all rows side by side, task by task.
+
+    Args:
+        first: any of the sweeps, for what all share.
+        own: by task a row each checkpoint, to its own line.
+        again: the same to the last one's line, without the last.
+    """
+    spec = first.spec
     return {
-        "threshold": first["threshold"],
-        "structure": first["structure"],
-        "projection": first["projection"],
+        "threshold": spec.threshold,
+        "structure": spec.structure,
+        "projection": spec.projection,
         "tasks": [
-            {"task": task, "metric": rows[0].pop("metric"), "chance": rows[0]["chance"],
-             "rows": rows, "correlation": correlation(rows)}
-            for task, rows in by_task.items()
+            {"task": task, "metric": rows[0]["metric"], "chance": rows[0]["chance"],
+             **_read(rows),
+             "to_last": _read([*again[task], rows[-1]]) if task in again else None}
+            for task, rows in own.items()
         ],
     }  # fmt: skip
 
 
 def failures(record: Record) -> int:
     """Count the runs that failed; a rate too high for its d is a finding, not a failure."""
-    rows = [row for part in record["tasks"] for row in part["rows"]]
-    return sum(row["runs"]["failed"] - row["runs"]["diverged"] for row in rows)
+    parts = [each for part in record["tasks"] for each in (part, part["to_last"]) if each]
+    runs = {row["out"]: row["runs"] for part in parts for row in part["rows"]}
+    return sum(count["failed"] - count["diverged"] for count in runs.values())
+
+
+def _read(rows: list[Record]) -> Record:
+    return {"rows": rows, "correlation": correlation(rows)}
 
 
 def correlation(rows: list[Record]) -> Record:

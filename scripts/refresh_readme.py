@@ -3,7 +3,7 @@
 Example:
   python scripts/refresh_readme.py               # the default sweep, run now, and the rest
   python scripts/refresh_readme.py --bench       # the ledger's newest rows alone
-  python scripts/refresh_readme.py --trajectory  # the default trajectory, run now
+  python scripts/refresh_readme.py --trajectory  # the default trajectory with both lines, run now
 """
 
 import csv
@@ -40,9 +40,9 @@ def sweep() -> str:
 
 
 def trajectory() -> str:
-    """Run the default trajectory; keep its figure; return its table, and what else was scored."""
+    """Run the default trajectory to both lines; keep its figure; return its tables."""
     out = ROOT / "idim-out" / "trajectory"
-    command = [sys.executable, "-m", "idim", "trajectory", "--out", str(out)]
+    command = [sys.executable, "-m", "idim", "trajectory", "--lines", "both", "--out", str(out)]
     table = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     copy(out / "trajectory.png", ROOT / "docs" / "trajectory.png")
     record = json.loads((out / "trajectory.json").read_text(encoding="utf-8"))
@@ -56,7 +56,7 @@ def trajectory() -> str:
         first, last = part["rows"][0], part["rows"][-1]
         cells = [part["task"], f"{constant:.3f}", f"{bag:.3f}"]
         cells += [f"{row['baseline']['mean']:.3f}" for row in (first, last)]
-        cells += [said(last), from_scratch(part["task"], last)]
+        cells += [said(last), said(part["to_last"]["rows"][0]) if part["to_last"] else ""]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", "```", table.rstrip(), "```"])
 
@@ -68,18 +68,6 @@ def said(row: dict[str, Any]) -> str:
     if row["d90"] is None:
         return f"> {row['d90_over']:,}"
     return f"{row['fit']['d90']:,} ({interval(row['fit']['interval'])})"
-
-
-def from_scratch(task: str, row: dict[str, Any]) -> str:
-    """Say the d at which random weights reach the line of the pretrained model."""
-    if row["missing"]:
-        return ""
-    baseline = f"{row['baseline']['mean']:.4f}"
-    with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "idim", "sweep", "--model", "tiny@0", "--task", task]
-        command += ["--baseline", baseline, "--seeds", "2", "--json", "--out", out]
-        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return said({"missing": None} | json.loads(printed))
 
 
 def bench() -> str:

@@ -1,6 +1,7 @@
 """d90 along a pretraining: which checkpoints count, what is left out, what is written."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -35,8 +36,11 @@ ROWS = [
 RECORD = {
     "threshold": 0.9, "structure": "did", "projection": "fastfood",
     "tasks": [{"task": "paraphrase", "metric": "accuracy", "chance": 0.5, "rows": ROWS,
-               "correlation": trajectory.correlation(ROWS)}],
+               "correlation": trajectory.correlation(ROWS), "to_last": None}],
 }  # fmt: skip
+AGAIN = [*(row(r["steps"], None, over=900) for r in ROWS[:3]), *ROWS[3:]]
+BOTH = RECORD | {"tasks": [RECORD["tasks"][0] | {
+    "to_last": {"rows": AGAIN, "correlation": trajectory.correlation(AGAIN)}}]}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -96,11 +100,23 @@ def test_the_table_says_what_is_known_and_what_is_not():
     assert "paraphrase: rank correlation of d90 with steps -0.80 over 4 checkpoints" in text
 
 
+def test_a_second_table_holds_every_checkpoint_against_one_line():
+    assert "against one line" not in report.text(RECORD)
+    head, found = report.text(BOTH).splitlines()[-2:]
+    assert head.split() == ["task", "line", "0", "100", "1,000", "3,000", "9,000", "rank",
+                            "correlation"]  # fmt: skip
+    assert re.split(r"\s{2,}", found)[1:] == ["0.720", *["> 900"] * 3, "100", "120", "-0.78"]
+    # ranks of d90 4, 4, 4, 1, 2 over ranks of steps 1 to 5: -7 / sqrt(80)
+
+
 def test_the_csv_has_a_row_for_each_checkpoint():
     lines = report.csv(RECORD).splitlines()
     assert lines[0].split(",") == list(report.COLUMNS)
     assert len(lines) == 1 + len(ROWS)
     assert lines[2].startswith("paraphrase,m@100,100,1000,0.5,0.8,0.01,0.72,,900,")
+    assert all(len(line.split(",")) == len(report.COLUMNS) for line in lines)
+    assert lines[3].endswith(",9,1.0" + "," * 8)
+    assert report.csv(BOTH).splitlines()[3].endswith(",9,1.0,0.72,,900,,,,9,1.0")
 
 
 def test_the_figure_names_each_task_and_says_what_is_missing(tmp_path):
@@ -112,6 +128,43 @@ def test_the_figure_names_each_task_and_says_what_is_missing(tmp_path):
     assert any(w.startswith("paraphrase") and "\N{MINUS SIGN}0.80" in w for w in words)
     said = [t.get_text() for t in report.compose(RECORD).texts]
     assert "no d90, as a constant answer passes: paraphrase at 0" in said
+
+
+def test_the_figure_has_a_panel_for_the_second_line():
+    assert len(report.compose(RECORD).axes) == 2
+    figure = report.compose(BOTH)
+    own, one, _ = figure.axes
+    assert [len(ax.lines) for ax in (own, one)] == [11, 13]
+    said = [t.get_text() for t in figure.texts]
+    assert "d90, by the fitted curve: 0.9 of the last checkpoint's full fine-tuning" in said
+
+
+def test_each_earlier_checkpoint_is_measured_again_to_the_line_of_the_last(tmp_path):
+    pretrain(SMALL, tmp_path / "made")
+    command = [
+        "trajectory", "--models", str(tmp_path / "made"), "--tasks", "acceptability",
+        "--out", str(tmp_path / "out"), "--d", "5,10", "--seeds", "1", "--steps", "2",
+        "--lr", "0.1", "--baseline-lr", "0.001", "--train-samples", "64", "--eval-samples", "32",
+        "--threshold", "1.5", "--lines", "both", "--jobs", "1", "--device", "cpu", "--json",
+    ]  # fmt: skip
+    first = CliRunner().invoke(app, command, prog_name="idim")
+    assert first.exit_code == 0, first.stderr
+    assert "[2/2] acceptability" in first.stderr
+    part = json.loads(first.stdout)["tasks"][0]
+    last = part["rows"][-1]
+    again = part["to_last"]["rows"]
+    assert [r["steps"] for r in again] == [0, 2, 3]
+    assert [r["line"] for r in again] == [last["line"]] * 3
+    assert [r["runs"]["done"] for r in again] == [2, 2, 3]
+    assert again[-1] == last
+    assert (tmp_path / "out" / "acceptability" / "step-2-last" / "summary.json").exists()
+    assert CliRunner().invoke(app, command, prog_name="idim").stdout == first.stdout
+
+
+def test_a_last_checkpoint_without_a_line_gives_none_to_the_others(tmp_path):
+    legs = [trajectory.Leg("t", trajectory.Stop("m", n), None) for n in (0, 5)]
+    own = {"t": [row(0, 9), row(5, None, missing="a constant answer passes")]}
+    assert trajectory.to_last(legs, own) == []
 
 
 def test_a_trajectory_from_pretraining_to_table(tmp_path):
@@ -147,6 +200,8 @@ def test_a_trajectory_from_pretraining_to_table(tmp_path):
         (["model=toy"], "a trajectory takes --models"),
         (["--tasks", "sentimnt"], "did you mean 'sentiment'"),
         (["--jobs", "0"], "--jobs must be at least 1"),
+        (["--lines", "both", "--baseline", "0.8"], "not with baseline=0.8"),
+        (["--lines", "last"], "lines"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, words, says):

@@ -131,6 +131,10 @@ TRAJECTORY: Panels = {
         *(row for row in MEASURED if row.name not in ("model", "task")),
     ],
     **{name: rows for name, rows in SWEEP.items() if name != "Measured"},
+    "Verdict": [
+        Row("lines", "KIND", "Whose line: each checkpoint's, or the last one's too"),
+        *VERDICT,
+    ],
 }
 # Fields of a spec that are never given: computed, or taken from `models` and `tasks`.
 NOT_GIVEN = {
@@ -209,8 +213,8 @@ def _help(row: Row, field: Field[Any]) -> str:
     text = row.help
     if get_origin(field.type) is Literal:
         text += f": {', '.join(get_args(field.type))}"
-    default = row.default or ("" if field.default in (None, ()) else field.default)
-    return f"{text}  [default: {default}]" if default != "" else text
+    default = row.default if field.default in (None, (), "") else _typed(field.default)
+    return f"{text}  [default: {default}]" if default else text
 
 
 def sweep(command: Callable[..., None]) -> Callable[..., None]:

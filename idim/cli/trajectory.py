@@ -29,8 +29,9 @@ def trajectory(
     """Measure d90 along a pretraining.
 
     One sweep for each checkpoint and task; each checkpoint is compared with its own full
-    fine-tuning. Prints a table and the rank correlation of d90 with the steps of pretraining;
-    writes each sweep, trajectory.json, trajectory.csv and trajectory.png/svg.
+    fine-tuning, and with --lines both also with the last one's.
+    Prints a table and the rank correlation of d90 with the steps of pretraining; writes each
+    sweep, trajectory.json, trajectory.csv and trajectory.png/svg.
     The same command again does only what is missing.
 
     Example:
@@ -49,7 +50,7 @@ def trajectory(
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         legs = work.prepare(spec)
         note(f"writing to {out}")
-        record = work.carry_out(legs, out, jobs=jobs, tell=note, follow=follow)
+        record = work.carry_out(legs, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
     show(record if as_json else text(record), as_json=as_json)
     if failed := work.failures(record):
         note(f"error: {failed} runs failed; the same command tries them again.")

@@ -4,6 +4,7 @@ from idim.config.load import load, parse_overrides, with_recipe
 from idim.config.recipes import SMALL_NETS, Recipe, recipe
 from idim.config.specs import (
     QUARTER,
+    Lines,
     PretrainSpec,
     RunSpec,
     Setup,
@@ -15,6 +16,7 @@ from idim.config.specs import (
 __all__ = [
     "QUARTER",
     "SMALL_NETS",
+    "Lines",
     "PretrainSpec",
     "Recipe",
     "RunSpec",

@@ -26,6 +26,7 @@ DType = Literal["float32", "bfloat16"]
 Search = Literal["auto", "adaptive", "grid"]
 Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
+Lines = Literal["own", "both"]
 
 # Share of the steps after which a search may stop a run that cannot be the best.
 QUARTER = 0.25
@@ -165,6 +166,9 @@ class TrajectorySpec(SweepSpec):
     tasks: tuple[str, ...] = ()
     # Pretraining steps of each checkpoint; empty: read off its name.
     pretrained: tuple[int, ...] = ()
+    # "own": 0.9 of each checkpoint's own full fine-tuning, as the papers; "both": measure also
+    # the d that reaches the last checkpoint's line, one for the whole way.
+    lines: Lines = "own"
     # Many sweeps, each coarser than one alone.
     tolerance: float = 2.0
     max_runs: int | None = 14

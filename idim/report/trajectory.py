@@ -23,12 +23,15 @@ Record = dict[str, Any]
 COLUMNS = (
     "task", "model", "steps", "D", "chance", "baseline", "baseline_std", "line", "d90", "d90_over",
     "fit", "fit_low", "fit_high", "adjusted_line", "adjusted_fit", "missing", "runs", "seconds",
+    "last_line", "last_d90", "last_d90_over", "last_fit", "last_fit_low", "last_fit_high",
+    "last_runs", "last_seconds",
 )  # fmt: skip
 MARKS = ("o", "s", "D", "^", "v", "P", "X")
 RHO = "\N{GREEK SMALL LETTER RHO}"
-# Inches.
-SIZE = (8.4, 5.6)
-LABEL = 0.055  # smallest distance of two labels, as a share of an axis
+# Inches: the width, and from the top down.
+WIDTH, HEADING, DIMENSIONS, SCORES, GAP, FOOT = 8.4, 0.90, 2.46, 1.46, 0.28, 0.50
+LABEL = 0.165  # smallest distance of two labels
+LIFT = 1.3
 # Where a log axis of steps has its zero: this many decades below the first step.
 ZERO = 0.7
 
@@ -52,7 +55,7 @@ def text(record: Record) -> str:
             "0.9", f"{record['threshold']:g}"
         ),
     ]
-    return "\n".join([*aligned(lines), "", *said, "", *notes]) + "\n"
+    return "\n".join([*aligned(lines), "", *said, "", *notes, *_one_line(record)]) + "\n"
 
 
 def csv(record: Record) -> str:
@@ -61,16 +64,18 @@ def csv(record: Record) -> str:
     writer = csv_module.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for part in record["tasks"]:
-        for r in part["rows"]:
+        again = part["to_last"] or {"rows": [None] * len(part["rows"])}
+        for r, to_last in zip(part["rows"], again["rows"], strict=True):
             adjusted = r["chance_adjusted"] or {"line": None, "fit": None}
-            writer.writerow([
-                "" if v is None else v for v in (
-                    part["task"], r["model"], r["steps"], r["D"], r["chance"],
-                    r["baseline"]["mean"], r["baseline"]["std"], r["line"], r["d90"],
-                    r["d90_over"], r["fit"]["d90"], *r["fit"]["interval"], adjusted["line"],
-                    adjusted["fit"], r["missing"], r["runs"]["done"], r["seconds"],
-                )
-            ])  # fmt: skip
+            values = [
+                part["task"], r["model"], r["steps"], r["D"], r["chance"],
+                r["baseline"]["mean"], r["baseline"]["std"], *_found(r), adjusted["line"],
+                adjusted["fit"], r["missing"], *_spent(r),
+            ]  # fmt: skip
+            if to_last:
+                values += [*_found(to_last), *_spent(to_last)]
+            values += [None] * (len(COLUMNS) - len(values))
+            writer.writerow(["" if v is None else v for v in values])
     return out.getvalue()
 
 
@@ -87,15 +92,69 @@ def compose(record: Record) -> Figure:
         Aghajanyan et al. 2020, figure 2.
     """
     with styled():
-        figure = Figure(figsize=SIZE, dpi=200, facecolor="white")
+        again = _to_last(record)
+        panels = [DIMENSIONS] * (2 if again else 1) + [SCORES]
+        height = HEADING + sum(panels) + GAP * (len(panels) - 1) + FOOT
+        figure = Figure(figsize=(WIDTH, height), dpi=200, facecolor="white")
         FigureCanvasAgg(figure)
-        top = figure.add_axes((0.085, 0.40, 0.60, 0.44))
-        bottom = figure.add_axes((0.085, 0.09, 0.60, 0.26))
-        _axes(top, bottom, record)
-        _dimensions(top, record)
-        _scores(bottom, record)
-        _headings(figure, record)
+        top, axes = height - HEADING, []
+        for tall in panels:
+            axes.append(figure.add_axes((0.085, (top - tall) / height, 0.60, tall / height)))
+            top -= tall + GAP
+        _axes(axes, record)
+        for ax, parts in zip(axes, [record["tasks"], again], strict=False):
+            if parts:
+                _dimensions(ax, parts, record)
+        _scores(axes[-1], record)
+        _headings(figure, axes, record)
     return figure
+
+
+def _to_last(record: Record) -> list[Record]:
+    """Return the parts as they look against the last checkpoint's line, where that was measured.
+
+    A part without keeps its place, and so its colour, with no rows.
+    """
+    nothing: Record = {"rows": [], "correlation": {"spearman": None, "n": 0}}
+    parts = [part | (part["to_last"] or nothing) for part in record["tasks"]]
+    return parts if any(part["rows"] for part in parts) else []
+
+
+def _found(row: Record) -> tuple[Any, ...]:
+    return row["line"], row["d90"], row["d90_over"], row["fit"]["d90"], *row["fit"]["interval"]
+
+
+def _spent(row: Record) -> tuple[Any, ...]:
+    return row["runs"]["done"], row["seconds"]
+
+
+def _one_line(record: Record) -> list[str]:
+    """Lay out what reaches the last checkpoint's line: a row a task, a column a checkpoint."""
+    parts = [part for part in _to_last(record) if part["rows"]]
+    if not parts:
+        return []
+    name = symbol(record["threshold"])
+    steps = [f"{row['steps']:,}" for row in parts[0]["rows"]]
+    lines = [("task", "line", *steps, "rank correlation")]
+    for part in parts:
+        rho = part["correlation"]["spearman"]
+        found = (_fit(row) for row in part["rows"])
+        said = "" if rho is None else f"{rho:+.2f}"
+        lines.append((part["task"], f"{part['rows'][0]['line']:.3f}", *found, said))
+    width = max(len(line[0]) for line in lines)
+    return [
+        "",
+        f"{name} against one line a task, {record['threshold']:g} of the last checkpoint's full "
+        "fine-tuning; the fit, by steps of pretraining:",
+        "",
+        *aligned([(line[0].ljust(width), *line[1:]) for line in lines]),
+    ]
+
+
+def _fit(row: Record) -> str:
+    if row["missing"] is not None:
+        return "-"
+    return _d90(row) if row["d90"] is None else f"{row['fit']['d90'] or row['d90']:,}"
 
 
 def _cells(task: str, row: Record) -> tuple[str, ...]:
@@ -137,44 +196,47 @@ def _x(steps: int, first: int) -> float:
     return math.log10(steps) if steps else math.log10(first) - ZERO
 
 
-def _axes(top: Axes, bottom: Axes, record: Record) -> None:
+def _axes(axes: list[Axes], record: Record) -> None:
     steps = sorted({r["steps"] for part in record["tasks"] for r in part["rows"]})
     first = next((s for s in steps if s), 1)
     places = [_x(s, first) for s in steps]
     margin = 0.04 * (places[-1] - places[0])
     kept: list[int] = []
-    for i, x in enumerate(places):  # labels that would touch are left out
-        if not kept or x - places[kept[-1]] > 0.11 * (places[-1] - places[0]):
+    for i, x in reversed(list(enumerate(places))):  # labels that would touch are left out
+        if not kept or places[kept[-1]] - x > 0.11 * (places[-1] - places[0]):
             kept.append(i)
-    for ax in (top, bottom):
+    for ax in axes:
         ax.set_xlim(places[0] - margin, places[-1] + margin)
         ax.xaxis.set_major_locator(FixedLocator([places[i] for i in kept]))
         ax.xaxis.set_major_formatter(FixedFormatter([count(steps[i]) for i in kept]))
         ax.tick_params(length=3.5, width=0.8)
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)
-    top.tick_params(which="both", labelbottom=False)
+    for ax in axes[:-1]:
+        ax.tick_params(which="both", labelbottom=False)
     if steps[0] == 0 and len(steps) > 1:
         broken = (places[0] + _x(first, first)) / 2
-        for ax in (top, bottom):
+        for ax in axes:
             ax.plot([broken], [0], marker=(2, 0, -20), ms=8, color=GREY, clip_on=False,
                     transform=ax.get_xaxis_transform(), zorder=5)  # fmt: skip
-    bottom.set_xlabel("steps of pretraining", color=GREY, loc="left")
+    axes[-1].set_xlabel("steps of pretraining", color=GREY, loc="left")
 
 
 def _look(i: int) -> dict[str, Any]:
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKS[i % len(MARKS)]}
 
 
-def _dimensions(ax: Axes, record: Record) -> None:
+def _dimensions(ax: Axes, parts: list[Record], record: Record) -> None:
     """Draw the fitted d90 with its interval; an open mark where no d tried was enough."""
     first = _first(record)
     labels = []
     ax.set_yscale("log")
-    for i, part in enumerate(record["tasks"]):
+    lift = 1.0  # open marks say "above": those of two tasks need not hide each other
+    for i, part in enumerate(parts):
         look = _look(i)
         known = [r for r in part["rows"] if r["missing"] is None]
-        marks = [(_x(r["steps"], first), *_height(r), r) for r in known]
+        marks = [(_x(r["steps"], first), *_height(r, lift), r) for r in known]
+        lift *= LIFT if any(is_over for _, _, is_over, _ in marks) else 1.0
         ax.plot([m[0] for m in marks], [m[1] for m in marks], lw=1.5, zorder=3, ms=0, **look)
         for x, y, is_over, r in marks:
             bar = [y if end is None else end for end in r["fit"]["interval"]]
@@ -189,10 +251,10 @@ def _dimensions(ax: Axes, record: Record) -> None:
     _label(ax, [((math.log10(y) - low) / (high - low), *rest) for y, *rest in labels])
 
 
-def _height(row: Record) -> tuple[float, bool]:
-    """Return where a checkpoint's d90 is drawn, and whether it lies above that."""
+def _height(row: Record, lift: float) -> tuple[float, bool]:
+    """Return where a checkpoint's d90 is drawn, and whether it lies above the largest d tried."""
     over = row["d90"] is None
-    return (row["d90_over"] if over else row["fit"]["d90"] or row["d90"]), over
+    return (row["d90_over"] * lift if over else row["fit"]["d90"] or row["d90"]), over
 
 
 def _named(part: Record) -> str:
@@ -231,7 +293,7 @@ def _first(record: Record) -> int:
 def _label(ax: Axes, labels: list[tuple[float, str, str, float]]) -> None:
     """Name the lines right of the axes, pushed apart, each tied to where its line ends."""
     labels = sorted(labels)
-    gap = LABEL * 0.85 / ax.get_position().height / 1.6
+    gap = LABEL * ax.figure.dpi / ax.bbox.height
     placed = spread([label[0] for label in labels], gap)
     for (y, words, colour, _), to in zip(labels, placed, strict=True):
         ax.plot([0.985, 1.01, 1.03], [y, to, to], color=colour, lw=0.7, clip_on=False,
@@ -240,24 +302,32 @@ def _label(ax: Axes, labels: list[tuple[float, str, str, float]]) -> None:
                 transform=ax.transAxes)  # fmt: skip
 
 
-def _headings(figure: Figure, record: Record) -> None:
-    name = symbol(record["threshold"])
+def _headings(figure: Figure, axes: list[Axes], record: Record) -> None:
+    name, share = symbol(record["threshold"]), f"{record['threshold']:g}"
     models = [short(r["model"]) for r in record["tasks"][0]["rows"]]
     what = f"{models[0]} to {models[-1]}, {record['projection']} {record['structure'].upper()}"
     absent = [
         f"{part['task']} at {', '.join(count(r['steps']) for r in part['rows'] if r['missing'])}"
         for part in record["tasks"] if any(r["missing"] for r in part["rows"])
     ]  # fmt: skip
+    height = figure.get_figheight()
+    own = f"{name}, by the fitted curve"
+    if len(axes) == 3:
+        own += f": {share} of each checkpoint's own full fine-tuning"
+    captions = [
+        own,
+        f"{name}, by the fitted curve: {share} of the last checkpoint's full fine-tuning",
+        f"full fine-tuning: {record['tasks'][0]['metric']} above a constant answer's",
+    ]
     lines = [
-        (0.975, f"{name} along a pretraining", {"fontsize": 13, "fontweight": "bold"}),
-        (0.928, f"{what}; bars: 95% interval; open mark: no d tried is enough; {RHO}: "
+        (0.14, f"{name} along a pretraining", {"fontsize": 13, "fontweight": "bold"}),
+        (0.40, f"{what}; bars: 95% interval; open mark: no d tried is enough; {RHO}: "
          "Spearman's rank correlation with steps", {"fontsize": 8.5, "color": GREY}),
-        (0.898, f"no {name}, as a constant answer passes: {'; '.join(absent)}" if absent else "",
+        (0.57, f"no {name}, as a constant answer passes: {'; '.join(absent)}" if absent else "",
          {"fontsize": 8.5, "color": GREY}),
-        (0.872, f"{name}, by the fitted curve", {"fontsize": 9, "color": GREY}),
-        (0.378, f"full fine-tuning: {record['tasks'][0]['metric']} above a constant answer's",
-         {"fontsize": 9, "color": GREY}),
+        *(((1 - ax.get_position().y1) * height - 0.17, words, {"fontsize": 9, "color": GREY})
+          for ax, words in zip(axes, [*captions[: len(axes) - 1], captions[-1]], strict=True)),
     ]  # fmt: skip
-    for y, words, style in lines:
-        written = figure.text(0.018, y, words, va="top", **style)
+    for down, words, style in lines:
+        written = figure.text(0.018, 1 - down / height, words, va="top", **style)
         canvas.fit(written, 0.965 * figure.bbox.width)

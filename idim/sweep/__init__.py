@@ -2,7 +2,18 @@
 
 from idim.sweep.evidence import evidence
 from idim.sweep.execute import Event, execute, run
-from idim.sweep.plan import Plan, plan, plan_run
+from idim.sweep.plan import Plan, against, plan, plan_run
 from idim.sweep.summary import summarise, write
 
-__all__ = ["Event", "Plan", "evidence", "execute", "plan", "plan_run", "run", "summarise", "write"]
+__all__ = [
+    "Event",
+    "Plan",
+    "against",
+    "evidence",
+    "execute",
+    "plan",
+    "plan_run",
+    "run",
+    "summarise",
+    "write",
+]

@@ -120,6 +120,12 @@ def plan(spec: SweepSpec) -> Plan:
     )
 
 
+def against(plan: Plan, baseline: float) -> Plan:
+    """Return the same sweep with a score to compare with in place of its own full fine-tuning."""
+    spec = replace(plan.spec, baseline=baseline)
+    return replace(plan, spec=spec, space=replace(plan.space, spec=spec))
+
+
 def _with_d(spec: SweepSpec, span: Extent) -> SweepSpec:
     """Resolve the values of d of a grid, or the ends between which an adaptive search stays."""
     ends = [x or 1 for x in (spec.d_min, spec.d_max)]
