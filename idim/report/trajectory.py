@@ -3,6 +3,7 @@
 import csv as csv_module
 import io
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ RHO = "\N{GREEK SMALL LETTER RHO}"
 # Inches: the width, and from the top down.
 WIDTH, HEADING, DIMENSIONS, SCORES, GAP, FOOT = 8.4, 0.90, 2.46, 1.46, 0.28, 0.50
 LABEL = 0.165  # smallest distance of two labels
-LIFT = 1.3
+# Open marks say "above": each task that has one at a d is drawn so much above the one before,
+# that they do not hide each other.
+LIFT = 1.2
 # Where a log axis of steps has its zero: this many decades below the first step.
 ZERO = 0.7
 
@@ -231,12 +234,12 @@ def _dimensions(ax: Axes, parts: list[Record], record: Record) -> None:
     first = _first(record)
     labels = []
     ax.set_yscale("log")
-    lift = 1.0  # open marks say "above": those of two tasks need not hide each other
+    above: Counter[int] = Counter()
     for i, part in enumerate(parts):
         look = _look(i)
         known = [r for r in part["rows"] if r["missing"] is None]
-        marks = [(_x(r["steps"], first), *_height(r, lift), r) for r in known]
-        lift *= LIFT if any(is_over for _, _, is_over, _ in marks) else 1.0
+        marks = [(_x(r["steps"], first), *_height(r, above), r) for r in known]
+        above.update({r["d90_over"] for r in known if r["d90"] is None})
         ax.plot([m[0] for m in marks], [m[1] for m in marks], lw=1.5, zorder=3, ms=0, **look)
         for x, y, is_over, r in marks:
             bar = [y if end is None else end for end in r["fit"]["interval"]]
@@ -251,10 +254,14 @@ def _dimensions(ax: Axes, parts: list[Record], record: Record) -> None:
     _label(ax, [((math.log10(y) - low) / (high - low), *rest) for y, *rest in labels])
 
 
-def _height(row: Record, lift: float) -> tuple[float, bool]:
-    """Return where a checkpoint's d90 is drawn, and whether it lies above the largest d tried."""
-    over = row["d90"] is None
-    return (row["d90_over"] * lift if over else row["fit"]["d90"] or row["d90"]), over
+def _height(row: Record, above: Counter[int]) -> tuple[float, bool]:
+    """Return where a checkpoint's d90 is drawn, and whether it lies above the largest d tried.
+
+    `above` counts the tasks that already have an open mark at a d.
+    """
+    if row["d90"] is None:
+        return row["d90_over"] * LIFT ** above[row["d90_over"]], True
+    return row["fit"]["d90"] or row["d90"], False
 
 
 def _named(part: Record) -> str:
