@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 def event(kind: str, spec: RunSpec = SMALL, **facts) -> SimpleNamespace:
     """Make an event with the fields of `idim.sweep.Event`."""
     blank = {"step": 0, "steps": 300, "loss": None, "score": None, "message": "", "eta_s": None}
-    about = {"index": 1, "total": 5, "is_bound": False}
+    about = {"finished": 1, "total": 5, "is_bound": False}
     return SimpleNamespace(kind=kind, run=spec, **about | blank | facts)
 
 
@@ -37,10 +37,10 @@ def test_a_log_gets_a_line_a_finished_run_and_a_heartbeat_every_30_s(capsys):
         progress(event("start"))
         progress(event("step", step=10, loss=0.7))
         now = 31.0
-        progress(event("step", step=20, loss=0.6931, eta_s=8100))
-        progress(event("step", step=21, loss=0.6))
-        progress(event("failed", message="the loss is NaN at step 22."))
-        progress(event("done", score=0.8123, eta_s=4))
+        progress(event("step", step=20, loss=0.6931, eta_s=8100, finished=2))
+        progress(event("step", step=21, loss=0.6, finished=2))
+        progress(event("failed", message="the loss is NaN at step 22.", finished=3))
+        progress(event("done", score=0.8123, eta_s=4, finished=4))
     assert capsys.readouterr() == (
         "",
         "2 of 5 runs were done before\n"

@@ -94,7 +94,12 @@ def test_another_threshold_is_read_off_the_same_runs(tmp_path):
 
 
 def test_stopping_early_saves_steps_and_the_report_counts_them(tmp_path):
-    summary = execute(plan(spec(f"{SMALL} max_runs=7")), tmp_path, jobs=1)
+    live = []
+    summary = execute(plan(spec(f"{SMALL} max_runs=7")), tmp_path, jobs=1, progress=live.append)
+    ended = [event.finished for event in live if event.kind == "done"]
+    assert {event.total for event in live} == {7}
+    assert ended == sorted(ended)
+    assert (ended[-1], len(ended)) == (7, 9)  # two went on from their first quarter
     assert summary["runs"]["stopped_early"] == 2
     assert summary["search"]["steps_saved"] == 2 * 40
     assert summary["search"]["steps"] == 60 * summary["runs"]["done"] + 2 * 20

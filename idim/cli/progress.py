@@ -66,14 +66,14 @@ def left(event: "Event") -> str:
     return f"; {most}{duration(eta_s)} left" if eta_s >= 1 else ""
 
 
-def place(finished: int, event: "Event") -> str:
+def place(event: "Event") -> str:
     """Say how many runs are finished, of how many there will be or may be.
 
     >>> from types import SimpleNamespace
-    >>> place(3, SimpleNamespace(total=9, is_bound=True))
+    >>> place(SimpleNamespace(finished=3, total=9, is_bound=True))
     '3 of at most 9'
     """
-    return f"{finished} of at most {event.total}" if event.is_bound else f"{finished}/{event.total}"
+    return f"{event.finished}{' of at most ' if event.is_bound else '/'}{event.total}"
 
 
 def found(count: int, total: int) -> str:
@@ -86,7 +86,7 @@ class Lines:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._finished = self._found = self._total = 0
+        self._found = self._total = 0
         self._spoke_at = clock()
 
     def __enter__(self) -> Self:
@@ -98,7 +98,6 @@ class Lines:
     def __call__(self, event: "Event") -> None:
         """Print what the event is worth in a log."""
         self._total = event.total
-        self._finished += event.kind in FINISHED
         if event.kind == "skipped":
             self._found += 1
             return
@@ -109,7 +108,7 @@ class Lines:
             self._say(event, pace(event))
 
     def _say(self, event: "Event", text: str) -> None:
-        note(f"[{place(self._finished, event)}] {label(event.run)}: {text}{left(event)}")
+        note(f"[{place(event)}] {label(event.run)}: {text}{left(event)}")
         self._spoke_at = self._clock()
 
     def _say_found(self) -> None:
@@ -134,7 +133,7 @@ class Bars:
         )
         self._sweep = self._bars.add_task("runs", total=None, note="")
         self._active: dict[str, Any] = {}
-        self._finished = self._found = self._failed = self._total = 0
+        self._found = self._failed = self._total = 0
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -153,8 +152,8 @@ class Bars:
         else:
             self._advance(event)
         failed = f"; {self._failed} failed" if self._failed else ""
-        note = f"{place(self._finished, event)}{left(event)}{failed}"
-        self._bars.update(self._sweep, completed=self._finished, total=event.total, note=note)
+        note = f"{place(event)}{left(event)}{failed}"
+        self._bars.update(self._sweep, completed=event.finished, total=event.total, note=note)
 
     def _advance(self, event: "Event") -> None:
         if event.run.id not in self._active:
@@ -166,7 +165,6 @@ class Bars:
         bar = self._active.pop(event.run.id, None)
         if bar is not None:
             self._bars.remove_task(bar)
-        self._finished += 1
         self._found += event.kind == "skipped"
         if event.kind == "failed":
             self._failed += 1

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from idim.config import RunSpec, recipe, slug
+from idim.config import QUARTER, RunSpec, recipe, slug
 from idim.errors import RunFailed
 from idim.launch import local
 from idim.machine import cores
@@ -29,7 +29,8 @@ class Event:
 
     kind: EventKind
     run: RunSpec
-    index: int  # from 1
+    # Runs that have ended; one that went on from its first quarter is one.
+    finished: int
     # Runs of the sweep; where the search finds out as it goes, how many it makes at most.
     total: int
     is_bound: bool = False
@@ -145,23 +146,25 @@ class _Watch:
     ) -> None:
         self.store, self.progress = store, progress
         self.total, self.is_bound = total, is_bound
-        self.index: dict[str, int] = {}
+        # runs that ended, without the first quarters that another of them went on from
+        self.over: set[str] = set()
         self.active: dict[str, tuple[RunSpec, Run]] = {}
         self.began = time.monotonic()
         # in runs, counting parts of runs
-        self.before = self.finished = 0
+        self.work = 0.0
 
     def found(self, outcome: Outcome) -> None:
         """A run has its result already."""
         if outcome.result is None:
             return
-        self.before += 1
+        self.over.add(outcome.run.id)
         message = outcome.error or ""
         self._send("skipped", outcome.run, score=_score(outcome.result), message=message)
 
     def expect(self, batch: list[RunSpec]) -> None:
-        """These runs come next: a search's bound may prove too low by its early stops."""
-        self.total = max(self.total, self.before + self.finished + len(batch))
+        """These runs come next: edges of a grid may ask for more than it began with."""
+        coming = {spec.id for spec in batch}
+        self.total = max(self.total, len(coming | self.over - _quarters(batch)))
 
     def started(self, spec: RunSpec) -> None:
         """A run begins."""
@@ -179,24 +182,29 @@ class _Watch:
     def ended(self, spec: RunSpec, failure: str | None) -> None:
         """A run has finished, or failed."""
         del self.active[spec.id]
-        self.finished += 1
+        quarter = self.over & _quarters([spec])
+        self.work += (spec.stop_at or 1.0) - (QUARTER if quarter else 0.0)
+        self.over = self.over - quarter | {spec.id}
         result = self.store.run(spec).result() or {}
         kind: EventKind = "failed" if failure else "done"
         self._send(kind, spec, score=_score(result), message=failure or "", eta_s=self._eta(0))
 
     def _eta(self, share: float) -> float | None:
-        done = self.finished + share
+        done = self.work + share
         if not done:
             return None
-        left = self.total - self.before - done
+        going_on = _quarters([spec for spec, _ in self.active.values()])
+        left = self.total - len(self.over - going_on) - share
         return left * (time.monotonic() - self.began) / done
 
     def _send(self, kind: EventKind, spec: RunSpec, **more: Any) -> None:
-        index = self.index.setdefault(spec.id, len(self.index) + 1)
-        event = Event(
-            kind=kind, run=spec, index=index, total=self.total, is_bound=self.is_bound, **more
-        )
-        self.progress(event)
+        about: dict[str, Any] = {"finished": len(self.over), "total": self.total}
+        self.progress(Event(kind=kind, run=spec, is_bound=self.is_bound, **about, **more))
+
+
+def _quarters(runs: list[RunSpec]) -> set[str]:
+    """Return the ids of the early stops that these runs may go on from."""
+    return {spec.first_quarter.id for spec in runs if spec.stop_at is None}
 
 
 def _score(result: Record) -> float | None:
