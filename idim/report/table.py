@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from idim.report.words import headline, seeds, span, subject, symbol
+from idim.report.words import headline, interval, seeds, span, subject, symbol
 
 WIDTH = 100
 COLUMNS = ("d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes")
@@ -52,18 +52,13 @@ def state(summary: dict[str, Any]) -> list[str]:
 def fitted(summary: dict[str, Any]) -> str:
     """Say the d of the fitted curve, in one line; empty when there is none.
 
-    >>> part = {"d90": 97, "interval": [90, 104]}
-    >>> fitted({"threshold": 0.9, "fit": part})
-    'fit: d90 = 97, 95% interval 90-104'
+    >>> fitted({"threshold": 0.9, "fit": {"d90": 97, "interval": [None, 104]}})
+    'fit: d90 = 97, 95% interval up to 104'
     """
-    d, (low, high) = summary["fit"]["d90"], summary["fit"]["interval"]
+    d, ends = summary["fit"]["d90"], interval(summary["fit"]["interval"])
     if d is None:
         return ""
-    interval = ""
-    if low is not None or high is not None:
-        ends = ("the smallest d or below" if low is None else f"{low:,}"), high and f"{high:,}"
-        interval = f", 95% interval {ends[0]}" + (f"-{ends[1]}" if ends[1] else " or above")
-    return f"fit: {symbol(summary['threshold'])} = {d:,}{interval}"
+    return f"fit: {symbol(summary['threshold'])} = {d:,}{f', 95% interval {ends}' if ends else ''}"
 
 
 def verdict(summary: dict[str, Any]) -> str:
@@ -79,8 +74,8 @@ def verdict(summary: dict[str, Any]) -> str:
     elif summary["points"] and summary["line"] is not None:
         best = max(summary["points"], key=lambda p: p["mean"])
         evidence.append(f"best {best['mean']:.3f} at d={best['d']:,}")
-    if interval := span(summary):
-        evidence.append(f"95% interval {interval} over {seeds(summary)}")
+    if ends := span(summary):
+        evidence.append(f"95% interval {ends} over {seeds(summary)}")
     facts = [", ".join(evidence)] if evidence else []
     if summary["line"] is not None:
         base, share = summary["baseline"], summary["threshold"]
