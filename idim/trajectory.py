@@ -236,8 +236,8 @@ def _steps(name: str) -> int:
 
 
 def _write(record: Record, out: Path) -> None:
-    from idim.report import trajectory
+    from idim.report import trajectory, trajectory_figure
 
     write_json(out / "trajectory.json", record)
     write_text(out / "trajectory.csv", trajectory.csv(record))
-    trajectory.draw(record, out / "trajectory")
+    trajectory_figure.draw(record, out / "trajectory")

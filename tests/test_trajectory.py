@@ -12,6 +12,7 @@ from idim.config import PretrainSpec, TrajectorySpec
 from idim.errors import IdimError
 from idim.pretrain import pretrain
 from idim.report import trajectory as report
+from idim.report import trajectory_figure as figure
 
 SMALL = PretrainSpec(
     paragraphs=300, hidden_size=16, layers=1, heads=2, steps=3, batch_size=8, checkpoints=(0, 2),
@@ -121,21 +122,21 @@ def test_the_csv_has_a_row_for_each_checkpoint():
 
 def test_the_figure_names_each_task_and_says_what_is_missing(tmp_path):
     svg, png = (tmp_path / f"t.{kind}" for kind in ("svg", "png"))
-    report.draw(RECORD, tmp_path / "t")
+    figure.draw(RECORD, tmp_path / "t")
     assert svg.stat().st_size > 1000
     assert png.read_bytes().startswith(b"\x89PNG")
-    words = [t.get_text() for ax in report.compose(RECORD).axes for t in ax.texts]
+    words = [t.get_text() for ax in figure.compose(RECORD).axes for t in ax.texts]
     assert any(w.startswith("paraphrase") and "\N{MINUS SIGN}0.80" in w for w in words)
-    said = [t.get_text() for t in report.compose(RECORD).texts]
+    said = [t.get_text() for t in figure.compose(RECORD).texts]
     assert "no d90, as a constant answer passes: paraphrase at 0" in said
 
 
 def test_the_figure_has_a_panel_for_the_second_line():
-    assert len(report.compose(RECORD).axes) == 2
-    figure = report.compose(BOTH)
-    own, one, _ = figure.axes
+    assert len(figure.compose(RECORD).axes) == 2
+    drawn = figure.compose(BOTH)
+    own, one, _ = drawn.axes
     assert [len(ax.lines) for ax in (own, one)] == [11, 13]
-    said = [t.get_text() for t in figure.texts]
+    said = [t.get_text() for t in drawn.texts]
     assert "d90, by the fitted curve: 0.9 of the last checkpoint's full fine-tuning" in said
 
 

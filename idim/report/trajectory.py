@@ -1,23 +1,11 @@
-"""d90 along a pretraining: a table, a CSV and a figure."""
+"""d90 along a pretraining: tables and a CSV."""
 
 import csv as csv_module
 import io
-import math
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
-
-from idim.report import canvas
-from idim.report.canvas import GREY, styled
-from idim.report.layout import score_ticks, spread
-from idim.report.overlay import COLOURS
 from idim.report.table import aligned
-from idim.report.words import count, interval, short, symbol
+from idim.report.words import interval, short, symbol
 
 Record = dict[str, Any]
 
@@ -27,21 +15,11 @@ COLUMNS = (
     "last_line", "last_d90", "last_d90_over", "last_fit", "last_fit_low", "last_fit_high",
     "last_runs", "last_seconds",
 )  # fmt: skip
-MARKS = ("o", "s", "D", "^", "v", "P", "X")
-RHO = "\N{GREEK SMALL LETTER RHO}"
-# Inches: the width, and from the top down.
-WIDTH, HEADING, DIMENSIONS, SCORES, GAP, FOOT = 8.4, 0.90, 2.46, 1.46, 0.28, 0.50
-LABEL = 0.165  # smallest distance of two labels
-# Open marks say "above": each task that has one at a d is drawn so much above the one before,
-# that they do not hide each other.
-LIFT = 1.2
-# Where a log axis of steps has its zero: this many decades below the first step.
-ZERO = 0.7
 
 
 def text(record: Record) -> str:
     """Lay a trajectory out: a row a checkpoint, task by task, and a rank correlation each."""
-    name = symbol(record["threshold"])
+    name, share = symbol(record["threshold"]), f"{record['threshold']:g}"
     head = ("task", "model", "steps", "full fine-tuning", "constant", name, "fit", "95% interval",
             f"{name} above chance", "runs")  # fmt: skip
     lines = [head]
@@ -53,10 +31,8 @@ def text(record: Record) -> str:
     notes = [
         f"{name}: the smallest d tried that passes; fit: the fitted curve at the same line; above "
         "chance: the fit at",
-        f"  chance + {record['threshold']:g} x (full fine-tuning - chance).  "
-        "A row without: 0.9 of full fine-tuning is no more than a constant answer scores.".replace(
-            "0.9", f"{record['threshold']:g}"
-        ),
+        f"  chance + {share} x (full fine-tuning - chance).  A row without: {share} of full "
+        "fine-tuning is no more than a constant answer scores.",
     ]
     return "\n".join([*aligned(lines), "", *said, "", *notes, *_one_line(record)]) + "\n"
 
@@ -82,38 +58,7 @@ def csv(record: Record) -> str:
     return out.getvalue()
 
 
-def draw(record: Record, stem: Path) -> list[Path]:
-    """Draw a trajectory to STEM.png and STEM.svg."""
-    title = f"{symbol(record['threshold'])} along a pretraining"
-    return canvas.save(canvas.files(compose(record), title), stem)
-
-
-def compose(record: Record) -> Figure:
-    """Draw d90 over the steps of pretraining, and below it what full fine-tuning scores.
-
-    Source:
-        Aghajanyan et al. 2020, figure 2.
-    """
-    with styled():
-        again = _to_last(record)
-        panels = [DIMENSIONS] * (2 if again else 1) + [SCORES]
-        height = HEADING + sum(panels) + GAP * (len(panels) - 1) + FOOT
-        figure = Figure(figsize=(WIDTH, height), dpi=200, facecolor="white")
-        FigureCanvasAgg(figure)
-        top, axes = height - HEADING, []
-        for tall in panels:
-            axes.append(figure.add_axes((0.085, (top - tall) / height, 0.60, tall / height)))
-            top -= tall + GAP
-        _axes(axes, record)
-        for ax, parts in zip(axes, [record["tasks"], again], strict=False):
-            if parts:
-                _dimensions(ax, parts, record)
-        _scores(axes[-1], record)
-        _headings(figure, axes, record)
-    return figure
-
-
-def _to_last(record: Record) -> list[Record]:
+def against_last(record: Record) -> list[Record]:
     """Return the parts as they look against the last checkpoint's line, where that was measured.
 
     A part without keeps its place, and so its colour, with no rows.
@@ -133,7 +78,7 @@ def _spent(row: Record) -> tuple[Any, ...]:
 
 def _one_line(record: Record) -> list[str]:
     """Lay out what reaches the last checkpoint's line: a row a task, a column a checkpoint."""
-    parts = [part for part in _to_last(record) if part["rows"]]
+    parts = [part for part in against_last(record) if part["rows"]]
     if not parts:
         return []
     name = symbol(record["threshold"])
@@ -157,7 +102,8 @@ def _one_line(record: Record) -> list[str]:
 def _fit(row: Record) -> str:
     if row["missing"] is not None:
         return "-"
-    return _d90(row) if row["d90"] is None else f"{row['fit']['d90'] or row['d90']:,}"
+    is_bound = row["d90"] is None or row["bracket"][0] is None
+    return _d90(row) if is_bound else f"{row['fit']['d90'] or row['d90']:,}"
 
 
 def _cells(task: str, row: Record) -> tuple[str, ...]:
@@ -192,149 +138,3 @@ def _correlated(part: Record, name: str) -> str:
     if rho is None:
         return f"{part['task']}: no rank correlation, {n} checkpoints have a {name}"
     return f"{part['task']}: rank correlation of {name} with steps {rho:+.2f} over {n} checkpoints"
-
-
-def _x(steps: int, first: int) -> float:
-    """Place a number of steps: by its logarithm, zero a little before the first."""
-    return math.log10(steps) if steps else math.log10(first) - ZERO
-
-
-def _axes(axes: list[Axes], record: Record) -> None:
-    steps = sorted({r["steps"] for part in record["tasks"] for r in part["rows"]})
-    first = next((s for s in steps if s), 1)
-    places = [_x(s, first) for s in steps]
-    margin = 0.04 * (places[-1] - places[0])
-    kept: list[int] = []
-    for i, x in reversed(list(enumerate(places))):  # labels that would touch are left out
-        if not kept or places[kept[-1]] - x > 0.11 * (places[-1] - places[0]):
-            kept.append(i)
-    for ax in axes:
-        ax.set_xlim(places[0] - margin, places[-1] + margin)
-        ax.xaxis.set_major_locator(FixedLocator([places[i] for i in kept]))
-        ax.xaxis.set_major_formatter(FixedFormatter([count(steps[i]) for i in kept]))
-        ax.tick_params(length=3.5, width=0.8)
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
-    for ax in axes[:-1]:
-        ax.tick_params(which="both", labelbottom=False)
-    if steps[0] == 0 and len(steps) > 1:
-        broken = (places[0] + _x(first, first)) / 2
-        for ax in axes:
-            ax.plot([broken], [0], marker=(2, 0, -20), ms=8, color=GREY, clip_on=False,
-                    transform=ax.get_xaxis_transform(), zorder=5)  # fmt: skip
-    axes[-1].set_xlabel("steps of pretraining", color=GREY, loc="left")
-
-
-def _look(i: int) -> dict[str, Any]:
-    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKS[i % len(MARKS)]}
-
-
-def _dimensions(ax: Axes, parts: list[Record], record: Record) -> None:
-    """Draw the fitted d90 with its interval; an open mark where no d tried was enough."""
-    first = _first(record)
-    labels = []
-    ax.set_yscale("log")
-    above: Counter[int] = Counter()
-    for i, part in enumerate(parts):
-        look = _look(i)
-        known = [r for r in part["rows"] if r["missing"] is None]
-        marks = [(_x(r["steps"], first), *_height(r, above), r) for r in known]
-        above.update({r["d90_over"] for r in known if r["d90"] is None})
-        ax.plot([m[0] for m in marks], [m[1] for m in marks], lw=1.5, zorder=3, ms=0, **look)
-        for x, y, is_over, r in marks:
-            bar = [y if end is None else end for end in r["fit"]["interval"]]
-            ax.plot([x, x], bar, color=look["color"], lw=1.0, alpha=0.75, zorder=2)
-            inside = "white" if is_over else look["color"]
-            ax.plot([x], [y], ms=5.5, mfc=inside, mec=look["color"], zorder=4, **look)
-        if marks:
-            labels.append((marks[-1][1], _named(part), look["color"], marks[-1][0]))
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.yaxis.set_major_formatter(lambda v, _: count(round(v)))
-    low, high = (math.log10(v) for v in ax.get_ylim())
-    _label(ax, [((math.log10(y) - low) / (high - low), *rest) for y, *rest in labels])
-
-
-def _height(row: Record, above: Counter[int]) -> tuple[float, bool]:
-    """Return where a checkpoint's d90 is drawn, and whether it lies above the largest d tried.
-
-    `above` counts the tasks that already have an open mark at a d.
-    """
-    if row["d90"] is None:
-        return row["d90_over"] * LIFT ** above[row["d90_over"]], True
-    return row["fit"]["d90"] or row["d90"], False
-
-
-def _named(part: Record) -> str:
-    rho = part["correlation"]["spearman"]
-    said = "" if rho is None else f"  {RHO} = {rho:.2f}".replace("-", "\N{MINUS SIGN}")
-    return f"{part['task']}{said}"
-
-
-def _scores(ax: Axes, record: Record) -> None:
-    """Draw what full fine-tuning scores above a constant answer."""
-    first, labels, values = _first(record), [], [0.0]
-    for i, part in enumerate(record["tasks"]):
-        rows = [r for r in part["rows"] if r["baseline"]["mean"] is not None]
-        ys = [r["baseline"]["mean"] - (r["chance"] or 0.0) for r in rows]
-        xs = [_x(r["steps"], first) for r in rows]
-        ax.plot(xs, ys, lw=1.5, ms=4, zorder=3, **_look(i))
-        for x, y, r in zip(xs, ys, rows, strict=True):
-            half = r["baseline"]["std"] or 0.0
-            ax.plot([x, x], [y - half, y + half], color=_look(i)["color"], lw=1.0, alpha=0.75)
-        values += ys
-        if rows:
-            labels.append((ys[-1], part["task"], _look(i)["color"], xs[-1]))
-    ax.axhline(0.0, color=GREY, lw=0.8, ls=(0, (5, 2.5)), zorder=1)
-    margin = 0.08 * (max(values) - min(values)) or 0.05
-    ax.set_ylim(min(values) - margin, max(values) + margin)
-    ax.set_yticks(*score_ticks(*ax.get_ylim()))
-    low, high = ax.get_ylim()
-    _label(ax, [((y - low) / (high - low), *rest) for y, *rest in labels])
-
-
-def _first(record: Record) -> int:
-    every = sorted({r["steps"] for part in record["tasks"] for r in part["rows"]})
-    return next((s for s in every if s), 1)
-
-
-def _label(ax: Axes, labels: list[tuple[float, str, str, float]]) -> None:
-    """Name the lines right of the axes, pushed apart, each tied to where its line ends."""
-    labels = sorted(labels)
-    gap = LABEL * ax.figure.dpi / ax.bbox.height
-    placed = spread([label[0] for label in labels], gap)
-    for (y, words, colour, _), to in zip(labels, placed, strict=True):
-        ax.plot([0.985, 1.01, 1.03], [y, to, to], color=colour, lw=0.7, clip_on=False,
-                transform=ax.transAxes)  # fmt: skip
-        ax.text(1.038, to, words, color=canvas.ink(colour), va="center", fontsize=8.2,
-                transform=ax.transAxes)  # fmt: skip
-
-
-def _headings(figure: Figure, axes: list[Axes], record: Record) -> None:
-    name, share = symbol(record["threshold"]), f"{record['threshold']:g}"
-    models = [short(r["model"]) for r in record["tasks"][0]["rows"]]
-    what = f"{models[0]} to {models[-1]}, {record['projection']} {record['structure'].upper()}"
-    absent = [
-        f"{part['task']} at {', '.join(count(r['steps']) for r in part['rows'] if r['missing'])}"
-        for part in record["tasks"] if any(r["missing"] for r in part["rows"])
-    ]  # fmt: skip
-    height = figure.get_figheight()
-    own = f"{name}, by the fitted curve"
-    if len(axes) == 3:
-        own += f": {share} of each checkpoint's own full fine-tuning"
-    captions = [
-        own,
-        f"{name}, by the fitted curve: {share} of the last checkpoint's full fine-tuning",
-        f"full fine-tuning: {record['tasks'][0]['metric']} above a constant answer's",
-    ]
-    lines = [
-        (0.14, f"{name} along a pretraining", {"fontsize": 13, "fontweight": "bold"}),
-        (0.40, f"{what}; bars: 95% interval; open mark: no d tried is enough; {RHO}: "
-         "Spearman's rank correlation with steps", {"fontsize": 8.5, "color": GREY}),
-        (0.57, f"no {name}, as a constant answer passes: {'; '.join(absent)}" if absent else "",
-         {"fontsize": 8.5, "color": GREY}),
-        *(((1 - ax.get_position().y1) * height - 0.17, words, {"fontsize": 9, "color": GREY})
-          for ax, words in zip(axes, [*captions[: len(axes) - 1], captions[-1]], strict=True)),
-    ]  # fmt: skip
-    for down, words, style in lines:
-        written = figure.text(0.018, 1 - down / height, words, va="top", **style)
-        canvas.fit(written, 0.965 * figure.bbox.width)
