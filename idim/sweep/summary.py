@@ -112,7 +112,7 @@ def _protocol(sweep: Record) -> dict[str, str]:
 def _seeds(sweep: Record) -> str:
     if sweep.get("search") != "adaptive":
         return str(sweep["seeds"])
-    return f"at least {sweep['seeds']} for the baseline and each d that decides"
+    return f"at least {sweep['seeds']} for the baseline and, runs allowing, each d that decides"
 
 
 def _rates(sweep: Record) -> str:
