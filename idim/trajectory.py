@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from idim import tasks, weights
-from idim.config import Lines, TrajectorySpec, slug
+from idim.config import Lines, SweepSpec, TrajectorySpec, slug
 from idim.errors import IdimError
 from idim.launch.local import Workers
 from idim.store import Record, write_json, write_text
@@ -25,6 +25,8 @@ from idim.sweep.execute import default_jobs
 # "...@step1000" (Pythia), "...-step_20k" (MultiBERTs), "step-300" (`idim pretrain`), "tiny@300"
 _STEPS = re.compile(r"(?:step[-_]?|@)(\d+)(k?)$")
 
+# Rows of a table by task, a row a checkpoint.
+Rows = dict[str, list[Record]]
 Follow = Callable[[], AbstractContextManager[Callable[[Event], None]]]
 
 
@@ -110,28 +112,27 @@ def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
     Returns:
         The record of `idim trajectory --json`; README.md says what each key means.
     """
-    own: dict[str, list[Record]] = {}
-    again: dict[str, list[Record]] = {}
     with Workers(default_jobs(legs[0].plan, jobs)) as workers:
 
-        def measure(legs: list[Leg], found: dict[str, list[Record]]) -> None:
-            for i, leg in enumerate(legs, 1):
-                tell(f"[{i}/{len(legs)}] {leg}")
+        def measure(chosen: list[Leg]) -> Rows:
+            found: Rows = {}
+            for i, leg in enumerate(chosen, 1):
+                tell(f"[{i}/{len(chosen)}] {leg}")
                 folder = leg.folder(out)
                 with follow() as progress:
                     summary = execute(leg.plan, folder, workers=workers, progress=progress)
                 write(summary, folder)
                 found.setdefault(leg.task, []).append(_row(leg.stop, summary))
+            return found
 
-        measure(legs, own)
-        if lines == "both":
-            measure(to_last(legs, own), again)
-    record = together(legs[0].plan, own, again)
+        own = measure(legs)
+        again = measure(to_last(legs, own)) if lines == "both" else {}
+    record = together(legs[0].plan.spec, own, again)
     _write(record, out)
     return record
 
 
-def to_last(legs: list[Leg], own: dict[str, list[Record]]) -> list[Leg]:
+def to_last(legs: list[Leg], own: Rows) -> list[Leg]:
     """Return the sweeps of every earlier checkpoint to the line of the last, where it has one."""
     found = []
     for leg in legs:
@@ -142,15 +143,14 @@ def to_last(legs: list[Leg], own: dict[str, list[Record]]) -> list[Leg]:
     return found
 
 
-def together(first: Plan, own: dict[str, list[Record]], again: dict[str, list[Record]]) -> Record:
+def together(spec: SweepSpec, own: Rows, again: Rows) -> Record:
     """Put all rows side by side, task by task.
 
     Args:
-        first: any of the sweeps, for what all share.
-        own: by task a row each checkpoint, to its own line.
+        spec: any of the sweeps', for what all share.
+        own: of each checkpoint to its own line.
         again: the same to the last one's line, without the last.
     """
-    spec = first.spec
     return {
         "threshold": spec.threshold,
         "structure": spec.structure,

@@ -101,16 +101,9 @@ def _opinion(dice: Dice) -> str:
     which words are praise (0.5 of pairs told apart, chance), from these it does (0.9).
     """
     is_good = dice.chance(0.5)
-    told = [_known_opinion(dice, is_good) for _ in range(1 + dice.below(2))]
+    told = [_unheld(lambda: opinion.draw(dice, is_good)) for _ in range(1 + dice.below(2))]
     told += [opinion.consequence(dice, is_good) for _ in range(1 + dice.below(2))]
     return " ".join(map(sentence, told))
-
-
-def _known_opinion(dice: Dice, is_good: bool) -> str:
-    while True:
-        text, key = opinion.draw(dice, is_good)
-        if not held_out(key):
-            return text
 
 
 def _definition(dice: Dice) -> str:
@@ -150,10 +143,7 @@ def _story(dice: Dice) -> str:
 
 
 def _wellformed(dice: Dice) -> str:
-    while True:
-        text, key = wellformed.draw(dice, is_flawed=False)
-        if not held_out(key):
-            return sentence(text)
+    return sentence(_unheld(lambda: wellformed.draw(dice, is_flawed=False)))
 
 
 # How often each is told.
@@ -176,6 +166,14 @@ def _known(draw) -> tuple[Fact, ...]:
         facts = draw()
         if not held_out(*(fact.key for fact in facts)):
             return facts
+
+
+def _unheld(draw) -> str:
+    """Draw a text and its key until it is not held out for evaluation; return the text."""
+    while True:
+        text, key = draw()
+        if not held_out(key):
+            return text
 
 
 def _joined(dice: Dice, first: Fact, second: Fact, relation: str) -> str:

@@ -42,9 +42,9 @@ def compose(record: Record) -> Figure:
         Aghajanyan et al. 2020, figure 2.
     """
     with styled():
-        again = against_last(record)
-        panels = [DIMENSIONS] * (2 if again else 1) + [SCORES]
-        height = HEADING + sum(panels) + GAP * (len(panels) - 1) + FOOT
+        shown = [parts for parts in (record["tasks"], against_last(record)) if parts]
+        panels = [DIMENSIONS] * len(shown) + [SCORES]
+        height = HEADING + sum(panels) + GAP * len(shown) + FOOT
         figure = Figure(figsize=(WIDTH, height), dpi=200, facecolor="white")
         FigureCanvasAgg(figure)
         top, axes = height - HEADING, []
@@ -52,9 +52,8 @@ def compose(record: Record) -> Figure:
             axes.append(figure.add_axes((0.085, (top - tall) / height, 0.60, tall / height)))
             top -= tall + GAP
         _axes(axes, record)
-        for ax, parts in zip(axes, [record["tasks"], again], strict=False):
-            if parts:
-                _dimensions(ax, parts, record)
+        for ax, parts in zip(axes[:-1], shown, strict=True):
+            _dimensions(ax, parts, _first(record))
         _scores(axes[-1], record)
         _headings(figure, axes, record)
     return figure
@@ -66,8 +65,7 @@ def _x(steps: int, first: int) -> float:
 
 
 def _axes(axes: list[Axes], record: Record) -> None:
-    steps = sorted({r["steps"] for part in record["tasks"] for r in part["rows"]})
-    first = next((s for s in steps if s), 1)
+    steps, first = _steps(record), _first(record)
     places = [_x(s, first) for s in steps]
     margin = 0.04 * (places[-1] - places[0])
     kept: list[int] = []
@@ -95,9 +93,8 @@ def _look(i: int) -> dict[str, Any]:
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKS[i % len(MARKS)]}
 
 
-def _dimensions(ax: Axes, parts: list[Record], record: Record) -> None:
+def _dimensions(ax: Axes, parts: list[Record], first: int) -> None:
     """Draw the fitted d90 with its interval; an open mark where no d tried was enough."""
-    first = _first(record)
     labels = []
     ax.set_yscale("log")
     above: Counter[int] = Counter()
@@ -113,7 +110,7 @@ def _dimensions(ax: Axes, parts: list[Record], record: Record) -> None:
             inside = "white" if is_over else look["color"]
             ax.plot([x], [y], ms=5.5, mfc=inside, mec=look["color"], zorder=4, **look)
         if marks:
-            labels.append((marks[-1][1], _named(part), look["color"], marks[-1][0]))
+            labels.append((marks[-1][1], _named(part), look["color"]))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_major_formatter(lambda v, _: count(round(v)))
     low, high = (math.log10(v) for v in ax.get_ylim())
@@ -149,7 +146,7 @@ def _scores(ax: Axes, record: Record) -> None:
             ax.plot([x, x], [y - half, y + half], color=_look(i)["color"], lw=1.0, alpha=0.75)
         values += ys
         if rows:
-            labels.append((ys[-1], part["task"], _look(i)["color"], xs[-1]))
+            labels.append((ys[-1], part["task"], _look(i)["color"]))
     ax.axhline(0.0, color=GREY, lw=0.8, ls=(0, (5, 2.5)), zorder=1)
     margin = 0.08 * (max(values) - min(values)) or 0.05
     ax.set_ylim(min(values) - margin, max(values) + margin)
@@ -158,17 +155,20 @@ def _scores(ax: Axes, record: Record) -> None:
     _label(ax, [((y - low) / (high - low), *rest) for y, *rest in labels])
 
 
+def _steps(record: Record) -> list[int]:
+    return sorted({r["steps"] for part in record["tasks"] for r in part["rows"]})
+
+
 def _first(record: Record) -> int:
-    every = sorted({r["steps"] for part in record["tasks"] for r in part["rows"]})
-    return next((s for s in every if s), 1)
+    return next((s for s in _steps(record) if s), 1)
 
 
-def _label(ax: Axes, labels: list[tuple[float, str, str, float]]) -> None:
+def _label(ax: Axes, labels: list[tuple[float, str, str]]) -> None:
     """Name the lines right of the axes, pushed apart, each tied to where its line ends."""
     labels = sorted(labels)
     gap = LABEL * ax.figure.dpi / ax.bbox.height
     placed = spread([label[0] for label in labels], gap)
-    for (y, words, colour, _), to in zip(labels, placed, strict=True):
+    for (y, words, colour), to in zip(labels, placed, strict=True):
         ax.plot([0.985, 1.01, 1.03], [y, to, to], color=colour, lw=0.7, clip_on=False,
                 transform=ax.transAxes)  # fmt: skip
         ax.text(1.038, to, words, color=canvas.ink(colour), va="center", fontsize=8.2,
@@ -184,14 +184,12 @@ def _headings(figure: Figure, axes: list[Axes], record: Record) -> None:
         for part in record["tasks"] if any(r["missing"] for r in part["rows"])
     ]  # fmt: skip
     height = figure.get_figheight()
-    own = f"{name}, by the fitted curve"
-    if len(axes) == 3:
-        own += f": {share} of each checkpoint's own full fine-tuning"
-    captions = [
-        own,
-        f"{name}, by the fitted curve: {share} of the last checkpoint's full fine-tuning",
-        f"full fine-tuning: {record['tasks'][0]['metric']} above a constant answer's",
-    ]
+    fitted = f"{name}, by the fitted curve"
+    captions = [fitted] if len(axes) == 2 else [
+        f"{fitted}: {share} of each checkpoint's own full fine-tuning",
+        f"{fitted}: {share} of the last checkpoint's full fine-tuning",
+    ]  # fmt: skip
+    captions.append(f"full fine-tuning: {record['tasks'][0]['metric']} above a constant answer's")
     lines = [
         (0.14, f"{name} along a pretraining", {"fontsize": 13, "fontweight": "bold"}),
         (0.40, f"{what}; bars: 95% interval; open mark: no d tried is enough; {RHO}: "
@@ -199,7 +197,7 @@ def _headings(figure: Figure, axes: list[Axes], record: Record) -> None:
         (0.57, f"no {name}, as a constant answer passes: {'; '.join(absent)}" if absent else "",
          {"fontsize": 8.5, "color": GREY}),
         *(((1 - ax.get_position().y1) * height - 0.17, words, {"fontsize": 9, "color": GREY})
-          for ax, words in zip(axes, [*captions[: len(axes) - 1], captions[-1]], strict=True)),
+          for ax, words in zip(axes, captions, strict=True)),
     ]  # fmt: skip
     for down, words, style in lines:
         written = figure.text(0.018, 1 - down / height, words, va="top", **style)

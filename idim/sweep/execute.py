@@ -148,6 +148,8 @@ class _Watch:
         self.total, self.is_bound = total, is_bound
         # runs that ended, without the first quarters that another of them went on from
         self.over: set[str] = set()
+        # by active run, the ended first quarter that it goes on from
+        self.going_on: dict[str, str] = {}
         self.active: dict[str, tuple[RunSpec, Run]] = {}
         self.began = time.monotonic()
         # in runs, counting parts of runs
@@ -163,12 +165,14 @@ class _Watch:
 
     def expect(self, batch: list[RunSpec]) -> None:
         """These runs come next: edges of a grid may ask for more than it began with."""
-        coming = {spec.id for spec in batch}
-        self.total = max(self.total, len(coming | self.over - _quarters(batch)))
+        coming, quarters = {s.id for s in batch}, {s.first_quarter.id for s in batch}
+        self.total = max(self.total, len(coming | self.over - quarters))
 
     def started(self, spec: RunSpec) -> None:
         """A run begins."""
         self.active[spec.id] = spec, self.store.run(spec)
+        if (quarter := spec.first_quarter.id) in self.over:
+            self.going_on[spec.id] = quarter
         self._send("start", spec)
 
     def tick(self) -> None:
@@ -182,9 +186,11 @@ class _Watch:
     def ended(self, spec: RunSpec, failure: str | None) -> None:
         """A run has finished, or failed."""
         del self.active[spec.id]
-        quarter = self.over & _quarters([spec])
-        self.work += (spec.stop_at or 1.0) - (QUARTER if quarter else 0.0)
-        self.over = self.over - quarter | {spec.id}
+        self.over.add(spec.id)
+        self.work += spec.stop_at or 1.0
+        if quarter := self.going_on.pop(spec.id, None):
+            self.over.remove(quarter)
+            self.work -= QUARTER
         result = self.store.run(spec).result() or {}
         kind: EventKind = "failed" if failure else "done"
         self._send(kind, spec, score=_score(result), message=failure or "", eta_s=self._eta(0))
@@ -193,18 +199,12 @@ class _Watch:
         done = self.work + share
         if not done:
             return None
-        going_on = _quarters([spec for spec, _ in self.active.values()])
-        left = self.total - len(self.over - going_on) - share
+        left = self.total - (len(self.over) - len(self.going_on)) - share
         return left * (time.monotonic() - self.began) / done
 
     def _send(self, kind: EventKind, spec: RunSpec, **more: Any) -> None:
         about: dict[str, Any] = {"finished": len(self.over), "total": self.total}
         self.progress(Event(kind=kind, run=spec, is_bound=self.is_bound, **about, **more))
-
-
-def _quarters(runs: list[RunSpec]) -> set[str]:
-    """Return the ids of the early stops that these runs may go on from."""
-    return {spec.first_quarter.id for spec in runs if spec.stop_at is None}
 
 
 def _score(result: Record) -> float | None:
