@@ -33,6 +33,11 @@ class Model:
     # (N, classes) logits, (N, 1) predictions for regression, or the toy's (1,) loss.
     outputs: Callable[[Batch], Tensor]
     loss: Callable[[Tensor, Batch], Tensor]
+    # Behaviours mended since the first stores that decide this model's bits, e.g. `pairs:2`: a
+    # part of the run's id, so that older runs never pass for new ones.
+    changed: tuple[str, ...] = ()
+    # What a reader of the results must know about the model, one sentence each.
+    notes: tuple[str, ...] = ()
 
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
