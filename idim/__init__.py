@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Subspace", "__version__"]
+__all__ = ["Subspace", "__version__", "restore"]
 
 if TYPE_CHECKING:
     from idim.subspace import Subspace
+    from idim.trained import restore
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from idim.subspace import Subspace
 
         return Subspace
+    if name == "restore":
+        from idim.trained import restore
+
+        return restore
     raise AttributeError(f"module 'idim' has no attribute '{name}'")

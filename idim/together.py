@@ -18,7 +18,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from idim import methods, tasks
-from idim.config import RunSpec, recipe
+from idim.config import RunSpec
 from idim.errors import RunFailed
 from idim.layout import partition, slots
 from idim.methods import InSubspace
@@ -31,8 +31,10 @@ from idim.train import (
     Result,
     State,
     Step,
+    answers,
     batch_index,
     build,
+    by_row,
     count_steps,
     judge,
     last_step,
@@ -53,16 +55,8 @@ Event = tuple[int, Step | Result | RunFailed]
 
 
 def key(spec: RunSpec) -> str | None:
-    """Return what runs must have in common to train together; None: this one trains alone.
-
-    A function of the spec alone: what trains a run must not depend on the runs beside it.
-    """
-    stackable = (
-        recipe(spec.model).stack > 0
-        and (spec.structure, spec.head, spec.dtype) == ("did", "subspace", "float32")
-        and (spec.device, spec.weight_decay, spec.copies) == ("cpu", 0.0, 2)
-    )
-    if not stackable:
+    """Return what runs must have in common to train together; None: this one trains alone."""
+    if not spec.stacked:
         return None
     shared = {k: v for k, v in json.loads(spec.canonical()).items() if k not in APART}
     return json.dumps([shared, spec.data], sort_keys=True)
@@ -111,11 +105,14 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
     for r in live:
         method = stack.methods[r]
         try:
+            found = answers(data.info, ends[r])
+            middle = answers(data.info, middles[r])
             yield r, Result(
-                score=judge(data.info, ends[r], data.evaluation),
-                select=None if held_out is None else judge(data.info, middles[r], held_out),
+                score=judge(data.info, found, data.evaluation),
+                select=None if held_out is None else judge(data.info, middle, held_out),
                 D=stack.D, trainable=method.trainable, steps=end, schedule=steps,
                 loss=loss[r].item(), seconds=seconds, state=method.state(), header=method.header(),
+                rows=by_row(found, data.evaluation),
             )  # fmt: skip
         except RunFailed as e:  # a prediction that is no number
             yield r, e

@@ -58,6 +58,9 @@ class Result:
     state: State
     # Metadata under which `state` is a file of `Subspace.save`; None for full fine-tuning.
     header: dict[str, str] | None
+    # `prediction` and `target` by row of the evaluation set: what an estimate of the rows' own
+    # noise needs.
+    rows: State
 
 
 class Diverged(RunFailed):
@@ -104,8 +107,9 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
                 state = _saver(method, optimizer, step + 1, loss)
                 yield Step(step + 1, steps, step + 1 == end, loss, state)
         method.settle()
+        found = predict(spec, model, data.info, data.evaluation)
         yield Result(
-            score=evaluate(spec, model, data.info, data.evaluation),
+            score=judge(data.info, found, data.evaluation),
             select=None if data.select is None else evaluate(spec, model, data.info, data.select),
             D=sum(p.numel() for p in model.module.parameters()),
             trainable=method.trainable,
@@ -115,6 +119,7 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
             seconds=time.perf_counter() - started,
             state=method.state(),
             header=method.header(),
+            rows=by_row(found, data.evaluation),
         )
     except (torch.OutOfMemoryError, RuntimeError) as e:
         if "memory" not in str(e):
@@ -166,11 +171,16 @@ def learning_rate(step: int, steps: int, warmup: float) -> float:
     return (steps - step) / max(1.0, steps - rise)
 
 
-@torch.no_grad()
 def evaluate(
     spec: RunSpec, model: Model, info: tasks.TaskInfo, split: tasks.Split
 ) -> dict[str, float]:
     """Return every metric of the task on a split."""
+    return judge(info, predict(spec, model, info, split), split)
+
+
+@torch.no_grad()
+def predict(spec: RunSpec, model: Model, info: tasks.TaskInfo, split: tasks.Split) -> np.ndarray:
+    """Return what a model says of each row of a split: class codes, or values; (N,)."""
     model.module.eval()
     rows = model.encode(split)
     outputs = []
@@ -178,21 +188,36 @@ def evaluate(
         batch = rows.batch(range(start, min(start + 256, len(rows))))
         with _autocast(spec):
             outputs.append(model.outputs(batch).float().cpu())
-    return judge(info, torch.cat(outputs), split)
+    return answers(info, torch.cat(outputs))
 
 
-def judge(info: tasks.TaskInfo, outputs: Tensor, split: tasks.Split) -> dict[str, float]:
-    """Return every metric of the task for what a model put out on a split.
-
-    Raises:
-        RunFailed: NaN or infinity among the predictions.
-    """
+def answers(info: tasks.TaskInfo, outputs: Tensor) -> np.ndarray:
+    """Turn what a model put out, (N, ...), into class codes, or values; (N,)."""
     found = outputs.numpy()
     if info.kind == "toy":
-        predictions = np.exp(-found)
-    else:
-        predictions = found.argmax(axis=1) if info.labels else found[:, 0]
+        return np.exp(-found)
+    return found.argmax(axis=1) if info.labels else found[:, 0]
+
+
+def judge(info: tasks.TaskInfo, predictions: np.ndarray, split: tasks.Split) -> dict[str, float]:
+    """Return every metric of the task for predictions of a split.
+
+    Raises:
+        RunFailed: NaN or infinity among them.
+    """
     return {m: metrics.score(m, predictions, split.targets) for m in info.metrics}
+
+
+def by_row(predictions: np.ndarray, split: tasks.Split) -> State:
+    """Return predictions and targets as small tensors: a byte a row where classes are few."""
+    both = {"prediction": predictions, "target": split.targets}
+    return {name: _small(torch.from_numpy(np.ascontiguousarray(a))) for name, a in both.items()}
+
+
+def _small(values: Tensor) -> Tensor:
+    if values.is_floating_point():
+        return values.float()
+    return values.to(torch.uint8 if int(values.max()) < 256 else torch.int32)
 
 
 def _one_step(
@@ -276,7 +301,7 @@ def _autocast(spec: RunSpec) -> Any:
 
 def prepare_torch(spec: RunSpec) -> None:
     """Fix what decides bits: the number of threads, and deterministic kernels on a GPU."""
-    torch.set_num_threads(recipe(spec.model).threads or cores())
+    torch.set_num_threads(spec.threads or recipe(spec.model).threads or cores())
     if spec.device == "cuda":
         if not torch.cuda.is_available():
             raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")

@@ -53,7 +53,7 @@ class Leg:
 
     def folder(self, out: Path) -> Path:
         """Return where its runs lie."""
-        return out / slug(self.task) / f"step-{self.stop.steps}{'-last' * self.to_last}"
+        return _place(out, self.task, self.stop, to_last=self.to_last)
 
 
 def stops(spec: TrajectorySpec) -> list[Stop]:
@@ -81,8 +81,12 @@ def stops(spec: TrajectorySpec) -> list[Stop]:
     return found
 
 
-def prepare(spec: TrajectorySpec) -> list[Leg]:
+def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[Leg]:
     """Resolve every sweep before any is begun: a mistake in the last would come too late.
+
+    Args:
+        spec: what to measure.
+        out: the folder, which may hold some of it.
 
     Raises:
         IdimError: as `stops` and `plan`, or a fixed baseline where both lines are asked for.
@@ -94,7 +98,12 @@ def prepare(spec: TrajectorySpec) -> list[Leg]:
         )
     names = spec.tasks or tuple(name for name, info in tasks.TASKS.items() if info.is_made)
     found = stops(spec)
-    return [Leg(t, s, plan(spec.sweep(s.model, t))) for t in names for s in found]
+    places = {(t, s): out and _place(out, t, s) for t in names for s in found}
+    return [Leg(t, s, plan(spec.sweep(s.model, t), place)) for (t, s), place in places.items()]
+
+
+def _place(out: Path, task: str, stop: Stop, *, to_last: bool = False) -> Path:
+    return out / slug(task) / f"step-{stop.steps}{'-last' * to_last}"
 
 
 def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
@@ -120,7 +129,9 @@ def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
                 tell(f"[{i}/{len(chosen)}] {leg}")
                 folder = leg.folder(out)
                 with follow() as progress:
-                    summary = execute(leg.plan, folder, workers=workers, progress=progress)
+                    summary = execute(
+                        leg.plan, folder, workers=workers, progress=progress, tell=tell
+                    )
                 write(summary, folder)
                 found.setdefault(leg.task, []).append(_row(leg.stop, summary))
             return found

@@ -10,7 +10,7 @@ import idim
 ROOMS = [
     "errors", "machine", "config", "kernels", "projection", "layout", "origin", "shards",
     "gradients", "subspace", "hub", "language", "tasks", "weights", "models", "methods", "train",
-    "together", "store", "pretrain", "estimate", "search", "report", "launch", "sweep",
+    "together", "store", "trained", "pretrain", "estimate", "search", "report", "launch", "sweep",
     "trajectory", "cli",
 ]  # fmt: skip
 ROOT = Path(idim.__file__).parent

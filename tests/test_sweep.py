@@ -37,6 +37,10 @@ def idim(*words: str, env: dict[str, str] | None = None) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
 
+def folders_of(out: Path) -> list[Path]:
+    return sorted(out.glob("runs/*/*"))
+
+
 def timeless(summary: dict) -> dict:
     return {k: v for k, v in summary.items() if k not in ("seconds", "out")}
 
@@ -64,14 +68,15 @@ def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
 def test_a_search_resumed_from_any_part_of_its_store_ends_the_same(tmp_path):
     planned = plan(spec(f"{SMALL} max_runs=24"))
     whole = execute(planned, tmp_path / "whole", jobs=1)
-    runs = sorted((tmp_path / "whole/runs").iterdir(), key=lambda p: p.stat().st_mtime)
+    runs = sorted(folders_of(tmp_path / "whole"), key=lambda p: p.stat().st_mtime)
     shutil.copytree(tmp_path / "whole", tmp_path / "part")
-    for folder in runs[1::2]:
-        (tmp_path / "part/runs" / folder.name / "result.json").unlink()
+    for folder in folders_of(tmp_path / "part"):
+        if folder.name in {p.name for p in runs[1::2]}:
+            (folder / "result.json").unlink()
     events = []
     again = execute(planned, tmp_path / "part", jobs=2, progress=events.append)
     assert timeless(again) == timeless(whole)
-    assert {p.name for p in (tmp_path / "part/runs").iterdir()} == {p.name for p in runs}
+    assert {p.name for p in folders_of(tmp_path / "part")} == {p.name for p in runs}
     assert {e.kind for e in events} >= {"skipped", "done"}
     assert summarise(tmp_path / "whole") == whole
 
@@ -113,12 +118,14 @@ def test_a_run_that_goes_on_from_its_first_quarter_has_the_bits_of_one_that_neve
     run(whole, tmp_path / "calm")
     early = run(whole.first_quarter, tmp_path / "halved")
     assert (early["steps"], early["schedule"]) == (20, 80)
-    state = tmp_path / "halved/runs" / whole.first_quarter.id / "paused.safetensors"
+    state = Store(tmp_path / "halved").run(whole.first_quarter).folder / "paused.safetensors"
     assert state.exists()
     run(whole, tmp_path / "halved")
     assert not state.exists()
-    for file in ("metrics.jsonl", "subspace.safetensors"):
-        one, two = (tmp_path / where / "runs" / whole.id / file for where in ("calm", "halved"))
+    for file in ("attempts/1/metrics.jsonl", "subspace.safetensors", "rows.safetensors"):
+        one, two = (
+            Store(tmp_path / where).run(whole).folder / file for where in ("calm", "halved")
+        )
         assert one.read_bytes() == two.read_bytes()
 
 
@@ -157,9 +164,11 @@ def test_the_results_lie_in_the_folder_as_documented(tmp_path):
     assert {p.name for p in out.iterdir()} == {
         "sweep.json", "summary.json", "points.csv", "curve.png", "curve.svg", "runs",
     }  # fmt: skip
-    for folder in (out / "runs").iterdir():
+    for folder in folders_of(out):
         names = {p.name for p in folder.iterdir()} - {"subspace.safetensors"}
-        assert names == {"spec.json", "provenance.json", "metrics.jsonl", "result.json"}
+        assert names == {"spec.json", "result.json", "rows.safetensors", "attempts"}
+        names = {p.name for p in (folder / "attempts/1").iterdir()}
+        assert names == {"provenance.json", "metrics.jsonl"}
     assert json.loads((out / "summary.json").read_text()) == summary
     assert summarise(out) == summary
 
@@ -282,24 +291,28 @@ def test_kill_9_in_the_middle_of_a_run_loses_nothing(tmp_path):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while len(list(out.glob("runs/*/result.json"))) < 2 or not _is_half_done(out):
+    while len(list(out.glob("runs/*/*/result.json"))) < 2 or not _is_half_done(out):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    halves = [path.parent.name for path in out.glob("runs/*/state.safetensors")]
+    halves = {path.parents[2].relative_to(out) for path in out.glob(STATES)}
     assert halves
     resumed = idim(*words, "--out", str(out))
     assert resumed.returncode == 0, resumed.stderr
     assert timeless(json.loads(resumed.stdout)) == timeless(json.loads(calm.stdout))
-    for name, file in product(halves, ("metrics.jsonl", "subspace.safetensors")):
-        ours, theirs = (tmp_path / where / "runs" / name / file for where in ("killed", "calm"))
+    assert not list(out.glob(STATES))
+    for half, file in product(halves, ("attempts/*/metrics.jsonl", "subspace.safetensors")):
+        ours, theirs = (next((tmp_path / w / half).glob(file)) for w in ("killed", "calm"))
         assert ours.read_bytes() == theirs.read_bytes()
 
 
+STATES = "runs/*/*/attempts/*/state.safetensors"
+
+
 def _is_half_done(out: Path) -> bool:
-    return any(p.stat().st_size for p in out.glob("runs/*/state.safetensors"))
+    return any(p.stat().st_size for p in out.glob(STATES))
 
 
 def test_what_a_sweep_rests_on_is_told_from_its_store_alone(tmp_path):
@@ -314,5 +327,5 @@ def test_what_a_sweep_rests_on_is_told_from_its_store_alone(tmp_path):
     assert proof["setting"]["d_max"] == 40
     assert proof["setting"]["tensors"] == 6
     for stored in Store(tmp_path).runs():
-        (stored.folder / "provenance.json").unlink()
+        (stored.folder / "attempts/1/provenance.json").unlink()
     assert evidence(tmp_path)["sources"] == []

@@ -118,14 +118,28 @@ def test_what_trains_together_follows_from_the_spec_alone():
         {"structure": "said"}, {"head": "free"}, {"dtype": "bfloat16"}, {"weight_decay": 0.1},
         {"model": "lenet", "task": "cifar10"},
     ):  # fmt: skip
-        assert key(replace(spec, **alone)) is None
+        assert not replace(spec, **alone).is_stackable
+    assert key(replace(spec, stacked=False)) is None
+
+
+def test_a_baseline_trains_alike_whatever_it_is_compared_with():
+    """One id, one result: what a baseline has no use for decides nothing, a stack neither."""
+    plans = [
+        sweep.plan(replace(NETS["digits-mlp"], **apart))
+        for apart in ({}, {"structure": "said"}, {"head": "free"}, {"copies": 1})
+    ]
+    baselines = [[spec for spec in plan.specs if spec.method == "full"] for plan in plans]
+    assert {tuple(s.id for s in found) for found in baselines} == {
+        tuple(s.id for s in baselines[0])
+    }
+    assert {key(spec) for found in baselines for spec in found} == {key(baselines[0][0])}
 
 
 def test_stacks_leave_work_for_every_job(tmp_path):
     specs = specs_of("toy")
     assert [len(s) for s in stacks(specs, tmp_path, 1)] == [len(specs)]
     assert [len(s) for s in stacks(specs, tmp_path, 2)] == [len(specs) // 2] * 2
-    alone = [replace(s, structure="said") for s in specs]
+    alone = [replace(s, structure="said", stacked=False) for s in specs]
     assert [len(s) for s in stacks(alone, tmp_path, 1)] == [1] * len(specs)
     every = sorted(s.id for stack in stacks(specs + alone, tmp_path, 2) for s in stack)
     assert every == sorted(s.id for s in specs + alone)
@@ -134,9 +148,9 @@ def test_stacks_leave_work_for_every_job(tmp_path):
 def test_runs_at_different_steps_do_not_share_a_stack(tmp_path):
     specs = specs_of("toy")
     run = Store(tmp_path).run(specs[0])
-    run.begin(specs[0], "test")
+    place = run.begin(specs[0], "test", [])
     first = next(e for r, e in train_together(specs[:1], [None]) if isinstance(e, Step))
-    run.checkpoint(first.state())
+    place.checkpoint(first.state())
     found = stacks(specs, tmp_path, 1)
     assert [len(s) for s in found] == [1, len(specs) - 1]
     assert [run_stack(stack, tmp_path) for stack in found] == [[None], [None] * (len(specs) - 1)]

@@ -93,6 +93,7 @@ TRAINING = [
     Row("batch_size", "N", "Rows a step", "by model"),
     Row("device", "KIND", "Where to train"),
     Row("dtype", "KIND", "Precision of the forward and backward pass"),
+    Row("threads", "N", "Threads of a run on the CPU; they decide its bits", "by model"),
 ]
 ONE_RUN = [
     Row("method", "KIND", "Train theta_d, or all D parameters"),

@@ -35,14 +35,14 @@ def run(
       idim run --model roberta-base --task mrpc --d 1000 --lr 0.03 --seed 1
     """
     spec = config.load(config.RunSpec, config_file, given)
-    from idim.sweep import plan_run
+    from idim.sweep import folder_of, plan_run
     from idim.sweep import run as train
 
     with redirect_stdout(sys.stderr):
         spec = plan_run(spec)
-        note(f"writing to {out / 'runs' / spec.id}")
+        note(f"writing to {folder_of(spec, out)}")
         with follow() as progress:
-            result = train(spec, out, progress)
+            result = train(spec, out, progress, note)
     show(result if as_json else lines(result), as_json=as_json)
 
 

@@ -61,7 +61,8 @@ def sweep(
     from idim.sweep import plan
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
-        planned = plan(spec)
+        out = out or default_out(config.with_recipe(spec))
+        planned = plan(spec, out)
         result = preview(planned) if dry_run else measure(planned, out, jobs)
     if not dry_run:
         finish(result, as_json=as_json)
@@ -75,14 +76,13 @@ def default_out(spec: config.SweepSpec) -> Path:
     return Path("idim-out", "-".join(names))
 
 
-def measure(planned: "Plan", out: Path | None, jobs: int | None) -> dict[str, Any]:
+def measure(planned: "Plan", out: Path, jobs: int | None) -> dict[str, Any]:
     """Do what is missing, and write the files that people look at."""
     from idim.sweep import execute, write
 
-    out = out or default_out(planned.spec)
     note(f"writing to {out}")
     with follow() as progress:
-        summary = execute(planned, out, jobs=jobs, progress=progress)
+        summary = execute(planned, out, jobs=jobs, progress=progress, tell=note)
     write(summary, out)
     return summary
 

@@ -48,7 +48,7 @@ def trajectory(
     from idim.report.trajectory import text
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
-        legs = work.prepare(spec)
+        legs = work.prepare(spec, out)
         note(f"writing to {out}")
         record = work.carry_out(legs, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
     show(record if as_json else text(record), as_json=as_json)

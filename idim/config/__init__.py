@@ -2,7 +2,9 @@
 
 from idim.config.load import load, parse_overrides, with_recipe
 from idim.config.recipes import SMALL_NETS, Recipe, recipe
+from idim.config.schema import SCHEMA, current, older_id
 from idim.config.specs import (
+    ID_DIGITS,
     QUARTER,
     Lines,
     PretrainSpec,
@@ -14,7 +16,9 @@ from idim.config.specs import (
 )
 
 __all__ = [
+    "ID_DIGITS",
     "QUARTER",
+    "SCHEMA",
     "SMALL_NETS",
     "Lines",
     "PretrainSpec",
@@ -23,7 +27,9 @@ __all__ = [
     "Setup",
     "SweepSpec",
     "TrajectorySpec",
+    "current",
     "load",
+    "older_id",
     "parse_overrides",
     "recipe",
     "slug",

@@ -43,7 +43,7 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "seed": (0, True), "paragraphs": (1, True), "tokens": (1, True), "vocab_size": (1, True),
     "hidden_size": (1, True), "layers": (1, True), "heads": (1, True), "dropout": (0, True),
     "mask": (0, False), "cloze": (0, True), "cloze_from": (0, True),
-    "checkpoints": (0, True), "threads": (1, True),
+    "checkpoints": (0, True), "threads": (0, True),
     "tolerance": (1, False), "max_runs": (1, True), "lr_transfer": (0, True),
     "stop_at": (0, False),
 }  # fmt: skip
@@ -92,6 +92,8 @@ def _contradictions(spec: Any) -> Iterator[str]:
 
 
 def _pretraining_contradictions(spec: Any) -> Iterator[str]:
+    if spec.threads < 1:
+        yield f"threads must be at least 1, got {spec.threads}"
     if spec.hidden_size % spec.heads:
         yield f"hidden_size {spec.hidden_size} is not a multiple of heads {spec.heads}"
     for name in ("cloze", "cloze_from"):

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from idim.config.checks import range_problems, type_problems
+from idim.config.recipes import recipe
+from idim.config.schema import ONLY_IN_SUBSPACE, SCHEMA, older_id
 from idim.errors import IdimError
 
 Projection = Literal["dense", "sparse", "fastfood", "orthogonal", "onehot"]
@@ -28,11 +30,13 @@ Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
 Lines = Literal["own", "both"]
 
+# Hex digits of a run's hash in its id: 48 bits tell a million runs apart.
+ID_DIGITS = 12
+# Where something lies decides nothing.
+_NOWHERE = ("data",)
+
 # Share of the steps after which a search may stop a run that cannot be the best.
 QUARTER = 0.25
-
-# Bump when the meaning of a spec changes, so that old results never pass for new ones.
-SPEC_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +69,20 @@ class Setup:
     copies: int = 2
     device: Device = "auto"
     dtype: DType = "float32"
+    # They decide the order of sums, and so the bits.  None: what the folder, the model's recipe or
+    # this machine's cores say; 0 stands in stores that did not note it: every core there was.
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         problems = [*type_problems(self), *range_problems(self)]
         if problems:
             raise IdimError("; ".join(problems) + ".")
+        for f in fields(self):  # a TOML file's 1 and a command line's 1.0 are one run
+            value = getattr(self, f.name)
+            if f.type in (float, float | None) and isinstance(value, int):
+                object.__setattr__(self, f.name, float(value))
+            elif f.type == tuple[float, ...]:
+                object.__setattr__(self, f.name, tuple(map(float, value)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +98,12 @@ class RunSpec(Setup):
     # Hashes of the weights and of the rows used: what `model` and `data` name, not where they lie.
     model_fingerprint: str = ""
     data_fingerprint: str = ""
+    # Behaviours mended since the first stores that decide this run's bits (`models.Model.changed`).
+    changed: tuple[str, ...] = ()
+    # Kernels whose sums are not the reference's to the bit; None: those that are.
+    kernels: str | None = None
+    # Whether it is a row of a stack (`idim.together`), whose sums are not the plain loop's.
+    stacked: bool = False
 
     @property
     def first_quarter(self) -> "RunSpec":
@@ -92,33 +111,45 @@ class RunSpec(Setup):
         return replace(self, stop_at=QUARTER)
 
     @property
+    def is_stackable(self) -> bool:
+        """Whether runs of this kind train as one stack: of a small net, plainly, on the CPU.
+
+        A function of what the id holds, so that a baseline is one run whatever it is compared with.
+        """
+        plain = (self.structure, self.head, self.copies) == ("did", "subspace", 2)
+        return (
+            recipe(self.model).stack > 0
+            and (plain or self.method == "full")
+            and (self.device, self.dtype, self.weight_decay) == ("cpu", "float32", 0.0)
+        )
+
+    @property
     def id(self) -> str:
-        """Readable part and 8 hex digits of the hash of the canonical form."""
+        """Readable part and 12 hex digits of the hash of the canonical form."""
         size = "full" if self.method == "full" else f"{self.projection}-d{self.d}"
-        digest = hashlib.sha256(self.canonical().encode()).hexdigest()[:8]
+        digest = hashlib.sha256(self.canonical().encode()).hexdigest()[:ID_DIGITS]
         return f"{slug(self.task)}-{slug(self.model)}-{size}-s{self.seed}-{digest}"
 
+    @property
+    def older_id(self) -> str:
+        """The id of a run that schema 1 may have stored in place of this one."""
+        return older_id(asdict(self), slug)
+
     def canonical(self) -> str:
-        """Serialise what decides the result, keys sorted; places on disk are left out."""
-        record: dict[str, Any] = asdict(self)
-        del record["data"]
-        record["model"] = slug(self.model)
-        record["task"] = slug(self.task)
-        record["version"] = SPEC_VERSION
-        if self.stop_at is None:
-            del record["stop_at"]
-        if self.method == "full":  # a baseline has no subspace: share it between sweeps
-            for name in (
-                "projection",
-                "structure",
-                "said_groups",
-                "norm",
-                "head",
-                "said_lr",
-                "head_lr",
-                "copies",
-            ):
-                del record[name]
+        """Serialise what decides the result: what differs from the defaults of the schema.
+
+        Keys are sorted and places on disk left out.  A field that is added with a default changes
+        no id; a default that is changed, or a field that comes to mean something else, is a new
+        schema.
+        """
+        record: dict[str, Any] = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        }
+        for name in _NOWHERE if self.method == "subspace" else (*_NOWHERE, *ONLY_IN_SUBSPACE):
+            record.pop(name, None)
+        record |= {"model": slug(self.model), "task": slug(self.task), "schema": SCHEMA}
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
 

@@ -1,5 +1,6 @@
 """Execute runs on this machine: in this process, or in a pool of them."""
 
+import logging
 import os
 import signal
 import sys
@@ -15,8 +16,10 @@ from typing import Any, Protocol, Self
 from idim import kernels, together
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
-from idim.store import Run, Store, save_tensors
+from idim.store import Damaged, Place, Record, Store
 from idim.train import Diverged, Result, State, Step, train
+
+log = logging.getLogger(__name__)
 
 # A run loses at most this much work to a kill; shorter runs are cheaper to start over.
 CHECKPOINT_EVERY_S = 30.0
@@ -39,21 +42,25 @@ def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> li
     Raises:
         OSError: the store cannot be written.
     """
-    runs = [Store(root).run(spec) for spec in specs]
-    for spec, run in zip(specs, runs, strict=True):
-        run.begin(spec, kernels.describe(spec.device))
+    store = Store(root)
+    runs = [store.run(spec) for spec in specs]
+    starts = [_start(store, spec) for spec in specs]
+    places = [
+        run.begin(spec, kernels.describe(spec.device), metrics)
+        for spec, run, (_, metrics) in zip(specs, runs, starts, strict=True)
+    ]
     failures: list[str | None] = [None] * len(specs)
     saved, ticked = [time.monotonic()] * len(specs), 0.0
     last: dict[int, Step] = {}
     try:
-        for r, event in _events(specs, runs):
+        for r, event in _events(specs, [state for state, _ in starts]):
             if not isinstance(event, Step):
-                failures[r] = _end(specs[r], runs[r], event, last.get(r))
+                failures[r] = _end(store, specs[r], places[r], event, last.get(r))
                 continue
             last[r], now = event, time.monotonic()
-            runs[r].append({"step": event.step, "steps": event.steps, "loss": event.loss})
+            places[r].append({"step": event.step, "steps": event.steps, "loss": event.loss})
             if now - saved[r] > CHECKPOINT_EVERY_S and not event.is_last:
-                runs[r].checkpoint(event.state())
+                places[r].checkpoint(event.state())
                 saved[r] = now
             if now - ticked > POLL_S:
                 tick()
@@ -64,7 +71,7 @@ def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> li
         for r, run in enumerate(runs):
             if run.result() is None and failures[r] is None:
                 failures[r] = _one_line(e)
-                run.fail(_one_line(e))
+                run.fail(places[r], _one_line(e))
     return failures
 
 
@@ -74,11 +81,8 @@ def _one_line(e: Exception) -> str:
     return f"{type(e).__name__}: {str(e).strip() or 'no message'}".splitlines()[0]
 
 
-def _events(specs: list[RunSpec], runs: list[Run]) -> Iterator[together.Event]:
+def _events(specs: list[RunSpec], resume: list[State | None]) -> Iterator[together.Event]:
     """Train, and yield (index of the run, event); a run that diverges ends in an event too."""
-    resume = [_state(spec, run) for spec, run in zip(specs, runs, strict=True)]
-    for run, state in zip(runs, resume, strict=True):
-        run.rewind_metrics(int(state["step"]) if state else 0)
     if together.key(specs[0]) is not None:
         yield from together.train_together(specs, resume)
         return
@@ -89,27 +93,31 @@ def _events(specs: list[RunSpec], runs: list[Run]) -> Iterator[together.Event]:
         yield 0, e
 
 
-def _end(spec: RunSpec, run: Run, event: Result | RunFailed, last: Step | None) -> str | None:
+def _end(
+    store: Store, spec: RunSpec, place: Place, event: Result | RunFailed, last: Step | None
+) -> str | None:
     """Store the end of a run; return why it failed, if it did."""
+    run = store.run(spec)
     if isinstance(event, Diverged):  # the same spec would always end so: this is its result
-        run.finish({"error": str(event), "diverged": True})
+        run.finish(place, {"error": str(event), "diverged": True})
         return str(event)
     if isinstance(event, RunFailed):
-        run.fail(str(event))
+        run.fail(place, str(event))
         return str(event)
     if event.header is not None:
-        save_tensors(run.folder / "subspace.safetensors", event.state, event.header)
+        run.save_trained(event.state, event.header)
     result = {
         "score": event.score, "select": event.select, "D": event.D,
         "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
         "seconds": round(event.seconds, 3),
     }  # fmt: skip
     if spec.stop_at is None:
-        run.finish(result)
-        _first(run, spec).forget_pause()
+        run.finish(place, result, event.rows)
+        store.run(spec.first_quarter).forget_pause()
     else:
         assert last is not None
-        run.pause(result | {"schedule": event.schedule}, last.state())
+        run.save_pause(last.state())
+        run.finish(place, result | {"schedule": event.schedule}, event.rows)
     return None
 
 
@@ -122,7 +130,7 @@ def stacks(specs: list[RunSpec], root: Path, jobs: int) -> list[list[RunSpec]]:
     alike: dict[Any, list[RunSpec]] = {}
     for i, spec in enumerate(specs):
         key = together.key(spec)
-        place = i if key is None else (key, _steps_done(spec, Store(root).run(spec)))
+        place = i if key is None else (key, _steps_done(Store(root), spec))
         alike.setdefault(place, []).append(spec)
     groups = []
     for members in alike.values():
@@ -131,19 +139,27 @@ def stacks(specs: list[RunSpec], root: Path, jobs: int) -> list[list[RunSpec]]:
     return groups
 
 
-def _first(run: Run, spec: RunSpec) -> Run:
-    """Return the run that stops where this one may go on."""
-    return Store(run.folder.parents[1]).run(spec.first_quarter)
+def _start(store: Store, spec: RunSpec) -> tuple[State | None, list[Record]]:
+    """Return where a run goes on, its own checkpoint or its first quarter's end, and its metrics.
+
+    A checkpoint that is not what was written is set aside.
+    """
+    wanted = [store.run(spec).checkpoint]
+    if not spec.stop_at:
+        wanted.append(store.run(spec.first_quarter).pause)
+    for read in wanted:
+        try:
+            found = read()
+        except Damaged as e:
+            log.warning(store.set_aside(e))
+            return _start(store, spec)
+        if found is not None:
+            return found
+    return None, []
 
 
-def _state(spec: RunSpec, run: Run) -> State | None:
-    """Return where a run goes on: its own checkpoint, or the end of its first quarter."""
-    own = run.load_checkpoint()
-    return own if own or spec.stop_at else run.follow(_first(run, spec))
-
-
-def _steps_done(spec: RunSpec, run: Run) -> int:
-    state = run.load_checkpoint() or (None if spec.stop_at else _first(run, spec).load_pause())
+def _steps_done(store: Store, spec: RunSpec) -> int:
+    state, _ = _start(store, spec)
     return int(state["step"]) if state else 0
 
 
@@ -215,7 +231,9 @@ class Workers:
                 except BrokenProcessPool:
                     reason = "the process was killed (out of memory?); try fewer --jobs"
                     for spec in stack:
-                        Store(root).run(spec).fail(reason)
+                        run = Store(root).run(spec)
+                        if (place := run.last_attempt()) and run.result() is None:
+                            run.fail(place, reason)
                     _tell(watch, stack, [reason] * len(stack))
                     self._pool = None
 

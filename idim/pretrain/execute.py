@@ -9,6 +9,7 @@ OUT/result.json           written last
 """
 
 import json
+import logging
 import math
 import shutil
 import tempfile
@@ -24,8 +25,12 @@ from idim.config import PretrainSpec
 from idim.errors import IdimError
 from idim.pretrain import corpus, tokenizer
 from idim.pretrain.learn import Look, Pretraining
-from idim.store import Run, provenance, read_json, write_json
+from idim.store import Damaged, Place, provenance, read_json, write_json
 
+log = logging.getLogger(__name__)
+
+# Whose its checkpoints are, for their seals.
+_OWNER = "pretraining"
 # A pretraining loses at most this much work to a kill.
 SAVE_EVERY_S = 20.0
 
@@ -47,9 +52,9 @@ def pretrain(spec: PretrainSpec, out: Path, progress: Progress = lambda *_: None
         IdimError: a bad text, a tokenizer larger than the model, or another pretraining in `out`.
         RunFailed: the loss is no longer a number.
     """
-    run = Run(out)
+    run = Place(out, _OWNER)
     _check_free(spec, out)
-    if (result := run.result()) is not None:
+    if (result := read_json(out / "result.json")) is not None:
         return result
     started = time.monotonic()
     torch.set_num_threads(spec.threads)
@@ -58,9 +63,9 @@ def pretrain(spec: PretrainSpec, out: Path, progress: Progress = lambda *_: None
     rows = corpus.encode(text, made, spec.max_length)
     _claim(spec, out)
     work = Pretraining(spec, made.get_vocab_size())
-    if (saved := run.load_checkpoint()) is not None:
+    if (saved := _saved(run)) is not None:
         work.restore(saved)
-    run.rewind_metrics(work.done)
+    run.begin_metrics([record for record in run.metrics() if record["step"] <= work.done])
     last = _learn(work, rows, made, run, progress)
     result = {
         "steps": spec.steps, "loss": last.loss, "seconds": round(time.monotonic() - started, 1),
@@ -68,8 +73,20 @@ def pretrain(spec: PretrainSpec, out: Path, progress: Progress = lambda *_: None
         "tokens": made.get_vocab_size(), "rows": len(rows),
         "checkpoints": [str(folder_of(out, step)) for step in spec.kept],
     }  # fmt: skip
-    run.finish(result)
+    write_json(out / "result.json", result)
+    run.forget_checkpoint()
     return result
+
+
+def _saved(run: Place) -> dict[str, Any] | None:
+    """Return the last checkpoint; one that is not as it was written is set aside."""
+    try:
+        return run.load_checkpoint()
+    except Damaged as e:
+        aside = e.path.with_name(f"{e.path.name}.damaged")
+        e.path.replace(aside)
+        log.warning(f"'{e.path}' is damaged ({e.why}); set aside as '{aside}': from the start.")
+        return None
 
 
 def folder_of(out: Path, step: int) -> Path:
@@ -77,7 +94,7 @@ def folder_of(out: Path, step: int) -> Path:
     return out / f"step-{step}"
 
 
-def _learn(work: Pretraining, rows: corpus.Rows, made: Any, run: Run, progress: Progress) -> Look:
+def _learn(work: Pretraining, rows: corpus.Rows, made: Any, run: Place, progress: Progress) -> Look:
     spec = work.spec
     kept = frozenset(spec.kept)
     saved, look = time.monotonic(), Look(work.done, math.nan)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from idim.config import RunSpec, Setup, SweepSpec
@@ -17,8 +17,11 @@ class Space:
     # Parameters the subspace spans, and how many tensors they lie in.
     D: int
     tensors: int
-    # `model_fingerprint` and `data_fingerprint`.
-    fingerprints: dict[str, str]
+    # What the names of the spec stand for, by field of a run: fingerprints and what else was
+    # looked up.
+    resolved: dict[str, Any]
+    # Whether a baseline is a row of a stack.
+    full_stacked: bool = False
     # The score of the best constant answer; None where there is none.
     chance: float | None = None
 
@@ -26,8 +29,9 @@ class Space:
         """Return the spec of one run; `d=None` trains all parameters."""
         shared: dict[str, Any] = {f.name: getattr(self.spec, f.name) for f in fields(Setup)}
         method: Any = "full" if d is None else "subspace"
-        shared |= self.fingerprints
-        return RunSpec(**shared, method=method, d=d, lr=lr, seed=seed, stop_at=stop_at)
+        shared |= self.resolved
+        run = RunSpec(**shared, method=method, d=d, lr=lr, seed=seed, stop_at=stop_at)
+        return replace(run, stacked=self.full_stacked if d is None else run.is_stackable)
 
     def rates(self, d: int) -> tuple[float, ...]:
         """Return the learning rates of one d on the grid: those given, or the default ones."""

@@ -1,7 +1,7 @@
 """The main job: plan the runs, execute what is missing, summarise what is there."""
 
 from idim.sweep.evidence import evidence
-from idim.sweep.execute import Event, execute, run
+from idim.sweep.execute import Event, execute, folder_of, run
 from idim.sweep.plan import Plan, against, plan, plan_run
 from idim.sweep.summary import summarise, write
 
@@ -11,6 +11,7 @@ __all__ = [
     "against",
     "evidence",
     "execute",
+    "folder_of",
     "plan",
     "plan_run",
     "run",

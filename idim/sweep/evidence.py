@@ -55,16 +55,18 @@ def _excluded(counted: dict[str, Outcome]) -> list[Record]:
 
 def _sources(store: Store, counted: dict[str, Outcome]) -> list[Record]:
     """Group runs by where and by what they were made."""
+    made: dict[str, Record] = {}
+    for stored in store.runs():  # of an older run and the one that went on from it, the latter
+        run, about = stored.spec(), stored.provenance()
+        if run is not None and about is not None and run.id in counted:
+            made[run.id] = about
     groups: dict[str, Record] = {}
-    for stored in store.runs():
-        run, made = stored.spec(), stored.provenance()
-        if run is None or made is None or run.id not in counted:
-            continue
+    for about in made.values():
         names = ("host", "machine", "cpus", "kernels", "python", "versions")
-        where = {name: made.get(name) for name in names}
+        where = {name: about.get(name) for name in names}
         group = groups.setdefault(repr(where), where | {"runs": 0, "began": []})
         group["runs"] += 1
-        group["began"] = sorted([*group["began"], made["utc"]])
+        group["began"] = sorted([*group["began"], about["utc"]])
     for group in groups.values():
         group["began"] = [group["began"][0], group["began"][-1]]
     return list(groups.values())

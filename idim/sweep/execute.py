@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from idim.config import QUARTER, RunSpec, recipe, slug
+from idim.config import QUARTER, RunSpec, slug
 from idim.errors import RunFailed
 from idim.launch import local
 from idim.machine import cores
@@ -43,6 +43,7 @@ class Event:
 
 
 Progress = Callable[[Event], None]
+Tell = Callable[[str], None]
 
 
 def execute(
@@ -52,6 +53,7 @@ def execute(
     jobs: int | None = None,
     workers: local.Workers | None = None,
     progress: Progress = lambda _: None,
+    tell: Tell = lambda _: None,
 ) -> Record:
     """Do the runs of a sweep that have no result yet, and return the summary.
 
@@ -61,12 +63,14 @@ def execute(
         jobs: processes; by default one for each core a run leaves idle.
         workers: processes that stay for another sweep, in place of `jobs` new ones.
         progress: told of every event.
+        tell: given a line for what was damaged in the folder, and is set aside and done again.
 
     Raises:
         IdimError: `out` holds another sweep.
     """
     store = Store(out)
-    store.claim(_claim(plan), loose=STOP_RULES)
+    for line in (*store.claim(_claim(plan), loose=STOP_RULES), *store.mend()):
+        tell(line)
     watch = _Watch(store, progress, plan.most, is_bound=plan.spec.search == "adaptive")
     for outcome in told_once(outcomes(store, plan.space)).values():
         watch.found(outcome)
@@ -90,7 +94,7 @@ def _next(plan: Plan, store: Store, tried: set[str]) -> list[RunSpec] | Done:
 def default_jobs(plan: Plan, jobs: int | None) -> int:
     """Return how many processes a sweep gets: `jobs`, or one for each core a run leaves idle."""
     if jobs is None:
-        threads = recipe(plan.spec.model).threads or cores()
+        threads = plan.spec.threads or cores()
         jobs = cores() // threads if plan.spec.device == "cpu" else 1
     return max(1, jobs)
 
@@ -103,8 +107,9 @@ def _claim(plan: Plan) -> Record:
     del record["data"]
     return (
         record
-        | plan.space.fingerprints
+        | plan.space.resolved
         | {
+            "full_stacked": plan.space.full_stacked,
             "D": plan.D,
             "tensors": plan.space.tensors,
             "metric": plan.metric,
@@ -114,21 +119,27 @@ def _claim(plan: Plan) -> Record:
     )
 
 
-def run(spec: RunSpec, out: Path, progress: Progress = lambda _: None) -> Record:
+def run(
+    spec: RunSpec, out: Path, progress: Progress = lambda _: None, tell: Tell = lambda _: None
+) -> Record:
     """Do one run, or return its stored result.
 
     Args:
         spec: from `plan_run`.
         out: folder of the store.
         progress: told of every event.
+        tell: given a line for what was damaged, and is set aside and done again.
 
     Raises:
         RunFailed: with the reason.
     """
-    stored = Store(out).run(spec)
+    store = Store(out)
+    for line in (m for s in (spec, spec.first_quarter) for m in store.mend_run(store.run(s))):
+        tell(line)
+    stored = store.run(spec)
     result = stored.result()
     if result is None:
-        watch = _Watch(Store(out), progress, 1)
+        watch = _Watch(store, progress, 1)
         watch.expect([spec])
         with local.Workers(1) as workers:
             workers.run_all([spec], out, watch)
@@ -136,6 +147,11 @@ def run(spec: RunSpec, out: Path, progress: Progress = lambda _: None) -> Record
     if "error" in result:
         raise RunFailed(f"{result['error'].rstrip('.')}.")
     return {"id": spec.id, **result, "out": str(stored.folder)}
+
+
+def folder_of(spec: RunSpec, out: Path) -> Path:
+    """Return the folder in which a run is or will be stored."""
+    return Store(out).run(spec).folder
 
 
 class _Watch:

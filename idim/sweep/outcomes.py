@@ -8,6 +8,9 @@ from idim.estimate import Score
 from idim.search import Space
 from idim.store import Record, Store
 
+# Fields of a run that a sweep's folder holds beside its setting.
+RESOLVED = ("model_fingerprint", "data_fingerprint", "changed", "kernels")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -34,10 +37,12 @@ class Outcome:
 
 def outcomes(store: Store, space: Space) -> dict[str, Outcome]:
     """Return the runs of a sweep that ended, by id: all in the store that share its setting."""
-    found = {}
+    found: dict[str, Outcome] = {}
     for stored in store.runs():
         run, result, failure = stored.spec(), stored.result(), stored.failure()
         if run is None or (result is None and failure is None):
+            continue
+        if result is None and run.id in found:  # an older run's, which this try goes on from
             continue
         # an id is made of the whole setting: only its own runs have the same
         if space.run(run.d, run.lr, run.seed, run.stop_at).id == run.id:
@@ -62,6 +67,8 @@ def space_of(sweep: Record) -> Space:
         k: tuple(v) if isinstance(v, list) else v for k, v in sweep.items() if k in known
     }
     spec = SweepSpec(**values)
-    prints = {name: sweep[name] for name in ("model_fingerprint", "data_fingerprint")}
+    resolved = {name: sweep[name] for name in RESOLVED}
+    resolved["changed"] = tuple(resolved["changed"])
     # a folder older than this key has no column norm within tensors, where alone it counts
-    return Space(spec, sweep["D"], sweep.get("tensors", 1), prints, sweep["chance"])
+    tensors = sweep.get("tensors", 1)
+    return Space(spec, sweep["D"], tensors, resolved, sweep["full_stacked"], sweep["chance"])

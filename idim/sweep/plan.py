@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from idim import models, tasks
-from idim.config import RunSpec, SweepSpec, with_recipe
+from idim import kernels, models, tasks
+from idim.config import RunSpec, SweepSpec, recipe, with_recipe
 from idim.errors import IdimError
 from idim.layout import Extent, check_d, extent
+from idim.machine import cores
 from idim.projection import kernels_for
 from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
+from idim.store import Store
 
 
 @dataclass(frozen=True)
@@ -101,17 +104,22 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def plan(spec: SweepSpec) -> Plan:
-    """Resolve a sweep: device, model, data, and the values of d.
+def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
+    """Resolve a sweep: device, threads, model, data, and the values of d.
+
+    Args:
+        spec: what the user asks for.
+        out: a folder of which the sweep may be one already: it goes on with as many threads.
 
     Raises:
         IdimError: anything a user can get wrong, before any training.
     """
-    spec, data, span, prints = _resolve(with_recipe(spec))
+    spec, data, span, resolved = _resolve(with_recipe(spec), _held_threads(out))
     spec, metric = _with_d(spec, span), data.info.metrics[0]
+    space = Space(spec, span.D, span.tensors, resolved, chance=data.chance.get(metric))
     return Plan(
         spec=spec,
-        space=Space(spec, span.D, span.tensors, prints, data.chance.get(metric)),
+        space=replace(space, full_stacked=space.run(None, 1e-3, 0).is_stackable),
         span=span,
         rows=len(data.train.targets),
         chance=data.chance,
@@ -147,16 +155,29 @@ def plan_run(spec: RunSpec) -> RunSpec:
     Raises:
         IdimError: as `plan`.
     """
-    spec, _, span, prints = _resolve(with_recipe(spec))
+    spec, _, span, resolved = _resolve(with_recipe(spec), None)
     if spec.d is not None:
         check_d(spec.d, span.D, span.lambdas, spec.said_groups)
-    return replace(spec, **prints)
+    spec = replace(spec, **resolved)
+    return replace(spec, stacked=spec.is_stackable)
 
 
-def _resolve(spec: Any) -> tuple[Any, tasks.TaskData, Extent, dict[str, str]]:
+def _held_threads(out: Path | None) -> int | None:
+    """Return the threads of the sweep that a folder holds; None if it holds none that is whole."""
+    try:
+        held = None if out is None else Store(out).held()
+    except IdimError:  # told when the sweep begins
+        return None
+    return None if held is None else held.get("threads")
+
+
+def _resolve(spec: Any, threads: int | None) -> tuple[Any, tasks.TaskData, Extent, dict[str, Any]]:
     """Look at the machine, the model and the data: what a spec names but does not hold."""
     import torch
 
+    if not spec.threads:
+        own = recipe(spec.model).threads or cores()
+        spec = replace(spec, threads=own if threads is None else threads)
     if spec.device == "auto":
         spec = replace(spec, device="cuda" if torch.cuda.is_available() else "cpu")
     elif spec.device == "cuda" and not torch.cuda.is_available():
@@ -170,8 +191,10 @@ def _resolve(spec: Any) -> tuple[Any, tasks.TaskData, Extent, dict[str, str]]:
         raise IdimError(f"model '{spec.model}' has no head to set apart; use --head subspace.")
     apart = {spec.head: model.head} if spec.head != "subspace" else {}
     span = extent(model.module, structure=spec.structure, groups=spec.said_groups, **apart)
-    prints = {
+    resolved = {
         "model_fingerprint": models.fingerprint(spec.model, folder),
         "data_fingerprint": data.fingerprint,
+        "changed": model.changed,
+        "kernels": kernels.inexact(spec.device),
     }
-    return spec, data, span, prints
+    return spec, data, span, resolved

@@ -43,7 +43,7 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
         **{name: sweep[name] for name in shared},
         **part,
         "protocol": _protocol(sweep),
-        "notes": [*sweep["notes"], *part["notes"]],
+        "notes": [*sweep["notes"], *part["notes"], *_unsealed(store)],
         "search": {
             "strategy": space.spec.search,
             "done": isinstance(coming, Done),
@@ -54,6 +54,12 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
         "seconds": round(sum((o.result or {}).get("seconds", 0.0) for o in ended.values()), 1),
         "out": str(out),
     }
+
+
+def _unsealed(store: Store) -> list[str]:
+    older = store.older()
+    about = "an older version stored without checksums: damage to them would not be seen."
+    return [f"{older} run{'s' if older > 1 else ''} {about}"] if older else []
 
 
 def _pruned(score: estimate.Score) -> estimate.Score:

@@ -1,0 +1,357 @@
+"""One run on disk."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from idim.config import ID_DIGITS, SCHEMA, RunSpec, current, older_id, slug
+from idim.errors import IdimError
+from idim.store.files import Damaged, folders, parse, read_bytes, read_json, write_text
+from idim.store.provenance import now, provenance
+from idim.store.seal import (
+    Record,
+    read_lines,
+    read_sealed,
+    read_tensors,
+    sealed_line,
+    write_sealed,
+    write_tensors,
+)
+
+_FIELDS = {f.name for f in fields(RunSpec)}
+
+
+def shard(name: str) -> str:
+    """Return the folder among `runs` that holds a run: so none gets too many entries."""
+    return name[-ID_DIGITS:][:2]
+
+
+class Place:
+    """A folder in which something is trained: its metrics and its last checkpoint."""
+
+    def __init__(self, folder: Path, owner: str) -> None:
+        self.folder, self.owner = folder, owner
+
+    def append(self, record: Record) -> None:
+        """Add one line of metrics."""
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as f:
+            f.write(sealed_line(record, self.owner))
+
+    def metrics(self) -> list[Record]:
+        """Return every whole line of metrics."""
+        return read_lines(self.folder / "metrics.jsonl", self.owner)
+
+    def begin_metrics(self, records: list[Record]) -> None:
+        """Begin the metrics with what was done before."""
+        lines = (sealed_line(record, self.owner) for record in records)
+        write_text(self.folder / "metrics.jsonl", "".join(lines))
+
+    def checkpoint(self, state: Record) -> None:
+        """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
+        write_tensors(self.folder / "state.safetensors", state, "state", self.owner)
+
+    def load_checkpoint(self) -> Record | None:
+        """Return the last checkpoint; None if there is none.
+
+        Raises:
+            Damaged: it is not what was written.
+        """
+        return read_tensors(self.folder / "state.safetensors", "state", self.owner)
+
+    def forget_checkpoint(self) -> None:
+        """Remove the checkpoint."""
+        (self.folder / "state.safetensors").unlink(missing_ok=True)
+
+
+class Stored:
+    """What can be read of a run, whichever version wrote it."""
+
+    folder: Path
+
+    def spec(self) -> RunSpec | None:
+        """Return the spec of the run, None if its folder holds none."""
+        raise NotImplementedError
+
+    def result(self) -> Record | None:
+        """Return the result of a finished run, None otherwise."""
+        raise NotImplementedError
+
+    def failure(self) -> str | None:
+        """Return the reason of the last failed try, None if there was none since."""
+        raise NotImplementedError
+
+    def provenance(self) -> Record | None:
+        """Return by what and where the run was last started."""
+        raise NotImplementedError
+
+    def checkpoint(self) -> tuple[Record, list[Record]] | None:
+        """Return where an unfinished run stands and its metrics so far, None at its start."""
+        raise NotImplementedError
+
+    def pause(self) -> tuple[Record, list[Record]] | None:
+        """Return where a run was stopped early and its metrics, None if it was not."""
+        raise NotImplementedError
+
+    def check(self) -> Iterator[Damaged]:
+        """Find what is not as it was written, one file after another."""
+        raise NotImplementedError
+
+
+class Run(Stored):
+    """The folder of one run; `older` is one of an earlier version that it goes on from."""
+
+    def __init__(self, folder: Path, older: Stored | None = None) -> None:
+        self.folder, self.id, self.older = folder, folder.name, older
+
+    # Writing: one process at a time
+
+    def begin(self, spec: RunSpec, kernels: str, metrics: list[Record]) -> Place:
+        """Note what is about to run, where, and on which kernels; return where it writes.
+
+        Args:
+            spec: of the run.
+            kernels: which run it.
+            metrics: what was done before.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record = asdict(spec) | {"schema": SCHEMA}
+        write_sealed(self.folder / "spec.json", record, "spec", self.id)
+        number = 1 + max((int(p.name) for p in self._attempts()), default=0)
+        attempt = Place(self.folder / "attempts" / str(number), self.id)
+        attempt.folder.mkdir(parents=True)
+        about = provenance() | {"kernels": kernels}
+        write_sealed(attempt.folder / "provenance.json", about, "provenance", self.id)
+        if metrics:
+            attempt.begin_metrics(metrics)
+        return attempt
+
+    def finish(self, attempt: Place, result: Record, rows: Record | None = None) -> None:
+        """Make the run finished: its result is written last, and other attempts go.
+
+        Args:
+            attempt: where it was trained.
+            result: what it came to.
+            rows: predictions and targets by row of the evaluation set.
+        """
+        if rows:
+            write_tensors(self.folder / "rows.safetensors", rows, "rows", self.id)
+        write_sealed(self.folder / "result.json", result, "result", self.id)
+        attempt.forget_checkpoint()
+        for other in self._attempts():
+            if other != attempt.folder:
+                _remove(other)
+
+    def save_trained(self, state: Record, header: dict[str, str]) -> None:
+        """Keep what training has chosen, as a file of `Subspace.save`."""
+        write_tensors(self.trained_file, state, "subspace", self.id, header)
+
+    def save_pause(self, state: Record) -> None:
+        """Keep where a run stops early: a longer run may go on from it."""
+        write_tensors(self.folder / "paused.safetensors", state, "paused", self.id)
+
+    def forget_pause(self) -> None:
+        """Remove what a longer run could have gone on from."""
+        (self.folder / "paused.safetensors").unlink(missing_ok=True)
+
+    def fail(self, attempt: Place, reason: str) -> None:
+        """Note why a try failed; the next sweep tries again."""
+        record = {"error": reason, "utc": now()}
+        attempt.folder.mkdir(parents=True, exist_ok=True)
+        write_sealed(attempt.folder / "failed.json", record, "failed", self.id)
+
+    def last_attempt(self) -> Place | None:
+        """Return where the run was last begun."""
+        attempts = self._attempts()
+        return Place(attempts[-1], self.id) if attempts else None
+
+    # Reading
+
+    def spec(self) -> RunSpec | None:
+        """Return the spec, checked against the name of the folder."""
+        record = read_sealed(self.folder / "spec.json", "spec", self.id)
+        if record is None:
+            return None
+        spec = RunSpec(**_tuples(current(record, _FIELDS, f"'{self.folder / 'spec.json'}'")))
+        if spec.id != self.id or self.folder.parent.name != shard(self.id):
+            raise Damaged(self.folder / "spec.json", "it is of another run")
+        return spec
+
+    def result(self) -> Record | None:
+        """Return the result, or that of the older run."""
+        own = read_sealed(self.folder / "result.json", "result", self.id)
+        return self.older.result() if own is None and self.older else own
+
+    def failure(self) -> str | None:
+        """Return why the last attempt failed, or the older run did."""
+        attempt = self.last_attempt()
+        if attempt is None:
+            return self.older.failure() if self.older else None
+        record = read_sealed(attempt.folder / "failed.json", "failed", self.id)
+        return None if record is None else str(record["error"])
+
+    def provenance(self) -> Record | None:
+        """Return by what and where the last attempt began."""
+        attempt = self.last_attempt()
+        if attempt is None:
+            return None
+        return read_sealed(attempt.folder / "provenance.json", "provenance", self.id)
+
+    def checkpoint(self) -> tuple[Record, list[Record]] | None:
+        """Return where the attempt that came furthest stands."""
+        found = []
+        for folder in self._attempts():
+            place = Place(folder, self.id)
+            if (state := place.load_checkpoint()) is not None:
+                found.append((state, _until(state, place.metrics())))
+        if found:
+            return max(found, key=lambda f: int(f[0]["step"]))
+        return self.older.checkpoint() if self.older else None
+
+    def pause(self) -> tuple[Record, list[Record]] | None:
+        """Return the end of the part that was done."""
+        state = read_tensors(self.folder / "paused.safetensors", "paused", self.id)
+        if state is None:
+            return self.older.pause() if self.older else None
+        attempt = self.last_attempt()
+        return state, _until(state, attempt.metrics() if attempt else [])
+
+    def rows(self) -> Record | None:
+        """Return predictions and targets by row of the evaluation set, None if not stored."""
+        return read_tensors(self.folder / "rows.safetensors", "rows", self.id)
+
+    @property
+    def trained_file(self) -> Path:
+        """The file of `Subspace.save` that a finished run keeps."""
+        return self.folder / "subspace.safetensors"
+
+    def trained(self) -> Record | None:
+        """Return what training has chosen, None where it is not kept."""
+        return read_tensors(self.trained_file, "subspace", self.id)
+
+    def last_metrics(self) -> Record | None:
+        """Return the newest whole line of metrics, None before the first."""
+        attempt = self.last_attempt()
+        found = attempt.metrics() if attempt else []
+        return found[-1] if found else None
+
+    def check(self) -> Iterator[Damaged]:
+        """Read everything that a number comes from."""
+        readers = [
+            self.spec,
+            lambda: read_sealed(self.folder / "result.json", "result", self.id),
+            self.rows,
+            self.trained,
+            lambda: read_tensors(self.folder / "paused.safetensors", "paused", self.id),
+            self.failure, self.provenance,
+        ]  # fmt: skip
+        for folder in self._attempts():
+            readers.append(Place(folder, self.id).load_checkpoint)
+        yield from _damages(readers)
+        if not (self.folder / "spec.json").exists() and (self.folder / "result.json").exists():
+            yield Damaged(self.folder / "spec.json", "it is missing")
+
+    def _attempts(self) -> list[Path]:
+        numbered = (p for p in folders(self.folder / "attempts") if p.name.isdecimal())
+        return sorted(numbered, key=lambda p: int(p.name))
+
+
+class OlderRun(Stored):
+    """A run that schema 1 stored: read, never written.  Its files have no checksums."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def spec(self) -> RunSpec | None:
+        """Return the spec, checked against the name of the folder."""
+        path = self.folder / "spec.json"
+        record = read_json(path)
+        if record is None:
+            return None
+        if not isinstance(record, dict):
+            raise Damaged(path, "not a spec")
+        if older_id(record, slug) != self.folder.name:
+            raise Damaged(path, "it is of another run")
+        record = current(record, _FIELDS, f"'{path}'")
+        try:
+            return RunSpec(**_tuples(record))
+        except (IdimError, TypeError, ValueError) as e:
+            raise Damaged(path, str(e).rstrip(".")) from None
+
+    def result(self) -> Record | None:
+        """Return the result."""
+        path = self.folder / "result.json"
+        record = read_json(path)
+        if record is None:
+            return None
+        has_score = isinstance(record, dict) and (
+            isinstance(record.get("score"), dict) or isinstance(record.get("error"), str)
+        )
+        if not has_score:
+            raise Damaged(path, "not a result")
+        return record
+
+    def failure(self) -> str | None:
+        """Return why the last attempt failed."""
+        record = read_json(self.folder / "failed.json")
+        return str(record["error"]) if isinstance(record, dict) and "error" in record else None
+
+    def provenance(self) -> Record | None:
+        """Return by what and where the last attempt began."""
+        record = read_json(self.folder / "provenance.json")
+        return record if isinstance(record, dict) else None
+
+    def check(self) -> Iterator[Damaged]:
+        """Read everything that a number comes from."""
+        yield from _damages([self.spec, self.result, self.failure, self.provenance])
+
+    def checkpoint(self) -> tuple[Record, list[Record]] | None:
+        """Return where the attempt that came furthest stands."""
+        return self._state("state.safetensors")
+
+    def pause(self) -> tuple[Record, list[Record]] | None:
+        """Return the end of the part that was done."""
+        return self._state("paused.safetensors")
+
+    def _state(self, name: str) -> tuple[Record, list[Record]] | None:
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        content = read_bytes(self.folder / name)
+        if content is None:
+            return None
+        try:
+            state = load(content)
+        except SafetensorError:
+            return None
+        lines = []
+        for line in (read_bytes(self.folder / "metrics.jsonl") or b"").splitlines():
+            try:
+                record: Any = parse(self.folder, line)
+            except Damaged:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("step"), int):
+                lines.append(record)
+        return (state, _until(state, lines)) if "step" in state else None
+
+
+def _damages(readers: list[Any]) -> Iterator[Damaged]:
+    for read in readers:
+        try:
+            read()
+        except Damaged as e:
+            yield e
+
+
+def _until(state: Record, metrics: list[Record]) -> list[Record]:
+    return [record for record in metrics if record["step"] <= int(state["step"])]
+
+
+def _tuples(record: Record) -> Record:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

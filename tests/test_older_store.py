@@ -1,0 +1,109 @@
+"""A store that schema 1 wrote is found, estimated and gone on from, and never passes for a new one.
+
+tests/stores/schema1.zip was made by the last version without schemas: grids (DID and SAID digits,
+the toy, a local parquet folder), an adaptive search, the same one interrupted in the middle of a
+stack with one run failed, and one interrupted run.  schema1.json holds what that version said.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from idim.config import RunSpec, SweepSpec, load, parse_overrides
+from idim.errors import IdimError
+from idim.store import OlderRun, Run, Store
+from idim.sweep import execute, plan, plan_run, run, summarise
+
+HOME = Path(__file__).parent / "stores"
+SAID = json.loads((HOME / "schema1.json").read_text())
+UNSEALED = "an older version stored without checksums"
+DIGITS = "model=digits-mlp train_samples=300 steps=60 seeds=2"
+INTERRUPTED = f"{DIGITS} d_min=5 d_max=300 baseline_lr=0.01 max_runs=16"
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    with zipfile.ZipFile(HOME / "schema1.zip") as packed:
+        packed.extractall(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def spec(words: str) -> SweepSpec:
+    return load(SweepSpec, None, parse_overrides(words.split()))
+
+
+@pytest.mark.parametrize("name", SAID["estimates"])
+def test_an_older_store_is_estimated_to_the_same_numbers(store, name):
+    now, then = summarise(store / name), SAID["estimates"][name]
+    assert UNSEALED in now["notes"][-1]
+    assert {k: now[k] for k in then} == then | {"notes": now["notes"]}
+    assert now["notes"][:-1] == then["notes"]
+
+
+def test_an_interrupted_search_goes_on_with_what_it_has(store):
+    out = store / "digits-interrupted"
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    summary = execute(plan(spec(INTERRUPTED), out), out, jobs=1)
+    then = SAID["interrupted, continued"]
+    assert summary["runs"] == then["runs"]
+    # bit for bit where it was made; another processor may add in another order
+    for ours, theirs in zip(summary["points"], then["points"], strict=True):
+        assert (ours["d"], ours["n"], ours["lr"]) == (theirs["d"], theirs["n"], theirs["lr"])
+        assert ours["mean"] == pytest.approx(theirs["mean"], abs=0.02)
+    # the older runs are read, never written, and none of them is done again
+    assert {p: p.read_bytes() for p in before} == before
+    runs = list(Store(out).runs())
+    older = {r.spec().id for r in runs if isinstance(r, OlderRun) and r.result()}
+    assert not older & {r.id for r in runs if isinstance(r, Run)}
+    found = [Store(out).run(r.spec()) for r in runs if isinstance(r, Run)]
+    begun = [r for r in found if r.older is not None]
+    assert len(begun) == 2  # those that had a checkpoint, one of them marked as failed
+    for r in begun:
+        _, metrics = r.older.checkpoint()
+        assert r.last_attempt().metrics()[: len(metrics)] == metrics
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint(store):
+    words = "model=tiny task=animals.toml d=30 lr=0.3 steps=40 batch_size=8 max_length=32"
+    wanted = plan_run(load(RunSpec, None, parse_overrides(words.split())))
+    before = Store(store / "one").run(wanted)
+    state, metrics = before.checkpoint()
+    assert 0 < int(state["step"]) < 40
+    result = run(wanted, store / "one")
+    assert before.last_attempt().metrics()[: len(metrics)] == metrics
+    then = SAID["one"]
+    assert result["loss"] == pytest.approx(then["loss"], rel=0.02)
+    assert (result["steps"], result["trainable"], result["D"]) == (40, 30, then["D"])
+
+
+def test_where_a_behaviour_has_changed_an_older_sweep_is_read_and_not_gone_on_with(store):
+    """Its baseline trained in the plain loop; today's trains as a stack, with other bits."""
+    out = store / "digits-said"
+    words = f"{DIGITS} d=20,40 lr=0.3,1 baseline_lr=0.003,0.01 structure=said"
+    with pytest.raises(IdimError, match=r"older version.*full_stacked.*choose another --out"):
+        execute(plan(spec(words), out), out, jobs=1)
+    done = {r.spec() for r in Store(out).runs() if r.spec().method == "full"}
+    assert {s.stacked for s in done} == {False}
+    plain, stacked = ({s.id for s in done}, {r.id for r in plan(spec(words)).specs})
+    assert not plain & stacked
+
+
+def test_a_whole_older_sweep_is_not_done_again(store):
+    for name, words in {
+        "digits-did": f"{DIGITS} d=5,40 lr=0.3,1 baseline_lr=0.003,0.01",
+        "toy": "model=toy d=9,10 seeds=2 lr=5,20 baseline_lr=0.1 steps=200",
+    }.items():
+        events = []
+        planned = plan(spec(words), store / name)
+        execute(planned, store / name, jobs=1, progress=events.append)
+        assert {e.kind for e in events} == {"skipped"}
+
+
+def test_another_runs_spec_is_not_believed_in_an_older_store(store):
+    one, two = sorted((store / "toy/runs").iterdir())[:2]
+    (one / "spec.json").write_bytes((two / "spec.json").read_bytes())
+    with pytest.raises(IdimError, match=f"{one.name}/spec.json' is damaged"):
+        summarise(store / "toy")
