@@ -29,8 +29,8 @@ class Damaged(IdimError):
         self.why = why
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write bytes so that the file is whole or absent.
+def write_bytes(path: Path, *content: bytes | memoryview) -> None:
+    """Write bytes, one piece after another, so that the file is whole or absent.
 
     They are written beside it first, under a name that tells whose they are: `sweep_parts` removes
     what a killed process has left.
@@ -38,7 +38,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name[:100]}.{_owner()}.{time.monotonic_ns():x}{_SUFFIX}")
     try:
         with beside.open("xb") as f:
-            f.write(content)
+            f.writelines(content)
             f.flush()
             os.fsync(f.fileno())
         os.replace(beside, path)

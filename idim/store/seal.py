@@ -99,7 +99,14 @@ def write_tensors(
     meta = header or {}
     seal = {"kind": kind, "of": owner, "sha256": _tensor_digest(tensors, meta, kind, owner)}
     metadata = meta | {_META + name: value for name, value in seal.items()}
-    write_bytes(path, save(tensors, metadata=metadata))
+    content = save(tensors, metadata=metadata)
+    # the library writes metadata in an order of its own each time: equal runs have equal files
+    size = int.from_bytes(content[:8], "little")
+    head = json.loads(content[8 : 8 + size])
+    head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    write_bytes(path, len(text).to_bytes(8, "little"), text, memoryview(content)[8 + size :])
 
 
 def read_tensors(path: Path, kind: str, owner: str) -> Record | None:
