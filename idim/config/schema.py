@@ -21,6 +21,7 @@ SCHEMA = 2
 # What a baseline has no use for, so that sweeps of one model share it.
 ONLY_IN_SUBSPACE = (
     "projection", "structure", "said_groups", "norm", "head", "said_lr", "head_lr", "copies",
+    "kernels",
 )  # fmt: skip
 # Fields that schema 1 did not know.
 _NEW_IN_2 = ("threads", "changed", "kernels", "stacked", "full_stacked", "keep_head")

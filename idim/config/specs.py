@@ -100,7 +100,8 @@ class RunSpec(Setup):
     data_fingerprint: str = ""
     # Behaviours mended since the first stores that decide this run's bits (`models.Model.changed`).
     changed: tuple[str, ...] = ()
-    # Kernels whose sums are not the reference's to the bit; None: those that are.
+    # "reference" where plain torch makes P theta_d: it adds in another order than the fused
+    # kernels of the device do, None.
     kernels: str | None = None
     # Whether it is a row of a stack (`idim.together`), whose sums are not the plain loop's.
     stacked: bool = False

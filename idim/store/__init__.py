@@ -22,7 +22,9 @@ import json
 import os
 import re
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 
 from idim.config import SCHEMA, RunSpec, SweepSpec, current
@@ -75,7 +77,7 @@ class Store:
 
     def run(self, spec: RunSpec) -> Run:
         """Return the folder of a spec's run, which may not exist yet."""
-        older = OlderRun(self.root / "runs" / spec.older_id)
+        older = OlderRun(self.root / "runs" / spec.older_id, self._older_kernels)
         is_same = older.folder.is_dir() and _same(older, spec)
         folder = self.root / "runs" / shard(spec.id) / spec.id
         return Run(folder, older if is_same else None)
@@ -87,13 +89,23 @@ class Store:
             if _SHARD.fullmatch(path.name):
                 shards.append(path)
             elif _is_begun(path):
-                yield OlderRun(path)
+                yield OlderRun(path, self._older_kernels)
             elif any(folders(path)):
                 raise Damaged(path, "it is no folder of runs")
         for folder in shards:
             for path in folders(folder):
                 if _is_begun(path):
                     yield Run(path)
+
+    @cached_property
+    def _older_kernels(self) -> str | None:
+        """Return what schema 1 noted beside its runs only: whether plain torch made P theta_d."""
+        for folder in folders(self.root / "runs"):
+            with suppress(Damaged):
+                about = OlderRun(folder).provenance() or {}
+                if str(about.get("kernels")).startswith("reference"):
+                    return "reference"
+        return None
 
     def mend(self) -> list[str]:
         """Set aside what is not as it was written, so that it is done again; say what.
@@ -181,6 +193,8 @@ class Store:
             raise Damaged(path, "not a sweep")
         if "schema" in record or "seal" in record:  # schema 1 had neither
             record = unsealed(path, record, "sweep", "sweep")
+        else:
+            record |= {"kernels": self._older_kernels}
         try:
             return current(record, _SWEEP_KEYS, f"'{path}'")
         except (KeyError, TypeError) as e:

@@ -259,8 +259,8 @@ class Run(Stored):
 class OlderRun(Stored):
     """A run that schema 1 stored: read, never written.  Its files have no checksums."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, kernels: str | None = None) -> None:
+        self.folder, self.kernels = folder, kernels
 
     def spec(self) -> RunSpec | None:
         """Return the spec, checked against the name of the folder."""
@@ -274,7 +274,7 @@ class OlderRun(Stored):
             raise Damaged(path, "it is of another run")
         record = current(record, _FIELDS, f"'{path}'")
         try:
-            return RunSpec(**_tuples(record))
+            return RunSpec(**_tuples(record) | {"kernels": self.kernels})
         except (IdimError, TypeError, ValueError) as e:
             raise Damaged(path, str(e).rstrip(".")) from None
 

@@ -195,6 +195,6 @@ def _resolve(spec: Any, threads: int | None) -> tuple[Any, tasks.TaskData, Exten
         "model_fingerprint": models.fingerprint(spec.model, folder),
         "data_fingerprint": data.fingerprint,
         "changed": model.changed,
-        "kernels": kernels.inexact(spec.device),
+        "kernels": kernels.other_than_fused(spec.device),
     }
     return spec, data, span, resolved

@@ -1,0 +1,215 @@
+"""The store believes only what it wrote: damage is refused or set aside, never a number.
+
+Every file of a small store is damaged in every way: one bit of every byte, cut off at every 64
+bytes, emptied, swapped with a sibling's, other valid JSON in its place.  `estimate` then gives the
+true numbers or one line that names a file; `sweep` always ends in the true numbers, and is stuck on
+nothing.  IDIM_DAMAGES says how many are tried, drawn by chance of all.
+"""
+
+import os
+import random
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from idim.config import SweepSpec, load, parse_overrides
+from idim.errors import IdimError
+from idim.launch import local
+from idim.store import Damaged, Store
+from idim.sweep import execute, plan, run, summarise
+from idim.trained import restore
+
+WORDS = "model=toy d=9,10 seeds=1 lr=5 baseline_lr=0.1 steps=20"
+SAMPLE = int(os.environ.get("IDIM_DAMAGES", "100"))
+OTHERS = (b"null", b"5", b"[]", b"{}", b'"x"', b'{"score": {"performance": 0.1}}', b"[" * 3000)
+# Written for people, read by nobody: `sweep` makes them anew.
+UNREAD = {"summary.json", "points.csv", "curve.png", "curve.svg"}
+
+
+def planned():
+    return plan(load(SweepSpec, None, parse_overrides(WORDS.split())))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Path, dict]:
+    """A store with finished runs, one stopped early, and one that was killed after a checkpoint."""
+    out = tmp_path_factory.mktemp("whole")
+    wanted = planned()
+    first = wanted.specs[-1]
+    run(first.first_quarter, out)
+    truth = summary(execute(wanted, out / "truth", jobs=1))
+    shutil.rmtree(out / "truth")
+    before, local.CHECKPOINT_EVERY_S = local.CHECKPOINT_EVERY_S, 0.0
+    try:
+        run(wanted.specs[0], out, stop_at_step(10))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        local.CHECKPOINT_EVERY_S = before
+    for spec in wanted.specs[1:-1]:
+        run(spec, out)
+    Store(out).claim({**Store(claimed(out)).held()})
+    shutil.rmtree(claimed(out))
+    return out, truth
+
+
+def claimed(out: Path) -> Path:
+    """Return a folder that holds the same sweep."""
+    beside = out.with_name(f"{out.name}-claimed")
+    if not beside.exists():
+        execute(planned(), beside, jobs=1)
+    return beside
+
+
+def stop_at_step(step: int):
+    def stop(event):
+        if event.kind == "step" and event.step >= step:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def summary(found: dict) -> dict:
+    """Return the numbers of a summary: what a reader would take from it."""
+    return {k: v for k, v in found.items() if k not in ("seconds", "out", "runs", "search")}
+
+
+def damages(root: Path) -> Iterator[tuple[Path, bytes]]:
+    files = sorted(p for p in root.rglob("*") if p.is_file() and p.name not in UNREAD)
+    for path in files:
+        content = path.read_bytes()
+        for at in range(len(content)):
+            flipped = bytearray(content)
+            flipped[at] ^= 1 << (at % 8)
+            yield path, bytes(flipped)
+        for end in range(0, len(content), 64):
+            yield path, content[:end]
+        yield from ((path, other) for other in OTHERS)
+        siblings = [p for p in files if p.name == path.name and p != path]
+        yield from ((path, p.read_bytes()) for p in siblings)
+        yield from ((path, p.read_bytes()) for p in path.parent.iterdir() if p.is_file())
+
+
+def refused_by_estimate(out: Path, truth: dict) -> str | None:
+    """Return the line that refuses a store; None where its numbers are the true ones."""
+    try:
+        found = summarise(out)
+    except IdimError as e:
+        return str(e)
+    assert summary(found) == truth
+    return None
+
+
+def test_no_damage_to_a_store_gives_a_wrong_number(whole, tmp_path):
+    root, truth = whole
+    states = {p.name for p in root.rglob("*.safetensors")}
+    assert states >= {"state.safetensors", "paused.safetensors", "rows.safetensors"}
+    every = list(damages(root))
+    chosen = random.Random(0).sample(every, min(SAMPLE, len(every)))
+    estimated, left = summary(summarise(root)), planned()
+    refused = redone = 0
+    for n, (path, content) in enumerate(chosen):
+        out = tmp_path / str(n)
+        shutil.copytree(root, out)
+        (out / path.relative_to(root)).write_bytes(content)
+        refusal = refused_by_estimate(out, estimated)
+        if refusal is not None:
+            refused += 1
+            assert str(out) in refusal, (path, refusal)
+            assert "\n" not in refusal, (path, refusal)
+        said = []
+        assert summary(execute(left, out, jobs=1, tell=said.append)) == truth, (path, n)
+        redone += bool(said)
+        assert Store(out).mend() == []  # for good
+        shutil.rmtree(out)
+    print(f"{len(chosen)} damages of {len(every)}: {refused} refused by estimate, {redone} redone")
+    assert refused
+    assert redone
+
+
+def test_a_wrong_number_is_refused_wherever_it_comes_from(whole, tmp_path):
+    """A result, spec, checkpoint or theta_d of another run is whole, and not this run's."""
+    root, _ = whole
+    results = sorted(root.rglob("result.json"))
+    assert len(results) >= 3
+    for name in ("result.json", "spec.json", "subspace.safetensors", "rows.safetensors"):
+        out = tmp_path / name
+        shutil.copytree(root, out)
+        one, two = sorted(out.rglob(name))[:2]
+        one.write_bytes(two.read_bytes())
+        if one.suffix == ".json":
+            with pytest.raises(Damaged, match="it is of something else"):
+                summarise(out)
+        said = Store(out).mend()
+        assert len(said) == 1
+        assert "it is of something else" in said[0]
+    folder = next(p.parent for p in root.rglob("subspace.safetensors"))
+    moved = tmp_path / "moved"
+    shutil.copytree(folder, moved / folder.parent.name / folder.name)
+    copy = moved / folder.parent.name / folder.name
+    (copy / "subspace.safetensors").write_bytes(b"x")
+    with pytest.raises(Damaged, match=r"subspace\.safetensors"):
+        restore(copy)
+
+
+def test_what_is_no_file_is_damage_too_and_nothing_waits_for_it(whole, tmp_path):
+    root, truth = whole
+    left = planned()
+    for n, path in enumerate(sorted(p for p in root.rglob("*") if p.is_file())):
+        if path.name in UNREAD:
+            continue
+        for kind in ("fifo", "folder", "loop"):
+            out = tmp_path / f"{n}-{kind}"
+            shutil.copytree(root, out)
+            here = out / path.relative_to(root)
+            here.unlink()
+            if kind == "fifo":
+                os.mkfifo(here)
+                assert stat.S_ISFIFO(here.stat().st_mode)
+            elif kind == "folder":
+                here.mkdir()
+            else:
+                here.symlink_to(here)
+            assert summary(execute(left, out, jobs=1)) == truth, (path, kind)
+
+
+def test_a_renamed_run_is_not_dropped_in_silence(whole, tmp_path):
+    root, truth = whole
+    out = tmp_path / "out"
+    shutil.copytree(root, out)
+    folder = next(p.parent for p in out.rglob("result.json"))
+    folder.rename(folder.with_name(folder.name[:-1] + ("0" if folder.name[-1] != "0" else "1")))
+    with pytest.raises(Damaged, match="it is of something else"):
+        summarise(out)
+    shard = out / "runs" / "zz"
+    folder.parent.rename(shard)
+    with pytest.raises(Damaged, match=r"zz' is damaged"):
+        summarise(out)
+    assert summary(execute(planned(), out, jobs=1)) == truth
+
+
+def test_parts_of_killed_processes_go_and_those_of_live_ones_stay(whole, tmp_path):
+    from idim.store import files
+
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    host, me = files._host(), os.getpid()
+    start = files._start(me)
+    dead = [
+        f".result.json.{host}.{2**22 + 1}.1.aa.part",  # no such process
+        f".result.json.{host}.{me}.{int(start) + 1}.aa.part",  # its number went to another
+    ]
+    live = [
+        f".result.json.{host}.{me}.{start}.aa.part",
+        ".result.json.elsewhere.1.1.aa.part",  # of another machine, and new
+    ]
+    for name in dead + live:
+        (out / name).touch()
+    old = out / ".sweep.json.elsewhere.1.2.bb.part"
+    old.touch()
+    os.utime(old, (0, 0))
+    execute(planned(), out, jobs=1)
+    assert {p.name for p in out.rglob("*.part")} == set(live)
