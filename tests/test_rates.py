@@ -12,7 +12,7 @@ from idim.config import SweepSpec, with_recipe
 from idim.estimate import Score
 from idim.search import Space, coarse_steps, next_runs, paper_grid
 from idim.search.adaptive import _Search as Search
-from idim.search.cells import merit
+from idim.search.cells import Cells, merit
 from idim.search.peak import LOSS, LOSS_SD, PRIOR_SD, peak
 from idim.search.space import Ladder
 
@@ -74,6 +74,36 @@ def test_what_fails_in_the_bracket_has_failed_at_rates_on_either_side(d90):
     assert failing
     for d in failing:
         assert len({s.lr for s in whole if s.d == d}) >= 3
+
+
+def drive(asking, answer=curve):
+    """Answer a part of a search until it ends."""
+    batch = next(asking)
+    try:
+        while True:
+            batch = asking.send([answer(run) for run in batch])
+    except StopIteration:
+        return
+
+
+def test_of_the_first_rates_those_go_on_that_score_best_after_a_quarter():
+    known, batches, _ = search(space())
+    at = next(i for i, batch in enumerate(batches) if batch[0].stop_at)
+    ranked = sorted(batches[at], key=lambda run: known[run.id].score or 0.0, reverse=True)
+    assert {run.lr for run in batches[at + 1]} == {run.lr for run in ranked[:2]}
+
+
+def test_a_run_that_stopped_early_is_no_score_and_no_seed():
+    cells = Cells(space(), Ladder(space(), 300))
+    drive(cells.begin(300))
+    scores = cells.scores[300]
+    assert [s.score is None for s in scores] == [s.pruned for s in scores]
+    assert sum(s.pruned for s in scores) == 2
+    rungs = {lr: rung for rung, lr in cells.rates[300].items()}
+    stopped = next(rungs[s.lr] for s in scores if s.pruned)
+    assert cells._count(300)[stopped] == 0
+    drive(cells.ask([(300, stopped, 0)], go_on=True))
+    assert cells._count(300)[stopped] == 1
 
 
 @pytest.mark.parametrize(
