@@ -80,6 +80,23 @@ def test_a_run_that_went_on_is_told_once_and_one_that_stopped_too():
     assert set(told_once(ended)) == {run.id, other.id}
 
 
+def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypatch):
+    """Of two rates the one that stopped scored higher: it was tried, and that is all."""
+    plan = sweep.plan(SweepSpec(**TOY | {"baseline": 1.0, "lr": (1.0, 2.0)}))
+    sweep.execute(plan, tmp_path, jobs=1)
+    run = plan.space.run(5, 1.0, 0)
+    early = replace(run, lr=2.0).first_quarter
+    ended = {
+        r.id: Outcome(r, {"trainable": 5, "score": {"performance": score}}, None)
+        for r, score in ((run, 0.3), (early, 0.95))
+    }
+    monkeypatch.setattr("idim.sweep.summary.outcomes", lambda *_: ended)
+    summary = sweep.summarise(tmp_path)
+    (point,) = summary["points"]
+    assert (point["lr"], point["scores"], point["lrs"]) == (1.0, [0.3], [1.0, 2.0])
+    assert (summary["d90"], summary["runs"]["stopped_early"]) == (None, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "D", "trained"),
     [
