@@ -4,6 +4,8 @@ from test_report import GRID, summary
 
 from idim.report import table
 from idim.report.formats import _html_table as html_table
+from idim.report.formats import _signs as signs
+from idim.report.formats import _tex as tex
 
 
 def test_steps_saved_are_told_of_all_that_would_have_been_done():
@@ -26,3 +28,8 @@ def test_the_row_that_is_marked_is_the_one_of_d90():
     rows = (("d",), ("baseline",), ("10",), ("207",), ("316",))
     lines = html_table(rows, "points", 3).splitlines()
     assert [line for line in lines if "found" in line] == ['<tr class="found"><td>207</td></tr>']
+
+
+def test_at_most_stays_at_most():
+    assert tex("d90 <= 10, score >= 0.9") == r"d90 $\le$ 10, score $\ge$ 0.9"
+    assert signs("d90 &lt;= 10, score &gt;= 0.9") == "d90 ≤ 10, score ≥ 0.9"

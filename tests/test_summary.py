@@ -95,6 +95,7 @@ def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypa
     (point,) = summary["points"]
     assert (point["lr"], point["scores"], point["lrs"]) == (1.0, [0.3], [1.0, 2.0])
     assert (summary["d90"], summary["runs"]["stopped_early"]) == (None, 1)
+    assert (summary["baseline"]["mean"], summary["line"]) == (1.0, 0.9)
 
 
 @pytest.mark.parametrize(
