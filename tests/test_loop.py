@@ -1,0 +1,230 @@
+"""The loop against plain torch: every step of every method, and what is scored on which rows."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import accuracy_score
+from torch import nn
+from torch.func import functional_call
+
+from idim import methods, tasks
+from idim import train as loop
+from idim.config import RunSpec
+from idim.layout import group_names, slots
+from idim.models import Model
+from idim.models.base import squared_error
+from idim.models.nets import _Arrays as Arrays
+from idim.projection import PROJECTIONS
+from idim.sweep import plan_run
+from idim.tasks import Split, info
+from idim.together import train_together
+from idim.train import Result, batch_index, evaluate, judge, stream, train
+
+STEPS, WARMUP = 24, 0.2
+
+
+def digits(**change) -> RunSpec:
+    spec = {"model": "digits-mlp", "d": 40, "lr": 0.3, "steps": STEPS, "warmup": WARMUP}
+    return plan_run(RunSpec(**spec | {"batch_size": 48, "train_samples": 300, "seed": 5} | change))
+
+
+def finish(spec: RunSpec) -> Result:
+    *_, last = train(spec)
+    assert isinstance(last, Result)
+    return last
+
+
+def share(step: int) -> float:
+    """Rise over the warm-up, then fall in a straight line that would end at 0 after the last."""
+    rise = WARMUP * STEPS
+    return min((step + 1) / (rise + 1), (STEPS - step) / (STEPS - rise))
+
+
+class Plain:
+    """theta = theta_0 + lambda * scale * P theta_d by autograd, with an explicit P."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec, self.data = spec, tasks.load(spec)
+        self.model = loop.build(spec, self.data)
+        module, head = self.model.module, self.model.head
+        every = {n: p.detach().clone() for n, p in module.named_parameters()}
+        apart = {n for n in every if n.startswith(head) and spec.head != "subspace"}
+        self.every, self.free = every, {}
+        if spec.method == "full":
+            self.free = {n: p.requires_grad_() for n, p in every.items()}
+            self.groups = [{"params": list(self.free.values()), "lr": spec.lr}]
+            return
+        inside = {n: p for n, p in module.named_parameters() if n not in apart}
+        names = group_names(inside, spec.said_groups)
+        self.laid = slots(inside, [], "global")
+        self.place = dict(zip(inside, names, strict=True))
+        said = spec.structure == "said"
+        self.lambdas = {g: torch.ones((), requires_grad=said) for g in dict.fromkeys(names)}
+        D = sum(p.numel() for p in inside.values())
+        assert spec.d is not None
+        d = spec.d - (len(self.lambdas) if said else 0)
+        seed = stream(spec.seed, "projection")
+        self.P = PROJECTIONS[spec.projection](D, d, seed).to_dense(dtype=torch.float32)
+        self.theta_d = torch.zeros(d, requires_grad=True)
+        self.groups = [{"params": [self.theta_d], "lr": spec.lr}]
+        if said:
+            self.groups.append({"params": list(self.lambdas.values()), "lr": spec.said_lr})
+        if spec.head == "free":
+            self.free = {n: every[n].requires_grad_() for n in apart}
+            self.groups.append({"params": list(self.free.values()), "lr": spec.head_lr})
+
+    def theta(self) -> dict[str, torch.Tensor]:
+        if self.spec.method == "full":
+            return self.free
+        found = dict(self.every)
+        for slot in self.laid:
+            p = self.every[slot.name]
+            tensor = self.spec.norm == "tensor"
+            scale = math.sqrt(len(self.P) / p.numel()) if tensor else 1.0
+            moved = self.P[slot.start : slot.stop] @ self.theta_d * scale
+            found[slot.name] = p + self.lambdas[self.place[slot.name]] * moved.view_as(p)
+        return found
+
+    def train(self) -> float:
+        """Take every step; return the last loss."""
+        rows = self.data.train
+        x, y = torch.as_tensor(rows.inputs), torch.as_tensor(rows.targets)
+        options = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": self.spec.weight_decay}
+        optimizer = torch.optim.AdamW(self.groups, **options)
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        loss = torch.zeros(())
+        for step in range(STEPS):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * share(step)
+            at = batch_index(self.spec, len(rows), step)
+            logits = functional_call(self.model.module, self.theta(), (x[at],))
+            loss = -logits.log_softmax(dim=1)[range(len(at)), y[at]].mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return loss.item()
+
+
+METHODS = [
+    {"method": "full", "d": None, "lr": 0.003},
+    {"method": "full", "d": None, "lr": 0.003, "weight_decay": 0.5},
+    {},
+    {"weight_decay": 0.5, "projection": "dense"},
+    {"norm": "tensor", "lr": 0.05, "projection": "onehot"},
+    {"structure": "said", "said_lr": 0.05, "lr": 0.05},
+    {"structure": "said", "said_groups": "tensor", "norm": "tensor", "lr": 0.05},
+    {"head": "free", "head_lr": 0.02},
+    {"head": "frozen"},
+]
+
+
+@pytest.mark.parametrize("change", METHODS, ids=str)
+def test_every_method_takes_the_steps_that_autograd_through_P_would(change):
+    spec = digits(**change)
+    plain, result = Plain(spec), finish(spec)
+    assert result.loss == pytest.approx(plain.train(), rel=2e-3)
+    model = loop.build(spec, plain.data)
+    method = methods.apply(spec, model, stream(spec.seed, "projection"))
+    method.load_state(result.state)
+    theta = plain.theta()
+    theta_0 = dict(loop.build(spec, plain.data).module.named_parameters())
+    ours = dict(model.module.named_parameters())
+    for name, p in ours.items():
+        moved = (theta[name] - theta_0[name]).norm()
+        assert (moved == 0) == (spec.head == "frozen" and name.startswith(model.head))
+        assert (p - theta[name]).norm() <= 0.02 * moved, name
+    assert result.D == 17_610
+    assert (result.steps, result.schedule) == (STEPS, STEPS)
+
+
+def test_the_schedule_is_the_one_that_the_report_states():
+    for step in range(STEPS):
+        assert loop.learning_rate(step, STEPS, WARMUP) == pytest.approx(share(step), rel=1e-12)
+
+
+# --- what is scored ------------------------------------------------------------------------
+
+
+def scored(spec: RunSpec, state, split: Split) -> float:
+    """Score a trained net on a split by hand."""
+    model = loop.build(spec, tasks.load(spec))
+    methods.apply(spec, model, stream(spec.seed, "projection")).load_state(state)
+    with torch.no_grad():
+        logits = model.module(torch.as_tensor(split.inputs))
+    return float(accuracy_score(split.targets, logits.argmax(dim=1)))
+
+
+@pytest.mark.parametrize("method", ["subspace", "full"])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_score_is_of_the_evaluation_rows_and_select_of_those_held_out(stacked, method):
+    change = {"method": "full", "d": None, "lr": 0.003} if method == "full" else {}
+    specs = [digits(seed=seed, **change) for seed in (1, 2)]
+    data = tasks.load(specs[0])
+    assert data.select is not None
+    if stacked:
+        found = {r: e for r, e in train_together(specs, [None, None]) if isinstance(e, Result)}
+        ends = [found[0], found[1]]
+    else:
+        ends = [finish(spec) for spec in specs]
+    for spec, end in zip(specs, ends, strict=True):
+        if method == "full" and stacked:  # a stack keeps no names of full parameters
+            alone = finish(spec)
+            by_hand = alone.score["accuracy"], (alone.select or {})["accuracy"]
+        else:
+            by_hand = tuple(scored(spec, end.state, s) for s in (data.evaluation, data.select))
+        assert end.select is not None
+        # the stack may round one row in a hundred otherwise; the two sets differ by more
+        assert (end.score["accuracy"], end.select["accuracy"]) == pytest.approx(by_hand, abs=0.01)
+        assert abs(by_hand[0] - by_hand[1]) > 0.02
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_training_and_evaluation_are_in_the_same_arithmetic(dtype, monkeypatch):
+    seen: set[tuple[bool, bool]] = set()
+
+    def build(spec: RunSpec, data) -> Model:
+        net = nn.Linear(64, 10)
+
+        def outputs(batch):
+            seen.add((net.training, torch.is_autocast_enabled("cpu")))
+            return net(batch["inputs"])
+
+        return Model(net, (), Arrays.of(net), outputs, loop.models.base.cross_entropy)
+
+    monkeypatch.setattr(loop, "build", build)
+    finish(digits(dtype=dtype, steps=3))
+    assert seen == {(True, dtype == "bfloat16"), (False, dtype == "bfloat16")}
+
+
+def test_the_toys_performance_is_the_exponential_of_its_last_loss():
+    spec = plan_run(RunSpec(model="toy", d=12, lr=2.0, steps=30))
+    result = finish(spec)
+    method = methods.apply(spec, model := loop.build(spec, tasks.load(spec)),
+                           json.loads((result.header or {})["idim"])["seed"])  # fmt: skip
+    method.load_state(result.state)
+    sums = next(model.module.parameters()).detach().view(10, 100).sum(dim=1)
+    loss = float((sums - torch.arange(1.0, 11.0)).square().mean())
+    assert result.score["performance"] == pytest.approx(math.exp(-loss), rel=1e-5)
+    assert evaluate(spec, model, info("toy"), tasks.load(spec).evaluation) == result.score
+
+
+def test_regression_is_scored_by_the_value_and_trained_by_its_squared_error():
+    random = np.random.RandomState(0)
+    values, targets = random.randn(50, 1).astype(np.float32), random.randn(50).astype(np.float32)
+    rows = [("a", "b")] * 50
+    found = judge(info("stsb"), torch.tensor(values), Split(rows, targets))
+    assert found["pearson"] == pytest.approx(stats.pearsonr(values[:, 0], targets).statistic)
+    assert found["spearman"] == pytest.approx(stats.spearmanr(values[:, 0], targets).statistic)
+    loss = squared_error(torch.tensor(values), {"targets": torch.tensor(targets)})
+    assert loss.item() == pytest.approx(float(((values[:, 0] - targets) ** 2).mean()), rel=1e-5)
+
+
+def test_steps_are_whole_batches_of_whole_epochs():
+    spec = replace(digits(), steps=None, epochs=3.0, batch_size=32)
+    assert [loop.count_steps(spec, rows) for rows in (31, 32, 33, 64)] == [3, 3, 6, 6]
+    assert loop.count_steps(replace(spec, epochs=0.5), 320) == 5

@@ -1,0 +1,182 @@
+"""Learning rates of a search: where they start, how they move with d, and what chooses them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_adaptive import curve, search, space
+
+from idim.config import SweepSpec, with_recipe
+from idim.estimate import Score
+from idim.search import Space, coarse_steps, next_runs, paper_grid
+from idim.search.adaptive import _Search as Search
+from idim.search.cells import Cells, merit
+from idim.search.peak import LOSS, LOSS_SD, PRIOR_SD, peak
+from idim.search.space import Ladder
+
+
+@pytest.mark.parametrize(
+    ("select", "score", "value"),
+    [(0.2, 0.9, 0.2), (None, 0.9, 0.9), (None, None, -math.inf), (math.nan, 0.9, -math.inf)],
+)
+def test_a_rate_is_chosen_by_the_rows_held_out_for_it(select, score, value):
+    assert merit(Score(10, 0.1, 0, 10, select, score)) == value
+
+
+@given(st.integers(10, 10_000), st.sampled_from([-2.0, 0.0, 0.5, 4.0]))
+def test_a_rung_moves_with_d_by_the_transfer_rule(d, rung):
+    """lr ~ (D/d)^0.65: fewer numbers take larger steps."""
+    where = space()
+    ladder = Ladder(where, 300)
+    expected = 2**rung * where.matched_rate(300) * (300 / d) ** 0.65
+    assert ladder.rate(d, rung) == pytest.approx(expected, rel=0.006)  # three digits
+    assert ladder.rate(300, 0.0) == pytest.approx(where.matched_rate(300), rel=0.006)
+
+
+def test_rungs_are_half_steps_or_the_rates_that_were_given():
+    free, given_ = Ladder(space(), 300), Ladder(space(lr=(1.0, 0.1, 10.0)), 300)
+    assert [free.nearest(r) for r in (1.2, 1.3, -0.8)] == [1.0, 1.5, -1.0]
+    assert [given_.nearest(r) for r in (-3, 0.6, 9)] == [0.0, 1.0, 2.0]
+    assert [given_.rate(d, r) for d, r in ((10, 0), (999, 1), (10, 2))] == [0.1, 1.0, 10.0]
+
+
+@given(st.integers(1, 5000), st.integers(2, 10_000), st.integers(2, 60))
+def test_a_thinned_grid_is_evenly_spread(low, high, points):
+    whole = paper_grid(low, max(low, high), 999)
+    thin = paper_grid(low, max(low, high), points)
+    if points < len(whole):
+        step = (len(whole) - 1) / (points - 1)
+        assert [whole.index(d) for d in thin] == [round(i * step) for i in range(points)]
+
+
+@pytest.mark.parametrize("lr", [(), (0.1, 1.0)])
+def test_a_grids_baseline_follows_its_own_edge_whether_rates_of_subspaces_were_given(lr):
+    spec = with_recipe(SweepSpec(model="digits-mlp", d=(20,), lr=lr, seeds=1, search="grid",
+                                 baseline_lr=(0.01, 0.02)))  # fmt: skip
+    where = Space(spec, 17_610, 6, {"model_fingerprint": "m", "data_fingerprint": "r"})
+
+    def answer(run):
+        return Score(run.d, run.lr, run.seed, 9, None, 0.5 + run.lr / 1000)
+
+    known, _, _ = search(where, answer)
+    assert {s.lr for s in known.values() if s.d is None} == {0.01, 0.02, 0.04, 0.08}
+    assert (len({s.lr for s in known.values() if s.d}) > len(lr or spec.lr_multiples)) != bool(lr)
+
+
+@pytest.mark.parametrize("d90", [300, 2000, 9000])
+def test_what_fails_in_the_bracket_has_failed_at_rates_on_either_side(d90):
+    known, _, _ = search(space(tolerance=3.0), lambda run: curve(run, d90=d90))
+    whole = [s for s in known.values() if s.d and s.score is not None]
+    failing = {s.d for s in whole} - {s.d for s in whole if s.score >= 0.89}
+    failing &= set(coarse_steps(10, 10_000))
+    assert failing
+    for d in failing:
+        assert len({s.lr for s in whole if s.d == d}) >= 3
+
+
+def drive(asking, answer=curve):
+    """Answer a part of a search until it ends."""
+    batch = next(asking)
+    try:
+        while True:
+            batch = asking.send([answer(run) for run in batch])
+    except StopIteration:
+        return
+
+
+def test_of_the_first_rates_those_go_on_that_score_best_after_a_quarter():
+    known, batches, _ = search(space())
+    at = next(i for i, batch in enumerate(batches) if batch[0].stop_at)
+    ranked = sorted(batches[at], key=lambda run: known[run.id].score or 0.0, reverse=True)
+    assert {run.lr for run in batches[at + 1]} == {run.lr for run in ranked[:2]}
+
+
+def test_a_run_that_stopped_early_is_no_score_and_no_seed():
+    cells = Cells(space(), Ladder(space(), 300))
+    drive(cells.begin(300))
+    scores = cells.scores[300]
+    assert [s.score is None for s in scores] == [s.pruned for s in scores]
+    assert sum(s.pruned for s in scores) == 2
+    rungs = {lr: rung for rung, lr in cells.rates[300].items()}
+    stopped = next(rungs[s.lr] for s in scores if s.pruned)
+    assert cells._count(300)[stopped] == 0
+    drive(cells.ask([(300, stopped, 0)], go_on=True))
+    assert cells._count(300)[stopped] == 1
+
+
+@pytest.mark.parametrize(
+    ("ends", "tolerance", "is_enough"),
+    [
+        ((9, 10), 1.16, False),  # 8 fails: (8, 10] is open
+        ((9, 10), 1.25, True),
+        ((10, 10), 1.01, True),  # nothing lies between 9 and 10
+        ((101, 115), 1.16, True),
+        ((101, 117), 1.16, False),
+        ((None, 10), 1.16, True),  # the smallest allowed passes
+        ((None, 40), 1.16, False),
+        ((10_001, None), 1.16, True),  # the largest allowed fails
+        ((632, None), 1.16, False),
+    ],
+)
+def test_an_interval_is_narrow_from_the_last_d_that_fails(ends, tolerance, is_enough):
+    assert bool(Search(space(tolerance=tolerance)).enough(*ends)) is is_enough
+
+
+# --- the best of noisy comparisons ----------------------------------------------------------
+
+
+def parabola(top: float, loss: float, groups: int = 40):
+    """Compare rungs -2, 0, 2 many times: scores fall from the top by loss x^2."""
+    return [[(r, 0.7 - 0.01 * k - loss * (r - top) ** 2) for r in (-2.0, 0.0, 2.0)]
+            for k in range(groups)]  # fmt: skip
+
+
+@pytest.mark.parametrize("top", [-1.0, 0.0, 0.6])
+@pytest.mark.parametrize("line", [0.5, 1.0])
+@pytest.mark.parametrize("share", [0.5, 1.0, 1.5])
+def test_sure_comparisons_give_the_top_of_their_parabola(top, line, share):
+    assert peak(parabola(top, share * LOSS * line), 0.0, line) == pytest.approx(top, abs=0.15)
+
+
+def test_the_scale_of_scores_moves_no_peak():
+    """One comparison in which the upper rung leads: how far to go is a matter of the line."""
+    at = [peak([[(0.0, 0.5 * s), (2.0, 0.51 * s)]], 0.0, s) for s in (0.01, 1.0, 100.0)]
+    assert at == pytest.approx([at[0]] * 3)
+    assert 0 < at[0] < 2
+
+
+def test_what_other_seeds_score_moves_no_peak():
+    """A group is compared within itself: a seed that scores high all over says nothing."""
+    pair = [(0.0, 0.5), (2.0, 0.51)]
+    higher = [(r, m + 0.3) for r, m in pair]
+    assert peak([pair, higher], 0.0, 1.0) == pytest.approx(peak([pair, pair], 0.0, 1.0))
+    assert peak([[(1.0, 0.9)]], 0.25, 1.0) == 0.25  # one rate is no comparison
+
+
+def test_one_comparison_is_weighed_against_what_is_known_before():
+    """Least squares with a row for each prior, the noise from what the priors leave over."""
+    for line, groups in (
+        (1.0, [[(0.0, 0.80), (2.0, 0.83)]]),
+        (0.6, [[(0.0, 0.51), (2.0, 0.55), (4.0, 0.50)], [(0.0, 0.4), (2.0, 0.41)]]),
+    ):
+        rows, gaps = [], []
+        for group in groups:
+            x = np.array([[r, -(r**2)] for r, _ in group])
+            y = np.array([m for _, m in group])
+            rows += list(x - x.mean(axis=0))
+            gaps += list(y - y.mean())
+        left = sum((g - r @ [0, LOSS * line]) ** 2 for r, g in zip(rows, gaps, strict=True))
+        noise = max(math.sqrt(left / (len(gaps) - len(groups))), LOSS_SD * line)
+        priors = [[1 / (2 * LOSS * PRIOR_SD * line), 0], [0, 1 / (LOSS_SD * line)]]
+        (b, c), *_ = np.linalg.lstsq(
+            np.concatenate([np.array(rows) / noise, priors]),
+            np.concatenate([np.array(gaps) / noise, [0, LOSS / LOSS_SD]]),
+        )
+        assert peak(groups, 0.0, line) == pytest.approx(b / (2 * c), rel=1e-6)
+
+
+def test_a_strategy_is_asked_once_for_each_run():
+    runs = next_runs(space(max_runs=5), {})
+    assert len({r.id for r in runs}) == len(runs) <= 5
