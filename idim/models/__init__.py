@@ -8,8 +8,9 @@ from idim import hub, weights
 from idim.config import SMALL_NETS
 from idim.errors import IdimError, unknown
 from idim.models.base import Batch, Model, Rows
+from idim.models.loading import quiet_transformers
 from idim.models.nets import small_net
-from idim.models.transformer import quiet_transformers, transformer
+from idim.models.transformer import transformer
 from idim.tasks import TaskData, TaskInfo
 
 __all__ = [
