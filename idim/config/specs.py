@@ -48,6 +48,8 @@ class Setup:
     said_groups: SaidGroups = "module"
     norm: Norm = "global"
     head: Head = "subspace"
+    # Keep the head that a fine-tuned model stores: else each seed draws one.
+    keep_head: bool = False
     epochs: float | None = None
     steps: int | None = None
     batch_size: int | None = None
@@ -107,6 +109,8 @@ class RunSpec(Setup):
         record["version"] = SPEC_VERSION
         if self.stop_at is None:
             del record["stop_at"]
+        if not self.keep_head:  # as runs from before there was a choice
+            del record["keep_head"]
         if self.method == "full":  # a baseline has no subspace: share it between sweeps
             for name in (
                 "projection",

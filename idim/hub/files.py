@@ -82,8 +82,8 @@ def shards_missing(folder: Path) -> list[str]:
 def _shards(folder: Path) -> list[str]:
     index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     shards = set(index["weight_map"].values())
-    if not shards:
-        raise ValueError("no weights")
+    if not shards or not all(isinstance(s, str) for s in shards):
+        raise ValueError("no names of files")
     return sorted(shards)
 
 

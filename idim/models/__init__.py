@@ -9,6 +9,7 @@ from idim.config import SMALL_NETS
 from idim.errors import IdimError, unknown
 from idim.models.base import Batch, Model, Rows
 from idim.models.nets import small_net
+from idim.models.reach import unreached
 from idim.models.reading import quiet_transformers
 from idim.models.transformer import transformer
 from idim.tasks import TaskData, TaskInfo
@@ -22,6 +23,7 @@ __all__ = [
     "fingerprint",
     "quiet_transformers",
     "source",
+    "unreached",
 ]
 
 

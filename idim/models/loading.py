@@ -1,7 +1,7 @@
 """A folder's module: all that was asked for, or one line that says what is not."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,21 +70,23 @@ def load(name: str, folder: Path, classes: int, *, keep_head: bool = False) -> L
         raise IdimError(f"model '{name}' stores a head under names that transformers changes.")
     _check_numbers(name, module)
     head = heads.covering(module, new | beside)
-    notes, changed = [], []
-    if old_head and not keep_head:
-        changed += ["head:2"] * fits
-        notes.append(
-            f"The head that model '{name}' stores ({', '.join(heads.covering(module, old_head))}) "
-            "is not used: each seed draws a new one."
+    changed = ["head:2"] * (fits and not keep_head)
+    changed += ["heads:2"] * (set(head) != heads.children_beside_base(module))
+    unused = set() if keep_head else old_head
+    return Loaded(module, head, tuple(changed), tuple(_notes(module, unused, poolers)))
+
+
+def _notes(module: Any, unused: set[str], poolers: set[str]) -> Iterator[str]:
+    if unused:
+        yield (
+            f"The model stores a head ({', '.join(heads.covering(module, unused))}) that is not "
+            "used: each seed draws a new one."
         )
-    if set(head) != heads.children_beside_base(module):
-        changed.append("heads:2")
     if poolers:
-        notes.append(
-            f"The weights of model '{name}' lack {', '.join(heads.covering(module, poolers))}: "
-            "each seed draws it anew, as the head, and d counts it."
+        yield (
+            f"The model's weights lack {', '.join(heads.covering(module, poolers))}: each seed "
+            "draws it anew, as the head, and d counts it."
         )
-    return Loaded(module, head, tuple(changed), tuple(notes))
 
 
 def _skeleton(name: str, config: Any, stored: dict[str, Any]) -> Any:

@@ -14,6 +14,8 @@ Made = TypeVar("Made")
 # A config says how often a layer is repeated; more than there are tensors is no model's.
 MANY = 1000
 COUNTS = ("layers", "layer", "experts", "blocks")
+# A model without a layer would be built, and its weights left out.
+LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 
 
 def quiet_transformers() -> Any:
@@ -57,7 +59,7 @@ def read_config(name: str, folder: Path, classes: int, tensors: int) -> Any:
     table = _table(folder / "config.json")
     _refuse_unread(name, table)
     for key, number in _counts(table):
-        if number > max(MANY, tensors):
+        if not (key in LAYERS) <= number <= max(MANY, tensors):
             raise IdimError(
                 f"config.json of model '{name}' says {key} = {number:,}, but its weights hold "
                 f"{tensors:,} tensors; they do not belong together."
@@ -133,12 +135,12 @@ def read_tokenizer(name: str, folder: Path, module: Any) -> Any:
 
     def make() -> tuple[Any, int]:
         tokenizer = auto.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        largest = max(tokenizer.get_vocab().values(), default=-1)
-        return tokenizer, max(len(tokenizer), largest + 1)
+        ids = set(tokenizer.get_vocab().values())
+        if ids <= set(tokenizer.all_special_ids):
+            raise ValueError("it has no words; its vocabulary file is missing or empty")
+        return tokenizer, max(len(tokenizer), max(ids) + 1)
 
     tokenizer, tokens = attempt(name, "the tokenizer", make)
-    if tokens < 1:
-        raise IdimError(f"the tokenizer of model '{name}' has no tokens.")
     if not isinstance(tokenizer.model_max_length, int | float):
         raise IdimError(f"the tokenizer of model '{name}' has no number as model_max_length.")
     rows = _rows(module)

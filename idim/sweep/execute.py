@@ -19,6 +19,8 @@ from idim.sweep.summary import summarise
 
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
 STOP_RULES = ("tolerance", "max_runs")
+# What was said of a sweep does not make it another.
+LOOSE = (*STOP_RULES, "notes")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 
@@ -66,7 +68,7 @@ def execute(
         IdimError: `out` holds another sweep.
     """
     store = Store(out)
-    store.claim(_claim(plan), loose=STOP_RULES)
+    store.claim(_claim(plan), loose=LOOSE)
     watch = _Watch(store, progress, plan.most, is_bound=plan.spec.search == "adaptive")
     for outcome in told_once(outcomes(store, plan.space)).values():
         watch.found(outcome)
@@ -101,6 +103,8 @@ def _claim(plan: Plan) -> Record:
     # the fingerprints below say what these named; the paths may differ between machines
     record |= {"model": slug(plan.spec.model), "task": slug(plan.spec.task)}
     del record["data"]
+    if not plan.spec.keep_head:  # as folders from before there was a choice
+        del record["keep_head"]
     return (
         record
         | plan.space.fingerprints

@@ -107,7 +107,7 @@ def plan(spec: SweepSpec) -> Plan:
     Raises:
         IdimError: anything a user can get wrong, before any training.
     """
-    spec, data, span, prints = _resolve(with_recipe(spec))
+    spec, data, span, prints, notes = _resolve(with_recipe(spec))
     spec, metric = _with_d(spec, span), data.info.metrics[0]
     return Plan(
         spec=spec,
@@ -116,7 +116,7 @@ def plan(spec: SweepSpec) -> Plan:
         rows=len(data.train.targets),
         chance=data.chance,
         metric=metric,
-        notes=data.notes,
+        notes=notes,
     )
 
 
@@ -147,13 +147,15 @@ def plan_run(spec: RunSpec) -> RunSpec:
     Raises:
         IdimError: as `plan`.
     """
-    spec, _, span, prints = _resolve(with_recipe(spec))
+    spec, _, span, prints, _ = _resolve(with_recipe(spec))
     if spec.d is not None:
         check_d(spec.d, span.D, span.lambdas, spec.said_groups)
     return replace(spec, **prints)
 
 
-def _resolve(spec: Any) -> tuple[Any, tasks.TaskData, Extent, dict[str, str]]:
+def _resolve(
+    spec: Any,
+) -> tuple[Any, tasks.TaskData, Extent, dict[str, str], tuple[str, ...]]:
     """Look at the machine, the model and the data: what a spec names but does not hold."""
     import torch
 
@@ -165,7 +167,14 @@ def _resolve(spec: Any) -> tuple[Any, tasks.TaskData, Extent, dict[str, str]]:
     models.check_fits(spec.model, tasks.info(spec.task))
     folder = models.source(spec.model)
     data = tasks.load(spec)
-    model = models.build(spec.model, folder, data, max_length=spec.max_length, seed=0)
+    model = models.build(
+        spec.model,
+        folder,
+        data,
+        max_length=spec.max_length,
+        seed=0,
+        keep_head=spec.keep_head,
+    )
     if spec.head != "subspace" and not model.head:
         raise IdimError(f"model '{spec.model}' has no head to set apart; use --head subspace.")
     apart = {spec.head: model.head} if spec.head != "subspace" else {}
@@ -174,4 +183,5 @@ def _resolve(spec: Any) -> tuple[Any, tasks.TaskData, Extent, dict[str, str]]:
         "model_fingerprint": models.fingerprint(spec.model, folder),
         "data_fingerprint": data.fingerprint,
     }
-    return spec, data, span, prints
+    missed = models.unreached(spec.model, model, data.train)
+    return spec, data, span, prints, (*data.notes, *model.notes, *missed)
