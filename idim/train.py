@@ -134,7 +134,12 @@ def build(spec: RunSpec, data: tasks.TaskData) -> Model:
     """Build the spec's model on its device with the seed's theta_0."""
     folder = models.source(spec.model)
     model = models.build(
-        spec.model, folder, data, max_length=spec.max_length, seed=stream(spec.seed, "init")
+        spec.model,
+        folder,
+        data,
+        max_length=spec.max_length,
+        seed=stream(spec.seed, "init"),
+        keep_head=spec.keep_head,
     )
     model.module.to(spec.device)
     return model

@@ -70,6 +70,7 @@ SUBSPACE = [
     Row("said_groups", "KIND", "What shares one scale in said"),
     Row("norm", "KIND", "Columns of P have norm 1 overall or in each tensor"),
     Row("head", "KIND", "Train the new head inside P, beside it or not at all"),
+    Row("keep_head", "", "Start from the head a fine-tuned model stores, not from a new one"),
 ]
 GRID = [
     Row("search", "KIND", "Which runs come next; auto: grid with --d or --points, else adaptive"),
@@ -167,11 +168,11 @@ def takes(
     return decorate
 
 
-def _merge(options: dict[str, str | None], words: dict[str, str]) -> Given:
+def _merge(options: dict[str, str | bool | None], words: dict[str, str]) -> Given:
     given = {name: text for name, text in options.items() if text is not None}
     for name in given.keys() & words.keys():
-        flag = Row(name, "", "").flag
-        raise IdimError(f"{name} is given twice: {flag} {given[name]} and {name}={words[name]}.")
+        flag = _option(Row(name, "", "").flag, given[name])
+        raise IdimError(f"{name} is given twice: {flag} and {name}={words[name]}.")
     return given | words
 
 
@@ -181,10 +182,11 @@ def _parameters(spec: type[AnySpec], panels: Panels) -> list[inspect.Parameter]:
         _keyword(
             row.name,
             Annotated[
-                str | None,
+                # a flag when it may only be true or false
+                bool | None if known[row.name].type is bool else str | None,
                 typer.Option(
                     row.flag,
-                    metavar=row.metavar,
+                    metavar=row.metavar or None,
                     help=_help(row, known[row.name]),
                     rich_help_panel=panel,
                 ),
@@ -214,7 +216,8 @@ def _help(row: Row, field: Field[Any]) -> str:
     text = row.help
     if get_origin(field.type) is Literal:
         text += f": {', '.join(get_args(field.type))}"
-    default = row.default if field.default in (None, (), "") else _typed(field.default)
+    is_open = field.default in (None, (), "") or field.type is bool
+    default = row.default if is_open else _typed(field.default)
     return f"{text}  [default: {default}]" if default else text
 
 
@@ -250,9 +253,13 @@ def command(setting: Given) -> str:
     default = {f.name: f.default for f in fields(SweepSpec)}
     given = {k: v for k, v in setting.items() if k in default and v != default[k]}
     given = {"model": setting["model"]} | given
-    words = [f"{flags[k]} {_typed(v)}" for k, v in given.items() if k in flags]
+    words = [_option(flags[k], v) for k, v in given.items() if k in flags]
     words += [f"{k}={_typed(v)}" for k, v in given.items() if k not in flags]
     return " ".join(["idim sweep", *words])
+
+
+def _option(flag: str, value: Any) -> str:
+    return flag if value is True else f"{flag} {_typed(value)}"
 
 
 def _typed(value: Any) -> str:

@@ -126,6 +126,8 @@ def _parse(name: str, text: str, kind: Any) -> Any:
         words = text.strip("[]() ").split(",")
         return tuple(_parse(name, w.strip(), item) for w in words if w.strip())
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if bool in kinds and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     for to in (int, float):
         if to in kinds:
             try:
@@ -134,5 +136,7 @@ def _parse(name: str, text: str, kind: Any) -> Any:
                 pass
     if any(k is str or get_origin(k) is Literal for k in kinds):
         return text
-    expected = " or ".join(k.__name__ for k in kinds if k is not type(None))
+    expected = " or ".join(
+        "true or false" if k is bool else k.__name__ for k in kinds if k is not type(None)
+    )
     raise IdimError(f"{name}: expected {expected}, got '{text}'.")

@@ -52,6 +52,8 @@ class Setup:
     said_groups: SaidGroups = "module"
     norm: Norm = "global"
     head: Head = "subspace"
+    # Keep the head that a fine-tuned model stores: else each seed draws one.
+    keep_head: bool = False
     epochs: float | None = None
     steps: int | None = None
     batch_size: int | None = None

@@ -7,11 +7,19 @@ from pathlib import Path
 
 from idim.errors import IdimError, OffLine
 from idim.hub.cache import pin_from_cache, pinned_folder
-from idim.hub.files import check_model
+from idim.hub.files import check_model, deciding, weight_files
 from idim.hub.network import fetch, probe
 from idim.hub.pins import CANONICAL, Kind, Pin, Wanted, read_pins, write_pin
 
-__all__ = ["Pin", "fingerprint", "prefetch", "resolve_dataset", "resolve_model"]
+__all__ = [
+    "Pin",
+    "deciding",
+    "fingerprint",
+    "prefetch",
+    "resolve_dataset",
+    "resolve_model",
+    "weight_files",
+]
 
 
 def resolve_model(name: str, known: Iterable[str] = ()) -> Path:

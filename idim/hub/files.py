@@ -15,19 +15,29 @@ TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.*", "spiece.model", "*.
 BESIDE_TOKENIZER = (
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt",
 )  # fmt: skip
+# Files of a model folder that decide what is loaded: by what their names end or begin with.
+ENDS = (".json", ".safetensors", ".txt", ".model", ".spm", ".bpe", ".tiktoken", ".codes", ".vocab")
+BEGINS = ("tokenizer.", "vocab.")
 # Parquet folders of these names are splits or plain storage, not configurations.
 PLAIN_FOLDERS = {"data", "train", "validation", "test"}
 
 
 def check_model(folder: Path, name: str) -> None:
-    """Refuse a folder that transformers could not load, or only by unpickling."""
-    try:
-        names = [p.name for p in folder.iterdir()]
-    except OSError as e:
-        raise IdimError(f"cannot read model folder '{name}': {e.strerror}.") from None
+    """Refuse a folder that transformers could not load, or only by unpickling.
+
+    Raises:
+        IdimError: what is missing, leads out of the folder, or is an adapter.
+    """
+    names = [p.name for p in entries(folder, name) if p.is_file()]
     missing = [] if "config.json" in names else ["config.json"]
     missing += shards_missing(folder) if _weights(names) else [WEIGHTS]
+    if "adapter_config.json" in names:
+        raise IdimError(
+            f"model folder '{name}' holds an adapter (adapter_config.json); merge it once into its "
+            "model with peft's merge_and_unload(), save that, and pass its folder."
+        )
     if not missing:
+        deciding(folder, name)
         return
     hub = CANONICAL.get(name)
     aside = f" (The hub's model of that name is '{hub}'.)" if hub else ""
@@ -60,12 +70,68 @@ def shards_missing(folder: Path) -> list[str]:
     if (folder / WEIGHTS).exists() or not (folder / INDEX).exists():
         return []
     try:
-        shards = set(
-            json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
-        )
+        shards = _shards(folder)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return [f"a readable {INDEX}"]
-    return sorted(s for s in shards if not (folder / s).is_file())
+    for shard in shards:
+        if Path(shard).name != shard or not shard.endswith(".safetensors"):
+            return [f"an {INDEX} of *.safetensors files beside it (it names '{shard}')"]
+    return [s for s in shards if not (folder / s).is_file()]
+
+
+def _shards(folder: Path) -> list[str]:
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    shards = set(index["weight_map"].values())
+    if not shards or not all(isinstance(s, str) for s in shards):
+        raise ValueError("no names of files")
+    return sorted(shards)
+
+
+def entries(folder: Path, name: str) -> list[Path]:
+    """List a model folder.
+
+    Raises:
+        IdimError: it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as e:
+        raise IdimError(f"cannot read model folder '{name}': {e.strerror}.") from None
+
+
+def deciding(folder: Path, name: str) -> list[Path]:
+    """Return the files of a model folder that decide what is loaded: weights, config, tokenizer.
+
+    Raises:
+        IdimError: one is no file, or a link out of the folder other than to the hub cache's blobs.
+    """
+    paths = [p for p in entries(folder, name) if p.name.endswith(ENDS) or p.name.startswith(BEGINS)]
+    here = folder.resolve()
+    blobs = [here.parent.parent / "blobs"] if here.parent.name == "snapshots" else []
+    for path in paths:
+        if not path.is_file():
+            kind = "a link to nothing" if path.is_symlink() else "not a file"
+            raise IdimError(f"'{path.name}' in model folder '{name}' is {kind}.")
+        real = path.resolve()
+        if path.is_symlink() and not any(real.is_relative_to(top) for top in (here, *blobs)):
+            raise IdimError(
+                f"'{path.name}' in model folder '{name}' is a link out of the folder; "
+                "put the file itself there."
+            )
+    return paths
+
+
+def weight_files(folder: Path, name: str) -> list[Path]:
+    """Return a model folder's safetensors files, as transformers would choose them.
+
+    Raises:
+        IdimError: none, or an index that names other than files of this folder.
+    """
+    names = [p.name for p in deciding(folder, name)]
+    missing = shards_missing(folder) if _weights(names) else [WEIGHTS]
+    if missing:
+        raise IdimError(f"model folder '{name}' lacks {' and '.join(missing)}.")
+    return [folder / s for s in ([WEIGHTS] if WEIGHTS in names else _shards(folder))]
 
 
 def needed(wanted: Wanted, names: Collection[str], card: dict[str, Any]) -> list[str]:

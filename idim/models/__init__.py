@@ -9,7 +9,9 @@ from idim.config import SMALL_NETS
 from idim.errors import IdimError, unknown
 from idim.models.base import Batch, Model, Rows
 from idim.models.nets import small_net
-from idim.models.transformer import quiet_transformers, transformer
+from idim.models.reach import unreached
+from idim.models.reading import quiet_transformers
+from idim.models.transformer import transformer
 from idim.tasks import TaskData, TaskInfo
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "fingerprint",
     "quiet_transformers",
     "source",
+    "unreached",
 ]
 
 
@@ -37,9 +40,8 @@ def fingerprint(name: str, folder: Path | None) -> str:
     """Hash what decides theta_0 before any seed: config, weights and tokenizer."""
     if folder is None:
         return f"builtin:{name}:1"
-    kinds = (".json", ".safetensors", ".txt", ".model")
     places = {folder, weights.shared(folder)}
-    return hub.fingerprint(p for place in places for p in place.iterdir() if p.suffix in kinds)
+    return hub.fingerprint(p for place in places for p in hub.deciding(place, name))
 
 
 def check_fits(name: str, info: TaskInfo) -> None:
@@ -67,7 +69,15 @@ def check_fits(name: str, info: TaskInfo) -> None:
         )
 
 
-def build(name: str, folder: Path | None, task: TaskData, *, max_length: int, seed: int) -> Model:
+def build(
+    name: str,
+    folder: Path | None,
+    task: TaskData,
+    *,
+    max_length: int,
+    seed: int,
+    keep_head: bool = False,
+) -> Model:
     """Build the module with theta_0: pretrained weights, and a head (or net) drawn from `seed`.
 
     Args:
@@ -76,14 +86,18 @@ def build(name: str, folder: Path | None, task: TaskData, *, max_length: int, se
         task: loaded data; gives classes and shapes.
         max_length: tokens kept of each text row.
         seed: fixes every weight that is not read from a file.
+        keep_head: read the head too, which a fine-tuned model stores.
 
     Raises:
-        IdimError: an unknown or unreadable model, or one that does not fit the task.
+        IdimError: an unknown or unreadable model, one that does not fit the task, or one without
+            a head to keep.
     """
     check_fits(name, task.info)
     with torch.random.fork_rng(devices=[]):
         # weights are drawn on the CPU; torch.manual_seed takes 3 ms to seed devices too
         torch.default_generator.manual_seed(seed)
-        if folder is None:
-            return small_net(name, task)
-        return transformer(name, folder, task.info, max_length)
+        if folder is not None:
+            return transformer(name, folder, task.info, max_length, keep_head=keep_head)
+        if keep_head:
+            raise IdimError(f"model '{name}' has no stored head to keep; drop --keep-head.")
+        return small_net(name, task)

@@ -34,7 +34,7 @@ def choices(summary: Record, setting: Record) -> dict[str, str]:
         "head": _head(summary, setting),
         "baseline": _baseline(summary, setting),
         "values of d": _values(summary, setting),
-        "replicates": _replicates(summary),
+        "replicates": _replicates(summary, setting),
         "learning rates": _rates(summary, setting),
         "monotonicity": _monotonicity(summary),
         "checks": _checks(summary),
@@ -75,7 +75,10 @@ def _head(summary: Record, setting: Record) -> str:
         "is not counted in d",
         "frozen": "is not trained",
     }
-    return f"The new head starts anew with each seed; it {what[summary['head']]}."
+    start = "The new head starts anew with each seed"
+    if setting.get("keep_head"):
+        start = "The head starts from what the model stores"
+    return f"{start}; it {what[summary['head']]}."
 
 
 def _baseline(summary: Record, setting: Record) -> str:
@@ -129,15 +132,16 @@ def _values(summary: Record, setting: Record) -> str:
     )
 
 
-def _replicates(summary: Record) -> str:
+def _replicates(summary: Record, setting: Record) -> str:
     success, failed = summary["success"], summary["runs"]["failed"]
     lost = f"; {failed} failed run{'' if failed == 1 else 's'} left out" if failed else ""
     half = ""
     if success["d"] is not None:
         half = f" Half of the seeds pass at d = {success['d']:,} (fitted)."
+    drawn = "dropout" if setting.get("keep_head") else "dropout and the head or initial net"
     return (
         f"Each d has {seeds(summary)} at its learning rate; a seed redraws P, the order of the "
-        "data, dropout and the head or initial net. The criterion is on the mean over seeds"
+        f"data, {drawn}. The criterion is on the mean over seeds"
         f"{lost}.{half}"
     )
 

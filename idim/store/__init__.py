@@ -23,7 +23,7 @@ import os
 import re
 from collections.abc import Container, Iterator
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -67,6 +67,10 @@ _OF_A_SWEEP = (
     "metric", "chance", "notes",
 )  # fmt: skip
 _SWEEP_KEYS = {f.name for f in fields(SweepSpec)} | set(_OF_A_SWEEP)
+
+# Fields that came after a folder was made have their defaults there.
+_DEFAULTS = json.loads(json.dumps(asdict(SweepSpec())))
+del _DEFAULTS["data"]
 
 
 class Store:
@@ -195,10 +199,7 @@ class Store:
             record = unsealed(path, record, "sweep", "sweep")
         else:
             record |= {"kernels": self._older_kernels}
-        try:
-            return current(record, _SWEEP_KEYS, f"'{path}'")
-        except (KeyError, TypeError) as e:
-            raise Damaged(path, f"not a sweep: {e}") from None
+        return _DEFAULTS | current(record, _SWEEP_KEYS, f"'{path}'")
 
     def older(self) -> int:
         """Count the runs that an older version stored, without checksums."""

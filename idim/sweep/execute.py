@@ -19,6 +19,8 @@ from idim.sweep.summary import summarise
 
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
 STOP_RULES = ("tolerance", "max_runs")
+# What was said of a sweep does not make it another.
+LOOSE = (*STOP_RULES, "notes")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 
@@ -69,7 +71,7 @@ def execute(
         IdimError: `out` holds another sweep.
     """
     store = Store(out)
-    for line in (*store.claim(_claim(plan), loose=STOP_RULES), *store.mend()):
+    for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
         tell(line)
     watch = _Watch(store, progress, plan.most, is_bound=plan.spec.search == "adaptive")
     for outcome in told_once(outcomes(store, plan.space)).values():

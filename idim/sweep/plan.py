@@ -114,7 +114,7 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
     Raises:
         IdimError: anything a user can get wrong, before any training.
     """
-    spec, data, span, resolved = _resolve(with_recipe(spec), _held_threads(out))
+    spec, data, span, resolved, notes = _resolve(with_recipe(spec), _held_threads(out))
     spec, metric = _with_d(spec, span), data.info.metrics[0]
     space = Space(spec, span.D, span.tensors, resolved, chance=data.chance.get(metric))
     return Plan(
@@ -124,7 +124,7 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
         rows=len(data.train.targets),
         chance=data.chance,
         metric=metric,
-        notes=data.notes,
+        notes=notes,
     )
 
 
@@ -155,7 +155,7 @@ def plan_run(spec: RunSpec) -> RunSpec:
     Raises:
         IdimError: as `plan`.
     """
-    spec, _, span, resolved = _resolve(with_recipe(spec), None)
+    spec, _, span, resolved, _ = _resolve(with_recipe(spec), None)
     if spec.d is not None:
         check_d(spec.d, span.D, span.lambdas, spec.said_groups)
     spec = replace(spec, **resolved)
@@ -171,7 +171,9 @@ def _held_threads(out: Path | None) -> int | None:
     return None if held is None else held.get("threads")
 
 
-def _resolve(spec: Any, threads: int | None) -> tuple[Any, tasks.TaskData, Extent, dict[str, Any]]:
+def _resolve(
+    spec: Any, threads: int | None
+) -> tuple[Any, tasks.TaskData, Extent, dict[str, Any], tuple[str, ...]]:
     """Look at the machine, the model and the data: what a spec names but does not hold."""
     import torch
 
@@ -186,7 +188,14 @@ def _resolve(spec: Any, threads: int | None) -> tuple[Any, tasks.TaskData, Exten
     models.check_fits(spec.model, tasks.info(spec.task))
     folder = models.source(spec.model)
     data = tasks.load(spec)
-    model = models.build(spec.model, folder, data, max_length=spec.max_length, seed=0)
+    model = models.build(
+        spec.model,
+        folder,
+        data,
+        max_length=spec.max_length,
+        seed=0,
+        keep_head=spec.keep_head,
+    )
     if spec.head != "subspace" and not model.head:
         raise IdimError(f"model '{spec.model}' has no head to set apart; use --head subspace.")
     apart = {spec.head: model.head} if spec.head != "subspace" else {}
@@ -197,4 +206,5 @@ def _resolve(spec: Any, threads: int | None) -> tuple[Any, tasks.TaskData, Exten
         "changed": model.changed,
         "kernels": kernels.other_than_fused(spec.device),
     }
-    return spec, data, span, resolved
+    missed = models.unreached(spec.model, model, data.train)
+    return spec, data, span, resolved, (*data.notes, *model.notes, *missed)

@@ -103,7 +103,8 @@ def _protocol(sweep: Record) -> dict[str, str]:
         if held_out
         else "learning rate selected on the evaluation set, as the papers do",
         "checkpoint": "the last step",
-        "seeds": f"{_seeds(sweep)}; each redraws P, the head or net, data order and dropout",
+        "seeds": f"{_seeds(sweep)}; each redraws P, "
+        f"{'' if sweep.get('keep_head') else 'the head or net, '}data order and dropout",
         "training": f"AdamW, {length}, batch {sweep['batch_size']}, linear decay, "
         f"warm-up {sweep['warmup']:g}, weight decay {sweep['weight_decay']:g}, {sweep['dtype']}",
         "lr": _rates(sweep),
