@@ -27,6 +27,7 @@ from typing import Any
 from idim.config import RunSpec
 from idim.errors import IdimError
 from idim.machine import cores
+from idim.plain import scrubbed
 
 Record = dict[str, Any]
 
@@ -256,7 +257,7 @@ def provenance() -> Record:
     packages = ("idim", "torch", "transformers", "numpy")
     return {
         "utc": _now(),
-        "argv": sys.argv,
+        "argv": [scrubbed(word) for word in sys.argv],
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in packages},
         "machine": platform.machine(),
