@@ -20,6 +20,8 @@ KB, MB, GB = 10**3, 10**6, 10**9
 SETTINGS = MB
 # One file of rows or of text, as it is once unpacked.
 ROWS = 2 * GB
+# The same as one JSON list, which is ten times as large in memory.
+LIST = GB // 2
 # One row of them.
 ROW = 16 * MB
 _KINDS = (
@@ -113,12 +115,17 @@ def unpacked(path: Path, limit: int) -> bytes:
 
 
 def _all(path: Path, file: BinaryIO, limit: int, what: str) -> bytes:
+    found = upto(file, limit + 1)
+    if len(found) > limit:
+        raise too_large(f"'{path}'", limit, what)
+    return found
+
+
+def upto(file: BinaryIO, most: int) -> bytes:
     """Read bit by bit: only what is there takes memory, whatever a file says of its size."""
     found = bytearray()
-    while part := file.read(min(MB, limit + 1 - len(found))):
+    while part := file.read(min(MB, most - len(found))):
         found += part
-        if len(found) > limit:
-            raise too_large(f"'{path}'", limit, what)
     return bytes(found)
 
 
