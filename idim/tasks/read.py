@@ -183,7 +183,7 @@ def _columns(path: Path, file: Any, wanted: list[str]) -> Columns:
     left = reading.ROWS
     # a value that stands once in a dictionary may fill every row: no batch can be far too large
     for batch in file.iter_batches(
-        max(64, min(8192, reading.ROWS // max(most, 1))), columns=wanted
+        max(256, min(8192, reading.ROWS // max(most, 1))), columns=wanted
     ):
         left -= batch.nbytes
         if left < 0:
