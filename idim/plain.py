@@ -81,15 +81,15 @@ def shown(text: str, most: int = 2000) -> str:
 def brief(value: Any, most: int = 60) -> str:
     """Write a value into a message, cut; a text in quotes.
 
-    >>> brief(0.5), brief("a" * 99, 9), brief(10**5000)
-    ('0.5', "'aaaaa...", 'a number of 5001 digits')
+    >>> brief(90.0), brief("a" * 99, 9), brief(10**5000)
+    ('90', "'aaaaa...", 'a number of 5001 digits')
     """
     if isinstance(value, int) and value.bit_length() > 4 * most:
         return f"a number of {int(value.bit_length() * 0.30103) + 1} digits"
     if isinstance(value, str | list | tuple):
         value = value[:most]
     try:
-        text = repr(value)
+        text = f"{value:.12g}" if isinstance(value, float) else repr(value)
     except (ValueError, RecursionError):  # an endless number, or lists all the way down
         return f"a {type(value).__name__}"
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -53,8 +53,12 @@ def opened(path: Path, limit: int | None = None, kind: str = "") -> Iterator[Bin
         raise unreadable(name, e) from None
     except ValueError:  # a name with a zero byte
         raise IdimError(f"cannot read {name}: no file can have this name.") from None
+    try:
+        _refuse(name, descriptor, limit)
+    except IdimError:
+        os.close(descriptor)
+        raise
     with os.fdopen(descriptor, "rb") as file:
-        _refuse(name, file, limit)
         try:
             yield file
         except gzip.BadGzipFile as e:
@@ -63,8 +67,8 @@ def opened(path: Path, limit: int | None = None, kind: str = "") -> Iterator[Bin
             raise unreadable(name, e) from None
 
 
-def _refuse(name: str, file: BinaryIO, limit: int | None) -> None:
-    found = os.fstat(file.fileno())
+def _refuse(name: str, descriptor: int, limit: int | None) -> None:
+    found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         what = next((name for test, name in _KINDS if test(found.st_mode)), "something else")
         raise IdimError(f"cannot read {name}: it is {what}, not a file.")

@@ -20,7 +20,7 @@ WORDS = {
     143: "stopped by SIGTERM; the same command continues where it stopped.",
 }
 # How long the work may take to unwind.
-PATIENCE_S = 5.0
+PATIENCE_S = 3.0
 
 _caught: list[int] = []
 _said: list[int] = []
