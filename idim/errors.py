@@ -24,7 +24,7 @@ MACHINE = {
     errno.ENODEV: ("the device is gone", _GONE),
     errno.ETIMEDOUT: ("the disk does not answer", _GONE),
     errno.ENOENT: (
-        "no such file or folder", f"Was it removed meanwhile? Choose another place, or {AGAIN}."
+        "no such file or folder", "Was it removed meanwhile? Choose another place, or run it again."
     ),
     errno.ENOMEM: ("there is not enough memory", _MEMORY),
     errno.EAGAIN: ("no further process or thread may be started", _MEMORY),

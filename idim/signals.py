@@ -86,6 +86,8 @@ def _catch(number: int, _: Any) -> None:
 def _end_in_any_case() -> None:
     """End the process where the exception was swallowed, or its unwinding hangs."""
     time.sleep(PATIENCE_S)
+    if _said:  # the end is under way: it ends workers and clears up after them
+        time.sleep(3 * PATIENCE_S)
     say(_caught[0])
     children = sys.modules.get("multiprocessing.process")
     for child in children.active_children() if children else ():

@@ -81,14 +81,15 @@ NUMBERS = {
         ("90", "at most 2, got 90: it is a share, 0.9 and not 90"), ("1e308", "threshold must be"),
         ("0", "above 0, got 0"), ("-0.9", "above 0"), ("nan", "above 0, got nan"),
         ("1e999", "at most 2, got inf"), ("x", "threshold: expected float, got 'x'"),
-        ("1_0", "expected float"), ("١", "expected float"), ("0x1", "expected float"),
+        ("1_0", "expected float"), ("\u0661", "expected float"), ("0x1", "expected float"),
     ],
     "--d": [
         ("", "d is empty"), (",", "d is empty"), ("[]", "d is empty"), ("5,,6", "d is empty"),
         ("0", "d must be at least 1"), ("-5", "at least 1"), ("1" * 30, "d must be at most"),
-        ("1" * 400, "d must be at most"), ("9" * 5000, "d: expected int"),
+        ("1" * 400, "d must be at most"),
+        ("9" * 5000, "d: expected int"),
         ("1e3", "d: expected int, got '1e3'"), ("1.5", "expected int"), ("nan", "expected int"),
-        ("1_000", "expected int"), ("٣", "expected int"), ("none", "expected int"), ("5;6", "int"),
+        ("1_000", "expected int"), ("\u0663", "expected int"), ("none", "int"), ("5;6", "int"),
     ],
     "--seeds": [
         ("0", "seeds must be at least 1"), ("10000000", "seeds must be at most 10,000"),
@@ -275,10 +276,11 @@ def test_a_refusal_is_one_line_that_says_what_is_wrong_and_leaves_nothing(place,
 
 
 NASTY = [
-    "", " ", "0", "-1", "nan", "inf", "-inf", "1e999", "1e308", "9" * 25, "9" * 500, "1_000", "٣",
-    "0x10", "1e-400", "true", "null", "[]", "{}", ",", ",,", "a" * 300, "\x1b[2J", "\u202ex", "a\nb",
-    "\udcff", "`x`", "<b>", "../..", "/proc/self/mem", "~nobody", "%s%n", "$(x)", "'", '"', "\\",
-    "hf_abcdefghijklmnop", "https://u:pass@h/x?token=abcdefgh", "=1+1", "--", "-", "NaN", "1e3.5",
+    "", " ", "0", "-1", "nan", "inf", "-inf", "1e999", "1e308", "9" * 25, "9" * 500, "1_000",
+    "\u0663", "0x10", "1e-400", "true", "null", "[]", "{}", ",", ",,", "a" * 300, "\x1b[2J",
+    "\u202ex", "a\nb", "\udcff", "`x`", "<b>", "../..", "/proc/self/mem", "~nobody", "%s%n", "$(x)",
+    "'", '"', "\\", "hf_abcdefghijklmnop", "https://u:pass@h/x?token=abcdefgh", "=1+1", "--", "-",
+    "NaN", "1e3.5",
 ]  # fmt: skip
 FLAGS = {
     "sweep": [*NUMBERS, "--task", "--data", "--projection", "--structure", "--said-groups",

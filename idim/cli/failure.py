@@ -67,10 +67,10 @@ def explain(e: BaseException) -> tuple[str, int]:
             text, code = f"{e.strerror}{_where(e)}. Give a folder that you can read and write.", 2
         case MemoryError():
             text, code = f"there is not enough memory. Use a smaller --batch-size; {AGAIN}.", 1
-        case ImportError():
-            text, code = f"a package is missing or broken ({e}); install idim again.", 1
         case _ if (found := _machine(e)) is not None:
             text, code = found, 1
+        case ImportError():
+            text, code = f"a package is missing or broken ({e}); install idim again.", 1
         case _:
             reason = " ".join(str(e).split()) or "no message"
             text, code = (
@@ -88,6 +88,7 @@ _STARVED = (
     ("can't allocate memory", "there is not enough memory. Use a smaller --batch-size"),
     ("not enough memory", "there is not enough memory. Use a smaller --batch-size"),
     ("out of memory", "there is not enough memory. Use a smaller --batch-size"),
+    ("failed to map segment", "there is not enough memory. Raise 'ulimit -v'"),
     ("can't start new thread", "no further thread may be started. Raise 'ulimit -u'"),
     ("no space left", "the disk is full. Free some space"),
     ("too many open files", "too many files are open. Raise 'ulimit -n' or use fewer --jobs"),
