@@ -1,7 +1,34 @@
 """Every mistake a user can make, phrased once: what was wrong, what would be right."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+from idim.plain import brief
+
+AGAIN = "the same command continues where it stopped"
+# Refusals of the machine, not of the request: what they are, and what to do.
+_FULL = "Free some space; the same command continues where it stopped."
+_GONE = f"Look at the disk or the network folder; {AGAIN}."
+_FILES = f"Raise 'ulimit -n' or use fewer --jobs; {AGAIN}."
+_MEMORY = f"Use a smaller --batch-size or fewer --jobs; {AGAIN}."
+MACHINE = {
+    errno.ENOSPC: ("the disk is full", _FULL),
+    errno.EDQUOT: ("your share of the disk is full", _FULL),
+    errno.EFBIG: ("a file would be larger than is allowed here", _FULL),
+    errno.EMFILE: ("too many files are open", _FILES),
+    errno.ENFILE: ("too many files are open on this machine", _FILES),
+    errno.EIO: ("the disk failed", _GONE),
+    errno.ESTALE: ("the network folder is gone", _GONE),
+    errno.ENXIO: ("the device is gone", _GONE),
+    errno.ENODEV: ("the device is gone", _GONE),
+    errno.ETIMEDOUT: ("the disk does not answer", _GONE),
+    errno.ENOENT: (
+        "no such file or folder", "Was it removed meanwhile? Choose another place, or run it again."
+    ),
+    errno.ENOMEM: ("there is not enough memory", _MEMORY),
+    errno.EAGAIN: ("no further process or thread may be started", _MEMORY),
+}  # fmt: skip
 
 
 class IdimError(Exception):
@@ -20,6 +47,14 @@ class OffLine(RunFailed):
     """A hub file is needed, is not on this machine, and the hub cannot be reached."""
 
 
+def unreadable(name: str, e: OSError) -> IdimError:
+    """Build the error for a file that could not be read: the machine's fault, or the request's."""
+    if e.errno in MACHINE and e.errno != errno.ENOENT:
+        what, advice = MACHINE[e.errno]
+        return RunFailed(f"cannot read {name}: {what}. {advice}")
+    return IdimError(f"cannot read {name}: {e.strerror or e}.")
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> IdimError:
     """Build the error for a name that is not in a table, with the nearest known one.
 
@@ -27,7 +62,11 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> IdimE
     "unknown projection 'fastfod'; did you mean 'fastfood'? Known: dense, fastfood."
     """
     names = list(known)
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name[:100], names, n=1)
     guess = f"; did you mean '{near[0]}'?" if near else "."
     tail = f" {hint}" if hint else ""
-    return IdimError(f"unknown {kind} '{name}'{guess} Known: {', '.join(names)}.{tail}")
+    return IdimError(f"unknown {kind} {_quoted(name)}{guess} Known: {', '.join(names)}.{tail}")
+
+
+def _quoted(name: str) -> str:
+    return f"'{name}'" if len(name) <= 100 else brief(name, 100)

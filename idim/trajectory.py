@@ -18,12 +18,13 @@ from idim import tasks, weights
 from idim.config import Lines, SweepSpec, TrajectorySpec, slug
 from idim.errors import IdimError
 from idim.launch.local import Workers
+from idim.reading import expanded, is_folder
 from idim.store import Record, write_json, write_text
 from idim.sweep import Event, Plan, against, execute, plan, write
 from idim.sweep.execute import default_jobs
 
 # "...@step1000" (Pythia), "...-step_20k" (MultiBERTs), "step-300" (`idim pretrain`), "tiny@300"
-_STEPS = re.compile(r"(?:step[-_]?|@)(\d+)(k?)$")
+_STEPS = re.compile(r"(?:step[-_]?|@)([0-9]{1,12})(k?)$")
 
 # Rows of a table by task, a row a checkpoint.
 Rows = dict[str, list[Record]]
@@ -232,7 +233,9 @@ def _checkpoints(name: str) -> list[str]:
     """Return the checkpoints that a name stands for."""
     if name in weights.families():
         return [n for n in weights.names() if n.startswith(f"{name}@")]
-    inside = sorted(str(p) for p in Path(name).expanduser().glob("step-*") if p.is_dir())
+    if not is_folder(expanded(name)):
+        return [name]
+    inside = sorted(str(p) for p in expanded(name).glob("step-*") if p.is_dir())
     return inside or [name]
 
 

@@ -89,9 +89,11 @@ def library(monkeypatch, tmp_path) -> Library:
 
 def test_options_and_words_win_over_the_file_and_the_rest_keeps_its_default(library):
     Path("rte.toml").write_text('task = "rte"\nseeds = 7\nthreshold = 0.5\nd = [5]\n')
-    result = idim("sweep", "--config", "rte.toml", "--d", "10,100", "seeds=2", "said-lr=0.5")
+    result = idim("sweep", "--config", "rte.toml", "--d", "10,100", "seeds=2", "weight-decay=0.5")
     assert result.exit_code == 0, result.stderr
-    assert library.spec == SweepSpec(task="rte", seeds=2, threshold=0.5, d=(10, 100), said_lr=0.5)
+    assert library.spec == SweepSpec(
+        task="rte", seeds=2, threshold=0.5, d=(10, 100), weight_decay=0.5
+    )
 
 
 def test_json_is_all_that_stdout_carries_and_holds_no_nan(library):

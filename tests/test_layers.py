@@ -8,7 +8,8 @@ import pytest
 import idim
 
 ROOMS = [
-    "errors", "machine", "config", "kernels", "projection", "layout", "origin", "shards",
+    "plain", "signals", "terminal", "errors", "reading", "machine", "config", "kernels",
+    "projection", "layout", "origin", "shards",
     "gradients", "subspace", "hub", "language", "tasks", "weights", "models", "methods", "train",
     "together", "store", "trained", "pretrain", "estimate", "search", "report", "launch", "sweep",
     "trajectory", "cli",

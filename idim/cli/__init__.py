@@ -1,11 +1,15 @@
 """The command line: parse, one library call, print.  Heavy imports wait inside the commands."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from idim import __version__
 from idim.cli import about, estimate, pretrain, report, run, screen, sweep, trajectory
+from idim.config.load import parse_number
+from idim.errors import IdimError
+from idim.plain import brief
 
 # Plain help: rich's own costs 0.2 s at every start.
 app = typer.Typer(
@@ -31,6 +35,17 @@ Version = Annotated[
 ]
 
 
+# The hub's library reads them when it is imported, and fails.
+_SECONDS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
+
+
+def _check_environment() -> None:
+    for name in _SECONDS:
+        value = os.environ.get(name, "1")
+        if parse_number(value, int) is None:
+            raise IdimError(f"{name}={brief(value)} is not a whole number of seconds; unset it.")
+
+
 @app.callback()
 def idim(version: Version = False) -> None:
     """Measure the intrinsic dimension of fine-tuning.
@@ -41,6 +56,7 @@ def idim(version: Version = False) -> None:
     Example:
       idim sweep --model tiny --task sentiment
     """
+    _check_environment()
 
 
 for command in (

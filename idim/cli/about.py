@@ -2,7 +2,6 @@
 
 import platform
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from idim.cli import options
 from idim.cli.screen import columns, note, show
 from idim.errors import IdimError
 from idim.machine import cores, cpu_name
+from idim.reading import expanded, is_folder
 
 PACKAGES = ("torch", "transformers", "huggingface_hub", "numpy")
 
@@ -108,7 +108,7 @@ def _hub_model(name: str | None) -> str | None:
     from idim import weights
 
     is_here = name in config.SMALL_NETS or (name and weights.is_shipped(name))
-    if is_here or (name and Path(name).is_dir()):
+    if is_here or (name and is_folder(expanded(name))):
         note(f"model {name} needs nothing from the hub")
         return None
     return name

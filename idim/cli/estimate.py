@@ -1,6 +1,5 @@
 """`idim estimate` and `idim plot`: from the store alone, nothing is trained."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -8,18 +7,23 @@ import typer
 
 from idim.cli import options
 from idim.cli.screen import show
-from idim.errors import IdimError
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The --out of a sweep", show_default=False)
+    Path,
+    typer.Argument(
+        parser=options.place, metavar="DIR", help="The --out of a sweep", show_default=False
+    ),
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(metavar="SHARE", help="Share of the baseline  [default: the sweep's]"),
+    typer.Option(
+        parser=options.share, metavar="SHARE", help="Share of the baseline  [default: the sweep's]"
+    ),
 ]
 Stem = Annotated[
     Path | None,
     typer.Option(
+        parser=options.place,
         metavar="STEM",
         help="Write STEM.png and STEM.svg  [default: DIR/curve]",
     ),
@@ -38,7 +42,7 @@ def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Js
     from idim.report.table import text
     from idim.sweep import summarise
 
-    summary = summarise(folder, checked(threshold))
+    summary = summarise(folder, threshold)
     show(summary if as_json else text(summary), as_json=as_json)
 
 
@@ -56,14 +60,3 @@ def plot(folder: Folder, *, out: Stem = None) -> None:
     stem = out or folder / "curve"
     draw(summarise(folder), stem)
     show(f"{stem}.png\n{stem}.svg", as_json=False)
-
-
-def checked(threshold: float | None) -> float | None:
-    """Return a threshold that was given.
-
-    Raises:
-        IdimError: it is not above 0.
-    """
-    if threshold is not None and not 0 < threshold < math.inf:
-        raise IdimError(f"--threshold must be above 0, got {threshold:g}.")
-    return threshold

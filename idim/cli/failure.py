@@ -1,9 +1,9 @@
 """The one place where an exception becomes a line on stderr and an exit code.
 
-Exit codes: 0 done, 1 the machine or a training failed, 2 the user's mistake, 130 interrupted.
+Exit codes: 0 done, 1 the machine or a training failed, 2 the user's mistake, 130 interrupted,
+143 stopped by SIGTERM.
 """
 
-import errno
 import os
 import select
 import signal
@@ -14,18 +14,15 @@ from typing import Any
 
 import typer
 
-from idim.errors import IdimError
+from idim import signals
+from idim.errors import AGAIN, MACHINE, IdimError
+from idim.plain import shown
+from idim.terminal import STDOUT, drop_stdout
 
 # typer keeps click to itself: its usage errors are known only as the parent of BadParameter.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-INTERRUPTED = 130
-# The file behind sys.stdout, also while a command sends stray prints to stderr.
-STDOUT = 1
-FULL = {errno.ENOSPC, errno.EDQUOT}
-UNWRITABLE = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR,
-}  # fmt: skip
+INTERRUPTED = signals.CODES[signal.SIGINT]
 
 
 @contextmanager
@@ -33,47 +30,81 @@ def reported() -> Iterator[None]:
     """Print what went wrong as one line and end with its exit code; no traceback leaves here."""
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except typer.Exit:
         raise
     except (Exception, KeyboardInterrupt) as e:
         if isinstance(e, BrokenPipeError) and _reader_left():
             raise typer.Exit(1) from None
         line, code = explain(e)
-        if line.startswith("error: internal") and os.environ.get("IDIM_DEBUG"):
+        if signals.code() is not None:
+            signals.say(code)
+            raise typer.Exit(code) from None
+        if os.environ.get("IDIM_DEBUG") and line.startswith("error: internal"):
             raise
-        if code == INTERRUPTED:  # a second Ctrl-C would break the clean end into a traceback
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if isinstance(e, OSError):  # it may have been stdout's
+            _drop_if_full()
         print(line, file=sys.stderr)
         raise typer.Exit(code) from None
 
 
 def explain(e: BaseException) -> tuple[str, int]:
     """Return the line that says what went wrong, and the exit code."""
+    caught = signals.code()
+    if caught is not None or isinstance(e, KeyboardInterrupt):  # whatever came of it
+        code = caught or INTERRUPTED
+        return signals.WORDS[code], code
     match e:
-        case KeyboardInterrupt():
-            return "interrupted; the same command continues where it stopped.", INTERRUPTED
         case IdimError():
-            return f"error: {e}", e.exit_code
+            text, code = str(e), e.exit_code
         case UsageError():
-            return f"error: {_usage(e)}", 2
-        case OSError(errno=number) if number in FULL:
-            return (
-                f"error: the disk is full{_where(e)}. "
-                "Free some space; the same command continues where it stopped."
-            ), 1
-        case OSError(errno=number) if number in UNWRITABLE:
-            return f"error: {e.strerror}{_where(e)}. Give a folder that you can write to.", 2
+            text, code = _usage(e), 2
+        case OSError(errno=number) if number in MACHINE:
+            what, advice = MACHINE[number]
+            text, code = f"{what}{_where(e)}. {advice}", 1
+        case OSError(errno=int()):
+            text, code = f"{e.strerror}{_where(e)}. Give a folder that you can read and write.", 2
+        case MemoryError():
+            text, code = f"there is not enough memory. Use a smaller --batch-size; {AGAIN}.", 1
+        case _ if (found := _machine(e)) is not None:
+            text, code = found, 1
+        case ImportError():
+            text, code = f"a package is missing or broken ({e}); install idim again.", 1
         case _:
-            text = " ".join(str(e).split()) or "no message"
-            return (
-                f"error: internal: {type(e).__name__}: {text} "
-                "(run with IDIM_DEBUG=1 for the traceback)"
-            ), 1
+            reason = " ".join(str(e).split()) or "no message"
+            text, code = (
+                (
+                    f"internal: {type(e).__name__}: {reason[:500]} "
+                    "(run with IDIM_DEBUG=1 for the traceback)"
+                ),
+                1,
+            )
+    return f"error: {shown(text)}", code
+
+
+# What libraries say, in exceptions of no kind of their own, where the machine has no more to give.
+_STARVED = (
+    ("can't allocate memory", "there is not enough memory. Use a smaller --batch-size"),
+    ("not enough memory", "there is not enough memory. Use a smaller --batch-size"),
+    ("out of memory", "there is not enough memory. Use a smaller --batch-size"),
+    ("failed to map segment", "there is not enough memory. Raise 'ulimit -v'"),
+    ("can't start new thread", "no further thread may be started. Raise 'ulimit -u'"),
+    ("no space left", "the disk is full. Free some space"),
+    ("too many open files", "too many files are open. Raise 'ulimit -n' or use fewer --jobs"),
+)
+
+
+def _machine(e: BaseException) -> str | None:
+    said = str(e).lower()
+    return next((f"{text}; {AGAIN}." for words, text in _STARVED if words in said), None)
 
 
 def _where(e: OSError) -> str:
-    return f": '{e.filename}'" if e.filename else ""
+    name = e.filename
+    if isinstance(name, bytes):
+        name = os.fsdecode(name)
+    return f": '{name}'" if name else ""
 
 
 def _usage(e: Any) -> str:
@@ -88,6 +119,15 @@ def _usage(e: Any) -> str:
     return f"{text}; see '{e.ctx.command_path} -h'."
 
 
+def _drop_if_full() -> None:
+    """Let go of a stdout that takes nothing, else Python complains of it once more at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        drop_stdout()
+
+
 def _reader_left() -> bool:
     """Tell whether stdout's reader (`| head`) is gone, and if so keep the interpreter quiet."""
     if not hasattr(select, "poll"):
@@ -96,5 +136,5 @@ def _reader_left() -> bool:
     poll.register(STDOUT, 0)  # errors and hang-ups are always reported
     if not poll.poll(0):
         return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    drop_stdout()
     return True

@@ -22,16 +22,60 @@ from idim.config import (
     TrajectorySpec,
     parse_overrides,
 )
+from idim.config.checks import JOBS, SHARE, Bound
+from idim.config.load import parse_number
+from idim.config.unused import unused
 from idim.errors import IdimError
+from idim.plain import brief, harmless
 
 AnySpec = Setup | PretrainSpec
 # What the user set, by field name: the first parameter of a command with such options.
 Given = dict[str, Any]
 
+
+def place(text: str | Path) -> Path:
+    """Read a path from the command line.
+
+    Raises:
+        IdimError: it is empty, which would be this folder.
+    """
+    if not str(text).strip():
+        raise IdimError("a path is empty; give the name of a file or folder ('.' is this folder).")
+    return Path(text)
+
+
+def share(text: str) -> float:
+    """Read a share of the baseline.
+
+    Raises:
+        IdimError: it is no number, or no share.
+    """
+    return _number("--threshold", text, float, SHARE)
+
+
+def processes(text: str) -> int:
+    """Read a number of processes.
+
+    Raises:
+        IdimError: it is no number, or not at least 1.
+    """
+    return int(_number("--jobs", text, int, JOBS))
+
+
+def _number(flag: str, text: str, kind: type, bound: Bound) -> Any:
+    value = parse_number(text.strip(), kind)
+    if value is None:
+        raise IdimError(f"{flag}: expected {kind.__name__}, got {brief(text)}.")
+    if (problem := bound.problem(flag, value)) is not None:
+        raise IdimError(f"{problem}.")
+    return value
+
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
+        parser=place,
         metavar="FILE",
         help="TOML file of settings; what is given here wins over it",
     ),
@@ -244,7 +288,8 @@ def trajectory(command: Callable[..., None]) -> Callable[..., None]:
 def command(setting: Given) -> str:
     """Write the `idim sweep` that has these settings, as a shell reads it.
 
-    Settings at their default are left out, but not those that a recipe filled in: it may change.
+    Settings at their default are left out, and those that the others leave without use, but not
+    those that a recipe filled in: it may change.
 
     >>> command({"model": "toy", "d": (9, 10), "lr_multiples": (4.0,), "seeds": 3})
     'idim sweep --model toy --d 9,10 lr_multiples=4'
@@ -252,6 +297,8 @@ def command(setting: Given) -> str:
     flags = {row.name: row.flag for rows in SWEEP.values() for row in rows}
     default = {f.name: f.default for f in fields(SweepSpec)}
     given = {k: v for k, v in setting.items() if k in default and v != default[k]}
+    spec = SweepSpec(**{k: v for k, v in setting.items() if k in default})
+    given = {k: v for k, v in given.items() if k not in unused(spec)}
     given = {"model": setting["model"]} | given
     words = [_option(flags[k], v) for k, v in given.items() if k in flags]
     words += [f"{k}={_typed(v)}" for k, v in given.items() if k not in flags]
@@ -264,4 +311,16 @@ def _option(flag: str, value: Any) -> str:
 
 def _typed(value: Any) -> str:
     many = value if isinstance(value, tuple) else (value,)
-    return shlex.quote(",".join(str(v).removesuffix(".0") for v in many))
+    text = ",".join(str(v).removesuffix(".0") for v in many)
+    if harmless(text) == text:
+        return shlex.quote(text)
+    # as bash writes what cannot be shown; other signs as they are
+    return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def _escaped(sign: str) -> str:
+    if sign in "\\'":
+        return "\\" + sign
+    if harmless(sign) == sign:
+        return sign
+    return "".join(f"\\x{byte:02x}" for byte in sign.encode("utf-8", "surrogateescape"))

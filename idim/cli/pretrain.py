@@ -17,7 +17,9 @@ from idim.cli.screen import note, show
 
 SPEAK_EVERY_S = 15.0
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the checkpoints")]
+Out = Annotated[
+    Path, typer.Option(parser=options.place, metavar="DIR", help="Folder of the checkpoints")
+]
 
 
 @options.pretrain
@@ -37,7 +39,7 @@ def pretrain(
     Example:
       idim pretrain --config configs/pretrain_tiny.toml --out idim-out/tiny
     """
-    spec = config.load(config.PretrainSpec, config_file, given)
+    spec = config.load(config.PretrainSpec, config_file, given, note)
     from idim.pretrain import pretrain as carry_out
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints

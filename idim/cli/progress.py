@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from idim.cli.screen import note
+from idim.plain import shown
 
 if TYPE_CHECKING:
     from idim.config import RunSpec
@@ -76,9 +77,14 @@ def place(event: "Event") -> str:
     return f"{event.finished}{' of at most ' if event.is_bound else '/'}{event.total}"
 
 
-def found(count: int, total: int) -> str:
-    """Say how much of a repeated sweep there was to keep."""
-    return f"{count} of {total} runs were done before"
+def found(count: int, total: int, is_bound: bool = False) -> str:
+    """Say how much of a repeated sweep there was to keep; never more than there is.
+
+    >>> found(3, 9), found(24, 30, is_bound=True), found(32, 30)
+    ('3 of 9 runs were done before', '24 of at most 30 runs were done before', '32 of 32 runs were done before')
+    """  # noqa: E501
+    most = "at most " if is_bound and count < total else ""
+    return f"{count} of {most}{max(count, total)} runs were done before"
 
 
 class Lines:
@@ -87,6 +93,7 @@ class Lines:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._found = self._total = 0
+        self._is_bound = False
         self._spoke_at = clock()
 
     def __enter__(self) -> Self:
@@ -97,7 +104,7 @@ class Lines:
 
     def __call__(self, event: "Event") -> None:
         """Print what the event is worth in a log."""
-        self._total = event.total
+        self._total, self._is_bound = event.total, event.is_bound
         if event.kind == "skipped":
             self._found += 1
             return
@@ -113,7 +120,7 @@ class Lines:
 
     def _say_found(self) -> None:
         if self._found:
-            note(found(self._found, self._total))
+            note(found(self._found, self._total, self._is_bound))
         self._found = 0
 
 
@@ -134,6 +141,7 @@ class Bars:
         self._sweep = self._bars.add_task("runs", total=None, note="")
         self._active: dict[str, Any] = {}
         self._found = self._failed = self._total = 0
+        self._is_bound = False
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -142,11 +150,11 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
         if self._found:
-            note(found(self._found, self._total))
+            note(found(self._found, self._total, self._is_bound))
 
     def __call__(self, event: "Event") -> None:
         """Move the bars."""
-        self._total = event.total
+        self._total, self._is_bound = event.total, event.is_bound
         if event.kind in FINISHED:
             self._finish(event)
         else:
@@ -168,5 +176,5 @@ class Bars:
         self._found += event.kind == "skipped"
         if event.kind == "failed":
             self._failed += 1
-            line = f"{label(event.run)}: {outcome(event)}"
+            line = shown(f"{label(event.run)}: {outcome(event)}")
             self._bars.console.print(line, markup=False, highlight=False)

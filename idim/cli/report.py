@@ -6,20 +6,26 @@ from typing import Annotated
 import typer
 
 from idim.cli import options
-from idim.cli.estimate import Folder, Threshold, checked
+from idim.cli.estimate import Folder, Threshold
 from idim.cli.screen import show
 
 Folders = Annotated[
     list[Path],
-    typer.Argument(metavar="DIR...", help="The --out of each sweep", show_default=False),
+    typer.Argument(
+        parser=options.place, metavar="DIR...", help="The --out of each sweep", show_default=False
+    ),
 ]
 ReportOut = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write there  [default: the sweep's folder]"),
+    typer.Option(
+        parser=options.place, metavar="DIR", help="Write there  [default: the sweep's folder]"
+    ),
 ]
 CompareOut = Annotated[
     Path,
-    typer.Option(metavar="DIR", help="Write compare.png and compare.svg there"),
+    typer.Option(
+        parser=options.place, metavar="DIR", help="Write compare.png and compare.svg there"
+    ),
 ]
 
 
@@ -61,8 +67,7 @@ def compare(
     from idim.report import canvas, comparison, overlay
     from idim.sweep import summarise
 
-    share = checked(threshold)
-    compared = comparison.compare([summarise(folder, share) for folder in folders])
+    compared = comparison.compare([summarise(folder, threshold) for folder in folders])
     drawn = canvas.files(overlay.compose(compared), overlay.title(compared))
     out.mkdir(parents=True, exist_ok=True)
     paths = [str(path) for path in canvas.save(drawn, out / "compare")]

@@ -14,7 +14,7 @@ from idim.cli.screen import columns, note, show
 
 Out = Annotated[
     Path,
-    typer.Option(metavar="DIR", help="The run goes to DIR/runs"),
+    typer.Option(parser=options.place, metavar="DIR", help="The run goes to DIR/runs"),
 ]
 
 
@@ -34,7 +34,7 @@ def run(
     Example:
       idim run --model roberta-base --task mrpc --d 1000 --lr 0.03 --seed 1
     """
-    spec = config.load(config.RunSpec, config_file, given)
+    spec = config.load(config.RunSpec, config_file, given, note)
     from idim.sweep import folder_of, plan_run
     from idim.sweep import run as train
 

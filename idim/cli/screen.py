@@ -9,6 +9,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from idim.cli.failure import reported
+from idim.plain import harmless, harmless_json, shown
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -71,15 +72,17 @@ def _set_example_apart(command: TyperCommand | TyperGroup) -> None:
 
 
 def note(text: str) -> None:
-    """Print to stderr: what a person wants to know and a program must not read."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line to stderr: what a person wants to know and a program must not read."""
+    print(shown(text), file=sys.stderr, flush=True)
 
 
 def show(data: Any, *, as_json: bool) -> None:
     """Print the result to stdout: text as it is, anything else as one JSON object."""
     if as_json:
         data = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
-    print(str(data).rstrip("\n"))
+        print(harmless_json(data))
+    else:
+        print(harmless(str(data), keep="\n").rstrip("\n"))
 
 
 def columns(rows: Iterable[Iterable[str]]) -> str:
@@ -89,7 +92,7 @@ def columns(rows: Iterable[Iterable[str]]) -> str:
     toy     10 sums
     digits  8 x 8 images
     """
-    table = [list(row) for row in rows]
+    table = [[harmless(word) for word in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ("  ".join(w.ljust(n) for w, n in zip(row, widths, strict=True)) for row in table)
     return "\n".join(line.rstrip() for line in lines)

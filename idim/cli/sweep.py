@@ -11,7 +11,6 @@ from idim import config
 from idim.cli import options
 from idim.cli.progress import follow
 from idim.cli.screen import note, show
-from idim.errors import IdimError
 
 if TYPE_CHECKING:
     from idim.sweep import Plan
@@ -19,13 +18,18 @@ if TYPE_CHECKING:
 Out = Annotated[
     Path | None,
     typer.Option(
+        parser=options.place,
         metavar="DIR",
         help="Folder of the results  [default: one in ./idim-out, by what is measured]",
     ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Processes  [default: one for each core a run leaves idle]"),
+    typer.Option(
+        parser=options.processes,
+        metavar="N",
+        help="Processes  [default: one for each core a run leaves idle]",
+    ),
 ]
 DryRun = Annotated[
     bool,
@@ -54,9 +58,7 @@ def sweep(
     Example:
       idim sweep --model roberta-base --task mrpc --d 100,300,1000,3000
     """
-    spec = config.load(config.SweepSpec, config_file, given)
-    if jobs is not None and jobs < 1:
-        raise IdimError(f"--jobs must be at least 1, got {jobs}.")
+    spec = config.load(config.SweepSpec, config_file, given, note)
     # A mistake in the settings is told before torch is imported.
     from idim.sweep import plan
 

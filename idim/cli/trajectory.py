@@ -14,7 +14,9 @@ from idim.cli.screen import note, show
 from idim.cli.sweep import Jobs
 from idim.errors import IdimError
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results")]
+Out = Annotated[
+    Path, typer.Option(parser=options.place, metavar="DIR", help="Folder of the results")
+]
 
 
 @options.trajectory
@@ -40,9 +42,7 @@ def trajectory(
     for name, many in (("model", "--models"), ("task", "--tasks")):
         if name in given:
             raise IdimError(f"a trajectory takes {many}, a list, not {name}={given[name]}.")
-    if jobs is not None and jobs < 1:
-        raise IdimError(f"--jobs must be at least 1, got {jobs}.")
-    spec = config.load(config.TrajectorySpec, config_file, given)
+    spec = config.load(config.TrajectorySpec, config_file, given, note)
     # A mistake in the settings is told before torch is imported.
     from idim import trajectory as work
     from idim.report.trajectory import text

@@ -1,12 +1,12 @@
 """What values a spec's fields may take; every problem of a spec is found at once."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from idim.errors import unknown
+from idim.plain import brief
 
 
 def type_problems(spec: Any) -> list[str]:
@@ -15,12 +15,36 @@ def type_problems(spec: Any) -> list[str]:
     for f in fields(spec):
         value, kind = getattr(spec, f.name), f.type
         if get_origin(kind) is Literal:
-            if value not in get_args(kind):
-                problems.append(str(unknown(f.name, str(value), get_args(kind))).rstrip("."))
+            if not isinstance(value, str):
+                problems.append(f"{f.name}: expected one of {_listed(kind)}, got {brief(value)}")
+            elif value not in get_args(kind):
+                problems.append(str(unknown(f.name, value, get_args(kind))).rstrip("."))
         elif not _fits(value, kind):
-            expected = getattr(kind, "__name__", str(kind))
-            problems.append(f"{f.name}: expected {expected}, got {value!r}")
+            problems.append(f"{f.name}: expected {said(kind)}, got {brief(value)}")
+        elif any(_is_no_name(v) for v in (value if isinstance(value, tuple) else (value,))):
+            problems.append(f"{f.name}: {brief(value)} is no name: it holds a zero byte")
     return problems
+
+
+def said(kind: Any) -> str:
+    """Say a type.
+
+    >>> said(tuple[int, ...]), said(float | None), said(str | float)
+    ('list of int', 'float', 'str or float')
+    """
+    if get_origin(kind) is tuple:
+        return f"list of {said(get_args(kind)[0])}"
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    names = ("true or false" if k is bool else k.__name__ for k in kinds if k is not type(None))
+    return " or ".join(names)
+
+
+def _listed(kind: Any) -> str:
+    return ", ".join(get_args(kind))
+
+
+def _is_no_name(value: Any) -> bool:
+    return isinstance(value, str) and "\0" in value
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -33,48 +57,87 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, kinds) or (float in kinds and isinstance(value, int))
 
 
-# name -> (lowest value allowed, is that value itself allowed)
-_BOUNDS: dict[str, tuple[float, bool]] = {
-    "epochs": (0, False), "steps": (1, True), "batch_size": (1, True), "max_length": (2, True),
-    "train_samples": (2, True), "eval_samples": (1, True), "weight_decay": (0, True),
-    "warmup": (0, True), "said_lr": (0, False), "head_lr": (0, False), "lr": (0, False),
-    "baseline_lr": (0, False), "lr_multiples": (0, False), "d": (1, True), "d_min": (1, True),
-    "d_max": (1, True), "points": (1, True), "seeds": (1, True), "threshold": (0, False),
-    "seed": (0, True), "paragraphs": (1, True), "tokens": (1, True), "vocab_size": (1, True),
-    "hidden_size": (1, True), "layers": (1, True), "heads": (1, True), "dropout": (0, True),
-    "mask": (0, False), "cloze": (0, True), "cloze_from": (0, True),
-    "checkpoints": (0, True), "threads": (0, True),
-    "tolerance": (1, False), "max_runs": (1, True), "lr_transfer": (0, True),
-    "stop_at": (0, False),
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a number may be: from `low`, itself allowed or not, to `high`, always finite."""
+
+    low: float
+    high: float
+    is_open: bool = False
+    # What the number is, where that says how it is written.
+    hint: str = ""
+
+    def problem(self, name: str, value: float) -> str | None:
+        """Say why a value is none; comparisons hold for ints of any size, and fail for NaN."""
+        shown = brief(value)
+        if self.is_open and not value > self.low:
+            return f"{name} must be above {self.low:g}, got {shown}"
+        if not value >= self.low:
+            return f"{name} must be at least {self.low:g}, got {shown}"
+        if self.is_open and self.low == 0 and value < TINY:
+            return f"{name} must be at least {TINY:g}, got {shown}"
+        if not value <= self.high:
+            hint = f": {self.hint}" if self.hint else ""
+            return f"{name} must be at most {_number(self.high)}, got {shown}{hint}"
+        return None
+
+
+# Smaller positive numbers vanish in float32.
+TINY = 1e-30
+# The most runs that a grid may have.
+MOST_RUNS = 100_000
+# The most parameters that a pretraining may have.
+MOST_PARAMETERS = 10**10
+_RATE = Bound(0, 1e30, is_open=True)
+_DIMENSION = Bound(1, 10**12)
+_ROWS = 10**12
+SHARE = Bound(0, 2, is_open=True, hint="it is a share, 0.9 and not 90")
+JOBS = Bound(1, 1024)
+_BOUNDS: dict[str, Bound] = {
+    "epochs": Bound(0, 10**6, is_open=True), "steps": Bound(1, 10**9),
+    "batch_size": Bound(1, 10**6), "max_length": Bound(2, 10**6),
+    "train_samples": Bound(2, _ROWS), "eval_samples": Bound(1, _ROWS),
+    "weight_decay": Bound(0, 1000), "warmup": Bound(0, 1, hint="it is a share of the steps"),
+    "said_lr": _RATE, "head_lr": _RATE, "lr": _RATE, "baseline_lr": _RATE,
+    "lr_multiples": Bound(0, 10**9, is_open=True),
+    "d": _DIMENSION, "d_min": _DIMENSION, "d_max": _DIMENSION, "points": Bound(1, 1000),
+    "seeds": Bound(1, 10_000), "threshold": SHARE,
+    "baseline": Bound(0, 1, is_open=True, hint="it is a score, 0.9 and not 90"),
+    "seed": Bound(0, 2**63 - 1), "paragraphs": Bound(1, 10**8), "tokens": Bound(1, 10**7),
+    "vocab_size": Bound(1, 10**7), "hidden_size": Bound(1, 10**5), "layers": Bound(1, 1000),
+    "heads": Bound(1, 10**5), "dropout": Bound(0, 1), "mask": Bound(0, 1, is_open=True),
+    "cloze": Bound(0, 1, hint="it is a share"), "cloze_from": Bound(0, 1, hint="it is a share"),
+    "checkpoints": Bound(0, 10**9), "pretrained": Bound(0, 10**12), "threads": Bound(0, 1024),
+    "tolerance": Bound(1, 10**6, is_open=True), "max_runs": Bound(1, MOST_RUNS),
+    "lr_transfer": Bound(0, 3), "stop_at": Bound(0, 1, is_open=True), "copies": Bound(1, 2),
 }  # fmt: skip
 
 
 def range_problems(spec: Any) -> list[str]:
     """Name the fields out of range, and those that contradict each other."""
     problems = []
-    for name, (low, closed) in _BOUNDS.items():
+    for name, bound in _BOUNDS.items():
         value = getattr(spec, name, None)
         for v in value if isinstance(value, tuple) else (value,):
             if isinstance(v, bool) or not isinstance(v, int | float):
                 continue
-            if not math.isfinite(v) or v < low or (v == low and not closed):
-                problems.append(
-                    f"{name} must be {'at least' if closed else 'above'} {low}, got {v}"
-                )
-    return [*problems, *_contradictions(spec)]
+            if (problem := bound.problem(name, v)) is not None:
+                problems.append(problem)
+                break
+    return problems if problems or type_problems(spec) else [*_contradictions(spec)]
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _contradictions(spec: Any) -> Iterator[str]:
     """Name fields that do not go together."""
-    if spec.warmup > 1:
-        yield f"warmup is a share of the steps and must be at most 1, got {spec.warmup}"
     if hasattr(spec, "checkpoints"):
         yield from _pretraining_contradictions(spec)
         return
     if spec.epochs is not None and spec.steps is not None:
         yield "give epochs or steps, not both"
-    if spec.copies not in (1, 2):
-        yield f"copies must be 1 or 2, got {spec.copies}"
     if hasattr(spec, "method") and spec.method == "subspace" and spec.d is None:
         yield "a subspace run needs d; give --d"
     if getattr(spec, "stop_at", None) is not None and spec.stop_at >= 1:
@@ -82,13 +145,24 @@ def _contradictions(spec: Any) -> Iterator[str]:
     if not hasattr(spec, "baseline"):  # only a sweep has what follows
         return
     if isinstance(spec.baseline, str) and spec.baseline != "own":
-        yield f"baseline must be 'own' or a number, got '{spec.baseline}'"
+        yield f"baseline must be 'own' or a number, got {brief(spec.baseline)}"
     if spec.search == "adaptive" and (spec.d or spec.points):
         yield "an adaptive search chooses d itself; give d_min and d_max, or search grid"
     if spec.d_min and spec.d_max and spec.d_min > spec.d_max:
         yield f"d_min {spec.d_min} exceeds d_max {spec.d_max}"
     if spec.d and (spec.d_min or spec.d_max or spec.points):
         yield "give d, or d_min / d_max / points, not both"
+    elif spec.search != "adaptive" and (runs := _grid(spec)) > MOST_RUNS:
+        yield (
+            f"this grid is {runs:,} runs (values of d x learning rates x seeds); at most "
+            f"{MOST_RUNS:,}: give fewer seeds, d or rates"
+        )
+
+
+def _grid(spec: Any) -> int:
+    """Count the runs of a grid that is given; without d or points a recipe's few."""
+    ds = len(spec.d) or spec.points or 1
+    return (ds * (len(spec.lr) or len(spec.lr_multiples)) + len(spec.baseline_lr)) * spec.seeds
 
 
 def _pretraining_contradictions(spec: Any) -> Iterator[str]:
@@ -96,15 +170,15 @@ def _pretraining_contradictions(spec: Any) -> Iterator[str]:
         yield f"threads must be at least 1, got {spec.threads}"
     if spec.hidden_size % spec.heads:
         yield f"hidden_size {spec.hidden_size} is not a multiple of heads {spec.heads}"
-    for name in ("cloze", "cloze_from"):
-        if getattr(spec, name) > 1:
-            yield f"{name} is a share and must be at most 1, got {getattr(spec, name)}"
     for name in ("mask", "dropout"):
         if getattr(spec, name) >= 1:
             yield f"{name} is a share and must be below 1, got {getattr(spec, name)}"
+    size = 12 * spec.layers * spec.hidden_size**2 + (spec.vocab_size or 0) * spec.hidden_size
+    if size > MOST_PARAMETERS:
+        yield f"this model has {size:,} parameters or more; at most {MOST_PARAMETERS:,}"
     late = [step for step in spec.checkpoints if step > spec.steps]
     if late:
-        yield f"checkpoints {', '.join(map(str, late))} come after the last step, {spec.steps}"
+        yield f"checkpoints {', '.join(map(str, late[:3]))} come after the last step, {spec.steps}"
     if spec.tokens and spec.vocab_size and spec.tokens > spec.vocab_size:
         yield f"tokens {spec.tokens} exceeds the model's vocab_size {spec.vocab_size}"
     if spec.text is not None and spec.tokenizer == "word":

@@ -1,14 +1,21 @@
 """From defaults, a TOML file and overrides to a spec."""
 
+import os
+import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
+from idim import reading
+from idim.config.checks import said
 from idim.config.recipes import Recipe, recipe
 from idim.config.specs import PretrainSpec, RunSpec, SweepSpec, TrajectorySpec
+from idim.config.unused import idle, refuse_unused
 from idim.errors import IdimError, unknown
+from idim.plain import brief
 
 AnySpec = TypeVar("AnySpec", RunSpec, SweepSpec)
 Loaded = TypeVar("Loaded", RunSpec, SweepSpec, TrajectorySpec, PretrainSpec)
@@ -18,7 +25,12 @@ Loaded = TypeVar("Loaded", RunSpec, SweepSpec, TrajectorySpec, PretrainSpec)
 _PLACES = {"data", "model", "models", "task", "tasks", "text"}
 
 
-def load(cls: type[Loaded], file: Path | None, overrides: dict[str, Any]) -> Loaded:
+def load(
+    cls: type[Loaded],
+    file: Path | None,
+    overrides: dict[str, Any],
+    tell: Callable[[str], None] = lambda _: None,
+) -> Loaded:
     """Build a spec: default < TOML file < overrides, merged by "was it given", never by truth.
 
     Args:
@@ -26,10 +38,12 @@ def load(cls: type[Loaded], file: Path | None, overrides: dict[str, Any]) -> Loa
         file: a TOML file of flat keys; relative `data`, `model`, `models`, `task`, `tasks` and
             `text` paths in it are taken from the file's folder.
         overrides: values by field name; text (from `key=value`) is parsed by the field's type.
+        tell: given a line for each setting that is given and harmlessly says nothing.
 
     Raises:
         IdimError: a missing or malformed file, an unknown key, a value of the wrong type or out
-            of range; all problems of one source in one message.
+            of range, a setting that the others leave without use; all problems of one source in
+            one message.
     """
     given: dict[str, Any] = {}
     if file is not None:
@@ -46,7 +60,11 @@ def load(cls: type[Loaded], file: Path | None, overrides: dict[str, Any]) -> Loa
             problems.append(str(e))
     if problems:
         raise IdimError(" ".join(problems))
-    return cls(**given)
+    spec = cls(**given)
+    refuse_unused(spec, set(given) - set(overrides), set(overrides))
+    for name, why in idle(spec, given).items():
+        tell(f"note: {name} says nothing here: {why}.")
+    return spec
 
 
 def parse_overrides(words: list[str]) -> dict[str, str]:
@@ -56,7 +74,10 @@ def parse_overrides(words: list[str]) -> dict[str, str]:
         name, sign, value = word.partition("=")
         if not sign or not name:
             raise IdimError(f"cannot read '{word}'; overrides are written key=value.")
-        pairs[name.strip().replace("-", "_")] = value.strip()
+        key = name.strip().replace("-", "_")
+        if key in pairs:
+            raise IdimError(f"{key} is given twice: {key}={pairs[key]} and {key}={value.strip()}.")
+        pairs[key] = value.strip()
     return pairs
 
 
@@ -93,14 +114,10 @@ def _d_range(spec: SweepSpec, r: Recipe) -> dict[str, Any]:
 
 
 def _from_file(cls: type, file: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise IdimError(f"cannot read config '{file}': {e.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise IdimError(f"'{file}' is not valid TOML: {e}.") from None
+    table = toml(file, "config")
     known = [f.name for f in fields(cls)]
     problems = [str(unknown("key", k, known)) for k in table if k not in known]
+    problems += [f"{k} is empty; leave it out." for k, v in table.items() if v in ("", [])]
     if problems:
         raise IdimError(f"{file}: " + " ".join(problems))
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
@@ -111,10 +128,30 @@ def _from_file(cls: type, file: Path) -> dict[str, Any]:
     return values
 
 
+def toml(file: Path, kind: str) -> dict[str, Any]:
+    """Read a TOML file that a user wrote.
+
+    Args:
+        file: where.
+        kind: what messages call it.
+
+    Raises:
+        IdimError: it is missing, too large, or not TOML.
+    """
+    try:
+        return tomllib.loads(reading.content(file, reading.SETTINGS, kind).decode("utf-8-sig"))
+    except ValueError as e:  # also an int of more digits than Python reads
+        raise IdimError(f"{kind} '{file}' is not valid TOML: {e}.") from None
+    except RecursionError:
+        raise IdimError(f"{kind} '{file}' is not valid TOML: it is nested too deep.") from None
+
+
 def _beside(file: Path, value: Any) -> Any:
     """Take a path that is not here from the config file's folder, if it is there."""
-    there = file.parent / str(value)
-    return str(there) if there.exists() and not Path(str(value)).exists() else value
+    if not isinstance(value, str):
+        return value
+    there = file.parent / value
+    return str(there) if os.path.exists(there) and not os.path.exists(value) else value
 
 
 def _parse(name: str, text: str, kind: Any) -> Any:
@@ -123,20 +160,35 @@ def _parse(name: str, text: str, kind: Any) -> Any:
         return None
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
-        words = text.strip("[]() ").split(",")
-        return tuple(_parse(name, w.strip(), item) for w in words if w.strip())
+        words = text.strip("[]() ").removesuffix(",").split(",")
+        return tuple(_parse(name, w.strip(), item) for w in words)
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if not text:
+        raise IdimError(f"{name} is empty; leave it out, or give a value.")
     if bool in kinds and text.lower() in ("true", "false"):
         return text.lower() == "true"
     for to in (int, float):
-        if to in kinds:
-            try:
-                return to(text)
-            except ValueError:
-                pass
+        if to in kinds and (number := parse_number(text, to)) is not None:
+            return number
     if any(k is str or get_origin(k) is Literal for k in kinds):
         return text
-    expected = " or ".join(
-        "true or false" if k is bool else k.__name__ for k in kinds if k is not type(None)
-    )
-    raise IdimError(f"{name}: expected {expected}, got '{text}'.")
+    raise IdimError(f"{name}: expected {said(kind)}, got {brief(text)}.")
+
+
+_DIGITS = {
+    int: re.compile(r"[+-]?[0-9]+"),
+    float: re.compile(
+        r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|inf|infinity)", re.I
+    ),
+}
+
+
+def parse_number(text: str, to: type) -> Any:
+    """Read a number as it is written everywhere: no underscores, no digits of other scripts.
+
+    >>> parse_number("1e3", float), parse_number("1_0", int), parse_number("1e3", int)
+    (1000.0, None, None)
+    """
+    if len(text) > 400 or not _DIGITS[to].fullmatch(text):
+        return None
+    return to(text)

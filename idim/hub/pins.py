@@ -1,14 +1,18 @@
 """Pins: what a hub name stands for on this machine, kept in $IDIM_HOME/pins.json."""
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from idim import reading
 from idim.errors import IdimError, RunFailed
 
 Kind = Literal["model", "dataset"]
+# Bytes of pins.json.
+MOST = 10 * reading.MB
 
 # Names from before the hub had owners.  The hub redirects them; a cache without a network cannot.
 CANONICAL = {
@@ -79,19 +83,30 @@ def read_pins() -> dict[str, Pin]:
     """Return every pin by key; none where the file does not exist yet."""
     path = home() / "pins.json"
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))["pins"]
-        return {
+        path.stat()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):  # said below
+        pass
+    try:
+        table = json.loads(reading.content(path, MOST, "pins"))["pins"]
+        pins = {
             key: Pin(key, p["kind"], p["repo"], p["commit"], tuple(p["files"]))
             for key, p in table.items()
         }
-    except FileNotFoundError:
-        return {}
-    except OSError as e:
-        raise IdimError(f"cannot read '{path}': {e.strerror}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise IdimError(
-            f"'{path}' is not a list of pins; delete it and run `idim prefetch` again."
-        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pins = None
+    if pins is None or not all(map(_is_sound, pins.values())):
+        raise IdimError(f"'{path}' is not a list of pins; delete it and run `idim prefetch` again.")
+    return pins
+
+
+def _is_sound(pin: Pin) -> bool:
+    """Whether a pin can be what was written: its names become folders and files."""
+    texts = (pin.repo, pin.commit, *pin.files)
+    if pin.kind not in ("model", "dataset") or not all(isinstance(t, str) and t for t in texts):
+        return False
+    return not any(t.startswith("/") or ".." in t.split("/") or "\0" in t for t in texts)
 
 
 def write_pin(pin: Pin) -> None:
@@ -110,6 +125,7 @@ def write_pin(pin: Pin) -> None:
             beside.write_text(text + "\n", encoding="utf-8")
             beside.replace(path)
     except OSError as e:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         why = e.strerror or "its lock is held"
         raise RunFailed(f"cannot write '{path}': {why}; set IDIM_HOME to another folder.") from None

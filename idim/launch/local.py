@@ -2,18 +2,17 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from idim import kernels, together
+from idim import kernels, signals, together
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
 from idim.store import Damaged, Place, Record, Store
@@ -219,7 +218,8 @@ class Workers:
             while waiting and len(running) < self.jobs:
                 stack = waiting.pop()
                 self._pool = self._pool or _pool(self.jobs)
-                running[self._pool.submit(run_stack, stack, root)] = stack
+                with signals.held():
+                    running[self._pool.submit(run_stack, stack, root)] = stack
                 for spec in stack:
                     watch.started(spec)
             ended, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
@@ -244,12 +244,13 @@ def _tell(watch: Watch, stack: list[RunSpec], failures: list[str | None]) -> Non
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
+    resource_tracker.ensure_running()  # else the first worker's start would unblock signals
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin_worker)
 
 
 def _begin_worker() -> None:
     """Tie a worker's life to its parent's: an orphan would go on writing into the store."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signals.default_in_child()
     sys.stdout = sys.stderr  # stdout is for the sweep's result, whatever a library prints
     parent = parent_process()
     assert parent is not None

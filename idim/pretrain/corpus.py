@@ -1,7 +1,6 @@
 """The text of a pretraining: where its lines come from, and rows of tokens made of them."""
 
-import gzip
-import zlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from idim import reading
 from idim.config import PretrainSpec
-from idim.errors import IdimError
+from idim.errors import IdimError, unreadable
 
 SUFFIXES = (".txt", ".txt.gz")
+# Characters of all files of a text folder.
+MOST_TEXT = 2 * reading.ROWS
 
 
 def lines(spec: PretrainSpec) -> list[str]:
@@ -25,19 +27,26 @@ def lines(spec: PretrainSpec) -> list[str]:
         from idim.language import paragraphs
 
         return list(paragraphs(spec.seed, spec.paragraphs))
-    return list(_from_folder(Path(spec.text).expanduser()))
+    return list(_from_folder(reading.expanded(spec.text)))
 
 
 def _from_folder(folder: Path) -> Iterator[str]:
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+    if not reading.is_folder(folder):
+        what = "is not a folder" if os.path.lexists(folder) else "does not exist"
         raise IdimError(f"text folder '{folder}' {what}; give one that holds .txt files.")
-    files = sorted(p for p in folder.iterdir() if p.name.endswith(SUFFIXES) and p.is_file())
+    try:
+        files = sorted(p for p in folder.iterdir() if p.name.endswith(SUFFIXES) and p.is_file())
+    except OSError as e:
+        raise unreadable(f"text folder '{folder}'", e) from None
     if not files:
         raise IdimError(f"text folder '{folder}' holds no .txt or .txt.gz file.")
-    found = False
+    found, left = False, MOST_TEXT
     for file in files:
-        for line in _read(file).splitlines():
+        text = _read(file)
+        left -= len(text)
+        if left < 0:
+            raise reading.too_large(f"text folder '{folder}'", MOST_TEXT)
+        for line in text.splitlines():
             if line.strip():
                 found = True
                 yield line.strip()
@@ -47,12 +56,9 @@ def _from_folder(folder: Path) -> Iterator[str]:
 
 def _read(file: Path) -> str:
     try:
-        raw = file.read_bytes()
-        return (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode("utf-8-sig")
+        return reading.unpacked(file, reading.ROWS).decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise IdimError(f"'{file}' is not UTF-8 text (byte {e.start}); convert it.") from None
-    except (OSError, EOFError, zlib.error) as e:
-        raise IdimError(f"cannot read '{file}': {e}.") from None
 
 
 @dataclass(frozen=True, slots=True)

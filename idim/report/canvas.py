@@ -1,6 +1,7 @@
 """What every figure shares: colours, style, and files of equal bytes for equal content."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from idim.plain import harmless
 from idim.store import write_bytes
 
 # Okabe and Ito's palette, told apart by colour-blind readers; text needs the darker vermilion.
@@ -19,7 +21,10 @@ STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans", "font.size": 9.0, "axes.linewidth": 0.8,
     "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY, "text.color": INK,
     "axes.unicode_minus": True, "svg.hashsalt": "idim", "svg.fonttype": "path",
+    "text.parse_math": False,  # a dollar sign in a name is one
 }  # fmt: skip
+# Characters of a text that is made to fit.
+LONGEST = 300
 
 
 @contextmanager
@@ -34,11 +39,15 @@ def styled() -> Iterator[None]:
 def files(figure: Figure, title: str) -> dict[str, bytes]:
     """Return the bytes of each kind of file."""
     made = {}
-    with styled():
+    for text in figure.findobj(Text):
+        text.set_text(harmless(text.get_text(), keep="\n"))
+    with styled(), warnings.catch_warnings():
+        # a name in a script that the font lacks is drawn as boxes
+        warnings.filterwarnings("ignore", message="Glyph")
         # Neither version nor date: files of equal content compare equal.
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Creator": None})):
             if kind == "svg":
-                metadata |= {"Date": None, "Title": title}
+                metadata |= {"Date": None, "Title": harmless(title)}
             file = io.BytesIO()
             figure.savefig(file, format=kind, metadata=metadata)
             made[kind] = file.getvalue()
@@ -52,6 +61,7 @@ def save(made: dict[str, bytes], stem: Path) -> list[Path]:
         OSError: the folder cannot be written to, or its disk is full.
     """
     paths = []
+    stem.parent.mkdir(parents=True, exist_ok=True)
     for kind, data in made.items():
         path = stem.with_name(f"{stem.name}.{kind}")
         write_bytes(path, data)
@@ -61,6 +71,7 @@ def save(made: dict[str, bytes], stem: Path) -> list[Path]:
 
 def fit(text: Text, width: float) -> None:
     """Shrink a text to a width in pixels, and cut it where that would be too small to read."""
+    text.set_text(harmless(text.get_text())[:LONGEST])
     size = float(text.get_fontsize())
     while text.get_window_extent().width > width and size > 6.5:
         size -= 0.25

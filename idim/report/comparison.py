@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from idim.errors import IdimError
+from idim.plain import harmless
 from idim.report.table import aligned
 from idim.report.words import headline, interval, short, symbol
 
@@ -46,7 +47,7 @@ def text(compared: Record) -> str:
     share, metric = compared["threshold"], compared["metric"]
     baseline = f"baseline {metric}"
     head = ("", "D", symbol(share), "bracket", "fit", "95% interval", baseline, "runs", "")
-    rows = [head, *(_row(s) for s in compared["sweeps"])]
+    rows = [head, *(tuple(map(harmless, _row(s))) for s in compared["sweeps"])]
     # names stand left: the rest is numbers
     width = max(len(row[0]) for row in rows)
     lines = aligned([(row[0].ljust(width), *row[1:]) for row in rows])

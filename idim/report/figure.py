@@ -47,7 +47,7 @@ def draw(summary: dict[str, Any], path_stem: Path) -> None:
 
     Args:
         summary: the object of `idim sweep --json`.
-        path_stem: where, without an ending; its folder exists.
+        path_stem: where, without an ending; its folder is made where it does not exist.
 
     Raises:
         OSError: the folder cannot be written to, or its disk is full.

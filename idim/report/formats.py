@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable
 
+from idim.plain import harmless
 from idim.report.document import Document, Rows
 
 STYLE = """
@@ -61,7 +62,7 @@ def markdown(doc: Document, figure: str) -> str:
         "## Methods", _md(methods),
         "## Protocol", "\n".join(f"- {k}: {_md(v)}" for k, v in doc.protocol.items()),
         "## Left out", excluded,
-        "## Do it again", f"```sh\n{doc.command}\n```",
+        "## Do it again", _fenced(doc.command),
         "## Made with", _markdown_table(doc.sources),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -89,7 +90,7 @@ def page(doc: Document, svg: str) -> str:
         doc: the report.
         svg: the figure, as a file of its own holds it.
     """
-    e = html.escape
+    e = _html
     notes = "".join(f"<li>{e(note)}</li>" for note in doc.notes)
     protocol = "".join(f"<dt>{e(k)}</dt><dd>{e(v)}</dd>" for k, v in doc.protocol.items())
     excluded = _html_table(doc.excluded) if len(doc.excluded) > 1 else f"<p>{NONE_LEFT_OUT}</p>"
@@ -128,18 +129,29 @@ def _html_table(rows: Rows, kind: str = "", marked: int | None = None) -> str:
     def line(i: int, row: tuple[str, ...]) -> str:
         cell = "td" if i else "th"
         found = ' class="found"' if i == marked else ""
-        return f"<tr{found}>{''.join(f'<{cell}>{html.escape(c)}</{cell}>' for c in row)}</tr>"
+        return f"<tr{found}>{''.join(f'<{cell}>{_html(c)}</{cell}>' for c in row)}</tr>"
 
     body = "\n".join(line(i, row) for i, row in enumerate(rows))
     return f'<div class="wide"><table class="{kind}">\n{body}\n</table></div>'
 
 
+def _fenced(code: str) -> str:
+    """Put code between fences longer than any in it."""
+    longest = max(map(len, re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{harmless(code)}\n{fence}"
+
+
+def _html(text: str) -> str:
+    return html.escape(harmless(text))
+
+
 def _replaced(table: dict[str, str]) -> Callable[[str], str]:
     """Replace every key by its value at once, the longest first."""
     keys = re.compile("|".join(map(re.escape, sorted(table, key=len, reverse=True))))
-    return lambda text: keys.sub(lambda found: table[found[0]], text)
+    return lambda text: keys.sub(lambda found: table[found[0]], harmless(text))
 
 
 _tex, _signs = _replaced(TEX), _replaced(SIGNS)
-# what would start emphasis, code, a link, a tag or a new cell
-_md = _replaced({sign: "\\" + sign for sign in "\\`*_[]<|"})
+# what would start emphasis, code, a link, a tag, an entity, mathematics, a heading or a new cell
+_md = _replaced({sign: "\\" + sign for sign in "\\`*_[]<|&$~#"})

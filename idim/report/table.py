@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from idim.plain import harmless
 from idim.report.words import headline, interval, seeds, span, subject, symbol
 
 WIDTH = 100
@@ -90,7 +91,7 @@ def csv(summary: dict[str, Any]) -> str:
     writer = csv_module.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in ({"trainable": _baseline_size(summary)} | summary["baseline"], *summary["points"]):
-        writer.writerow([_cell(row.get(name)) for name in COLUMNS])
+        writer.writerow([cell(row.get(name)) for name in COLUMNS])
     return out.getvalue()
 
 
@@ -115,6 +116,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
     """Lay cells out in columns, the last of them flush left."""
+    lines = [tuple(map(harmless, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1]
     return ["  ".join([*map(str.rjust, line, widths), line[-1]]).rstrip() for line in lines]
 
@@ -136,7 +138,15 @@ def _baseline_size(summary: dict[str, Any]) -> int | None:
     return summary["D"] if summary["baseline"]["n"] else None
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Write a cell of a CSV file; no text in it is a formula to a spreadsheet.
+
+    >>> cell([1, 2.5]), cell(None), cell(-0.5), cell("=1+1")
+    ('1;2.5', '', '-0.5', "'=1+1")
+    """
+    if isinstance(value, str):
+        text = harmless(value)
+        return "'" + text if text.startswith(("=", "+", "-", "@")) else text
     if isinstance(value, list):
         return ";".join(map(repr, value))
     if isinstance(value, bool):
@@ -146,6 +156,6 @@ def _cell(value: Any) -> str:
 
 def _wrapped(sentence: str) -> list[str]:
     return textwrap.wrap(
-        sentence, WIDTH, subsequent_indent="  ", break_long_words=False,
+        harmless(sentence), WIDTH, subsequent_indent="  ", break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip

@@ -4,7 +4,8 @@ import csv as csv_module
 import io
 from typing import Any
 
-from idim.report.table import aligned
+from idim.plain import harmless
+from idim.report.table import aligned, cell
 from idim.report.words import interval, short, symbol
 
 Record = dict[str, Any]
@@ -25,9 +26,10 @@ def text(record: Record) -> str:
     lines = [head]
     for part in record["tasks"]:
         lines += [_cells(part["task"], row) for row in part["rows"]]
+    lines = [tuple(map(harmless, line)) for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in (0, 1)]
     lines = [(a.ljust(widths[0]), b.ljust(widths[1]), *rest) for a, b, *rest in lines]
-    said = [_correlated(part, name) for part in record["tasks"]]
+    said = [harmless(_correlated(part, name)) for part in record["tasks"]]
     notes = [
         f"{name}: the smallest d tried that passes; fit: the fitted curve at the same line; above "
         "chance: the fit at",
@@ -54,7 +56,7 @@ def csv(record: Record) -> str:
             if to_last:
                 values += [*_found(to_last), *_spent(to_last)]
             values += [None] * (len(COLUMNS) - len(values))
-            writer.writerow(["" if v is None else v for v in values])
+            writer.writerow(map(cell, values))
     return out.getvalue()
 
 

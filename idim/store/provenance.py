@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from idim.machine import cores
+from idim.plain import scrubbed
 
 
 def provenance() -> dict[str, Any]:
@@ -14,7 +15,7 @@ def provenance() -> dict[str, Any]:
     packages = ("idim", "torch", "transformers", "numpy")
     return {
         "utc": now(),
-        "argv": sys.argv,
+        "argv": [scrubbed(word) for word in sys.argv],
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in packages},
         "machine": platform.machine(),

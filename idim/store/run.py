@@ -274,7 +274,7 @@ class OlderRun(Stored):
             raise Damaged(path, "it is of another run")
         record = current(record, _FIELDS, f"'{path}'")
         try:
-            return RunSpec(**_tuples(record) | {"kernels": self.kernels})
+            return RunSpec(**_tuples(record | {"kernels": self.kernels}))
         except (IdimError, TypeError, ValueError) as e:
             raise Damaged(path, str(e).rstrip(".")) from None
 

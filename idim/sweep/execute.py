@@ -218,9 +218,10 @@ class _Watch:
         if not done:
             return None
         left = self.total - (len(self.over) - len(self.going_on)) - share
-        return left * (time.monotonic() - self.began) / done
+        return max(0.0, left) * (time.monotonic() - self.began) / done
 
     def _send(self, kind: EventKind, spec: RunSpec, **more: Any) -> None:
+        self.total = max(self.total, len(self.over))  # a folder may hold what is asked no more
         about: dict[str, Any] = {"finished": len(self.over), "total": self.total}
         self.progress(Event(kind=kind, run=spec, is_bound=self.is_bound, **about, **more))
 

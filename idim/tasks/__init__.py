@@ -10,7 +10,8 @@ import numpy as np
 
 from idim import hub, language
 from idim.config import Setup
-from idim.errors import IdimError
+from idim.errors import IdimError, unreadable
+from idim.reading import expanded
 from idim.tasks import files, read, vision
 from idim.tasks.data import Split, TaskData, concatenate, fingerprint
 from idim.tasks.info import TASKS, TaskInfo, info
@@ -45,7 +46,7 @@ def load(setup: Setup) -> TaskData:
     try:
         found = _find(task, setup.data)
     except OSError as e:
-        raise IdimError(f"cannot read '{e.filename}': {e.strerror}.") from None
+        raise unreadable(f"'{e.filename}'", e) from None
     return _load(task, found, setup.train_samples, setup.eval_samples, setup.select == "split")
 
 
@@ -66,7 +67,7 @@ def _stamped(path: Path) -> tuple[Path, int, int]:
 def _folder(task: TaskInfo, data: str | None) -> Path:
     local = task.data if data is None else data
     if local is not None:
-        return Path(local).expanduser()
+        return expanded(local)
     if task.hub:
         return hub.resolve_dataset(task.hub, task.config)
     raise IdimError(f"task '{task.name}' reads local files; give their folder with --data DIR.")

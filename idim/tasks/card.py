@@ -6,6 +6,11 @@ Most data sets need no card, their file names say it; but a card may put any nam
 from pathlib import Path
 from typing import Any
 
+from idim import reading
+
+# The longest pattern that is looked for.
+LONGEST = 500
+
 
 def declared(folder: Path, config: str | None) -> dict[str, list[Path]]:
     """Map split names to the files that are there; empty where no card says so.
@@ -16,23 +21,27 @@ def declared(folder: Path, config: str | None) -> dict[str, list[Path]]:
     """
     found: dict[str, list[Path]] = {}
     entry = _entry(_front_matter(folder / "README.md").get("configs"), config)
-    items = entry.get("data_files")
-    base = folder / str(entry.get("data_dir") or "")
+    items, inside = entry.get("data_files"), entry.get("data_dir") or ""
+    if not isinstance(inside, str) or _leaves(inside):
+        return {}
     for item in items if isinstance(items, list) else []:
         if isinstance(item, dict) and isinstance(item.get("split"), str):
-            paths = item.get("path") or []
-            for pattern in [paths] if isinstance(paths, str) else paths:
-                found.setdefault(item["split"], []).extend(_glob(base, str(pattern)))
+            paths = item.get("path")
+            for pattern in paths if isinstance(paths, list) else [paths]:
+                found.setdefault(item["split"], []).extend(_glob(folder / inside, pattern))
     return {split: files for split, files in found.items() if files}
 
 
 def _front_matter(readme: Path) -> dict[str, Any]:
     import yaml
 
+    if not readme.is_file():
+        return {}
     try:
-        head, *rest = readme.read_text(encoding="utf-8").split("\n---", maxsplit=1)
+        head, *rest = reading.text(readme, reading.SETTINGS).split("\n---", maxsplit=1)
         card = yaml.safe_load(head.removeprefix("---")) if rest and head.startswith("---") else {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    # YAML's own errors, and what Python makes of its dates, numbers and depth
+    except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, RecursionError):
         return {}
     return card if isinstance(card, dict) else {}
 
@@ -48,8 +57,17 @@ def _entry(configs: Any, config: str | None) -> dict[str, Any]:
     return {}
 
 
-def _glob(base: Path, pattern: str) -> list[Path]:
+def _glob(base: Path, pattern: Any) -> list[Path]:
     """Match below the folder only: a card must not name files elsewhere on this machine."""
-    if pattern.startswith("/") or ".." in pattern or "://" in pattern:
+    if not isinstance(pattern, str) or not pattern or _leaves(pattern):
         return []
-    return sorted(path for path in base.glob(pattern) if path.is_file())
+    if len(pattern) > LONGEST or pattern.count("**") > 1:  # each more looks through everything
+        return []
+    try:
+        return sorted(path for path in base.glob(pattern) if path.is_file())
+    except (ValueError, NotImplementedError, RecursionError):  # no pattern
+        return []
+
+
+def _leaves(pattern: str) -> bool:
+    return pattern.startswith(("/", "~")) or ".." in pattern or "://" in pattern or "\0" in pattern

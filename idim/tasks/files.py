@@ -6,10 +6,13 @@ folder = config, files `train-00000-of-00002.parquet`), the hub's own converted 
 the first word.
 """
 
+import contextlib
+import os
 import re
 from pathlib import Path
 
 from idim.errors import IdimError
+from idim.reading import is_folder
 from idim.tasks.card import declared
 from idim.tasks.info import TaskInfo
 
@@ -36,9 +39,11 @@ def find(task: TaskInfo, folder: Path) -> dict[str, tuple[Path, ...]]:
 
 def check_folder(folder: Path) -> None:
     """Refuse a data folder that is not one."""
-    if not folder.exists():
+    if not os.path.lexists(folder):
         raise IdimError(f"data folder '{folder}' does not exist.")
-    if not folder.is_dir():
+    if not is_folder(folder):
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(folder)  # a link in a circle, a name too long, a folder that may not be seen
         raise IdimError(f"'{folder}' is a file; give the folder that holds train{SUFFIXES[0]}.")
 
 
@@ -47,7 +52,7 @@ def _best_listing(task: TaskInfo, folder: Path, keys: list[str]) -> dict[str, li
     by_card = {_key(split): files for split, files in declared(folder, task.config).items()}
     places = [folder / task.config, folder / "data" / task.config] if task.config else []
     places += [folder, folder / "data", folder / "default", folder / "plain_text"]
-    listings = [by_card] + [_listing(place) for place in places if place.is_dir()]
+    listings = [by_card] + [_listing(place) for place in places if is_folder(place)]
     # Next best is the fullest one, so that the error can say which splits are there.
     return next((x for x in listings if x.keys() & set(keys)), max(listings, key=len))
 

@@ -5,10 +5,10 @@ columns and row counts of the GLUE tasks are those of the hub's `nyu-mll/glue` c
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from idim.errors import unknown
+from idim.reading import expanded
 
 Kind = Literal["text", "image", "vector", "toy"]
 
@@ -185,5 +185,5 @@ def info(name: str) -> TaskInfo:
     if name.endswith(".toml"):
         from idim.tasks.own import from_file
 
-        return from_file(Path(name).expanduser())
+        return from_file(expanded(name))
     raise unknown("task", name, TASKS, hint="Your own task is a .toml file, given by its path.")

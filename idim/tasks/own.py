@@ -1,10 +1,12 @@
 """A user's own task: ten lines of TOML become a `TaskInfo`."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
+from idim.config.load import toml
 from idim.errors import IdimError, unknown
+from idim.plain import brief
+from idim.reading import expanded
 from idim.tasks.info import TaskInfo
 from idim.tasks.metrics import METRICS
 
@@ -21,7 +23,7 @@ def from_file(path: Path) -> TaskInfo:
     Raises:
         IdimError: a missing or malformed file, or every wrong key of it in one message.
     """
-    table = _table(path)
+    table = toml(path, "task file")
     values, problems = _values(table)
     if not problems:
         problems = _contradictions(values)
@@ -35,7 +37,7 @@ def from_file(path: Path) -> TaskInfo:
         about=f"your own task, {path}",
         hub=values.get("hub"),
         config=values.get("config"),
-        data=None if data is None else str(path.parent / Path(data).expanduser()),
+        data=None if data is None else str(path.parent / expanded(data)),
         columns=values["columns"],
         label=values.get("label", "label"),
         labels=labels,
@@ -45,15 +47,6 @@ def from_file(path: Path) -> TaskInfo:
     )
 
 
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise IdimError(f"cannot read task file '{path}': {e.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise IdimError(f"task file '{path}' is not valid TOML: {e}.") from None
-
-
 def _values(table: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Sort the given keys into values of the right type and one sentence a problem."""
     values: dict[str, Any] = {}
@@ -61,18 +54,22 @@ def _values(table: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for key, value in table.items():
         if key not in KEYS:
             problems.append(str(unknown("key", key, KEYS)))
-        elif isinstance(value, str) and value:
+        elif _is_name(value):
             values[key] = (value,) if key in _LISTS else value
         elif key in _LISTS and _is_names(value):
             values[key] = tuple(value)
         else:
             wanted = "a text or a list of texts" if key in _LISTS else "a text"
-            problems.append(f"{key}: expected {wanted}, got {value!r}.")
+            problems.append(f"{key}: expected {wanted}, got {brief(value)}.")
     return values, problems
 
 
 def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and value != [] and all(isinstance(v, str) and v for v in value)
+    return isinstance(value, list) and value != [] and all(map(_is_name, value))
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
 
 
 def _contradictions(values: dict[str, Any]) -> list[str]:

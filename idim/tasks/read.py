@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from idim.errors import IdimError
+from idim import reading
+from idim.errors import IdimError, unreadable
 from idim.tasks.data import Split, concatenate
 from idim.tasks.info import TaskInfo
 
@@ -62,12 +63,12 @@ def _is_text(value: Any) -> bool:
 def table(task: TaskInfo, path: Path, columns: tuple[str, ...]) -> Table:
     """Read the given columns and the label of one file."""
     wanted = [*columns, task.label]
+    if reading.check(path, reading.ROWS) == 0:
+        raise IdimError(f"'{path}' is empty.")
     try:
-        if path.stat().st_size == 0:
-            raise IdimError(f"'{path}' is empty.")
         rows = _READERS[path.suffix](path, wanted, task.label)
     except OSError as e:
-        raise IdimError(f"cannot read '{path}': {e.strerror or e}.") from None
+        raise unreadable(f"'{path}'", e) from None
     except UnicodeDecodeError as e:
         raise _malformed(path, f"not UTF-8 text at byte {e.start}") from None
     if not rows.columns[task.label]:
@@ -117,7 +118,7 @@ def _spelling(value: Any) -> str:
 def _number(rows: Table, i: int, value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise _bad_row(rows, i, f"has label {reprlib.repr(value)} where a number is wanted")
@@ -140,7 +141,7 @@ def _bad_row(rows: Table, i: int, what: str) -> IdimError:
 
 
 def _malformed(path: Path, why: str) -> IdimError:
-    with path.open("rb") as file:
+    with reading.opened(path) as file:
         if file.read(24).startswith(b"version https://git-lfs"):
             return IdimError(f"'{path}' is a Git LFS pointer, not the data; run 'git lfs pull'.")
     return IdimError(f"'{path}' is not a good {path.suffix} file: {why.strip().rstrip('.')}.")
@@ -149,9 +150,11 @@ def _malformed(path: Path, why: str) -> IdimError:
 def _check_columns(path: Path, wanted: list[str], there: list[str]) -> None:
     missing = [name for name in wanted if name not in there]
     if missing:
-        raise IdimError(
-            f"'{path}' has no column '{missing[0]}'; its columns are {', '.join(there) or 'none'}."
-        )
+        raise IdimError(f"'{path}' has no column '{missing[0]}'; its columns are {_few(there)}.")
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join([*names[:20], *["..."] * (len(names) > 20)]) or "none"
 
 
 def _parquet(path: Path, wanted: list[str], label: str) -> Table:
@@ -162,35 +165,61 @@ def _parquet(path: Path, wanted: list[str], label: str) -> Table:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
             _check_columns(path, wanted, schema.names)
-            columns = file.read(columns=wanted).to_pydict()
-    except (pa.ArrowException, OSError) as e:
-        raise _malformed(path, str(e).splitlines()[0]) from None
+            columns = _columns(path, file, wanted)
+    except (pa.ArrowException, OSError, RecursionError) as e:
+        raise _malformed(path, (str(e).splitlines() or ["no reason given"])[0]) from None
+    except MemoryError:
+        raise reading.too_large(f"'{path}'", reading.ROWS, "unpacks to more") from None
     return Table(path, columns, _classes((schema.metadata or {}).get(b"huggingface"), label))
+
+
+def _columns(path: Path, file: Any, wanted: list[str]) -> Columns:
+    """Read columns part by part: a few kB of parquet may unpack to more than there is memory."""
+    meta = file.metadata
+    groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
+    chunks = [g.column(i) for g in groups for i in range(g.num_columns)]
+    most = max((c.total_uncompressed_size for c in chunks if _top(c) in wanted), default=0)
+    columns: Columns = {name: [] for name in wanted}
+    left = reading.ROWS
+    # a value that stands once in a dictionary may fill every row: no batch can be far too large
+    for batch in file.iter_batches(
+        max(256, min(8192, reading.ROWS // max(most, 1))), columns=wanted
+    ):
+        left -= batch.nbytes
+        if left < 0:
+            raise reading.too_large(f"'{path}'", reading.ROWS, "unpacks to more")
+        for name, values in batch.to_pydict().items():
+            columns[name] += values
+    return columns
+
+
+def _top(chunk: Any) -> str:
+    return chunk.path_in_schema.partition(".")[0]
 
 
 def _classes(metadata: bytes | None, label: str) -> tuple[str, ...]:
     """Return the ClassLabel names that the `datasets` library wrote into the schema."""
     try:
         names = json.loads(metadata or b"{}")["info"]["features"][label]["names"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ()
     return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _jsonl(path: Path, wanted: list[str], label: str) -> Table:
-    with path.open(encoding="utf-8-sig") as file:
-        rows = [_parse(path, line.rstrip(), i) for i, line in enumerate(file, 1) if line.strip()]
+    lines = enumerate(reading.lines(path), 1)
+    rows = [_parse(path, line.rstrip(), i) for i, line in lines if line.strip()]
     return _from_rows(path, wanted, rows)
 
 
 def _json(path: Path, wanted: list[str], label: str) -> Table:
     """Read a list of objects, or else one object a line."""
-    with path.open(encoding="utf-8-sig") as file:
-        is_list = file.read(4096).lstrip().startswith("[")
-        file.seek(0)
-        if not is_list:
-            return _jsonl(path, wanted, label)
-        return _from_rows(path, wanted, _parse(path, file.read(), 1))
+    with reading.opened(path) as file:
+        is_list = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    if not is_list:
+        return _jsonl(path, wanted, label)
+    whole = reading.content(path, reading.LIST).decode("utf-8-sig")
+    return _from_rows(path, wanted, _parse(path, whole, 1))
 
 
 def _parse(path: Path, text: str, line: int) -> Any:
@@ -221,14 +250,13 @@ def _tsv(path: Path, wanted: list[str], label: str) -> Table:
 
 
 def _delimited(path: Path, wanted: list[str], **dialect: Any) -> Table:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, **dialect)
-        try:
-            header = next(lines, [])
-            _check_columns(path, wanted, header)
-            rows = list(_cells(path, header, lines))
-        except csv.Error as e:
-            raise _malformed(path, f"line {lines.line_num}: {e}") from None
+    lines = csv.reader(reading.lines(path), **dialect)
+    try:
+        header = next(lines, [])
+        _check_columns(path, wanted, header)
+        rows = list(_cells(path, header, lines))
+    except csv.Error as e:
+        raise _malformed(path, f"line {lines.line_num}: {e}") from None
     return Table(path, {name: [row[header.index(name)] for row in rows] for name in wanted})
 
 

@@ -4,22 +4,24 @@ Pixels are float32 in [0, 1], channels first; nothing is centred or augmented, s
 depends on the model and the subspace alone.
 """
 
-import gzip
 import io
 import math
-import zlib
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from idim import reading
 from idim.errors import IdimError
 from idim.tasks.data import Split, concatenate
 from idim.tasks.info import TaskInfo
 from idim.tasks.read import Table, table, targets
 
 _UINT8 = 0x08
+# Pixels; a picture of a few kB may have a billion of them.
+LONGEST_SIDE = 1024
 
 
 def digits() -> tuple[Split, Split]:
@@ -64,20 +66,26 @@ def _idx_split(task: TaskInfo, images: Path, labels: Path) -> Split:
 
 def _idx(path: Path, dimensions: int) -> np.ndarray:
     """Read MNIST's format: 0, 0, type, number of dimensions, sizes (big endian), bytes."""
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as e:
-        raise IdimError(f"cannot read '{path}': {e}.") from None
     start = 4 + 4 * dimensions
-    if raw[:4] != bytes([0, 0, _UINT8, dimensions]) or len(raw) < start:
-        raise IdimError(f"'{path}' is not an idx file of bytes with {dimensions} dimension(s).")
-    shape = np.frombuffer(raw, dtype=">i4", count=dimensions, offset=4).tolist()
-    if len(raw) - start != math.prod(shape):
+    with reading.stream(path) as file:
+        head = file.read(start)
+        if head[:4] != bytes([0, 0, _UINT8, dimensions]) or len(head) < start:
+            raise IdimError(f"'{path}' is not an idx file of bytes with {dimensions} dimension(s).")
+        shape = np.frombuffer(head, dtype=">i4", offset=4).tolist()
+        wanted = math.prod(shape)
+        if min(shape) < 0 or wanted > reading.ROWS:
+            raise IdimError(
+                f"'{path}' says it has {' x '.join(map(str, shape))} bytes; "
+                f"at most {reading.size(reading.ROWS)} are read."
+            )
+        raw = reading.upto(file, wanted + 1)
+    if len(raw) != wanted:
+        there = "more" if len(raw) > wanted else str(len(raw))
         raise IdimError(
-            f"'{path}' should hold {math.prod(shape)} bytes of data and holds {len(raw) - start}; "
+            f"'{path}' should hold {wanted} bytes of data and holds {there}; "
             "is the download complete?"
         )
-    return np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(raw, dtype=np.uint8).reshape(shape)
 
 
 def _encoded(task: TaskInfo, path: Path) -> Split:
@@ -86,13 +94,16 @@ def _encoded(task: TaskInfo, path: Path) -> Split:
         raise IdimError(f"'{path}': images are read from .parquet files.")
     rows, column = _image_table(task, path)
     # `path` only names the original file; the picture itself must be inside.
-    arrays = [_pixels(path, i, cell) for i, cell in enumerate(rows.columns[column])]
-    for i, array in enumerate(arrays):
-        if array.shape != arrays[0].shape:
+    arrays: list[np.ndarray] = []
+    for i, cell in enumerate(rows.columns[column]):
+        arrays.append(_pixels(path, i, cell))
+        if arrays[i].shape != arrays[0].shape:
             raise IdimError(
-                f"'{path}': image of row {i + 1} is {array.shape}, the first is {arrays[0].shape} "
-                "(channels, height, width); all must be alike."
+                f"'{path}': image of row {i + 1} is {arrays[i].shape}, the first is "
+                f"{arrays[0].shape} (channels, height, width); all must be alike."
             )
+        if arrays[0].size * (i + 1) > reading.ROWS:
+            raise reading.too_large(f"'{path}'", reading.ROWS, "unpacks to more")
     return Split(_scaled(np.stack(arrays)), targets(task, rows))
 
 
@@ -108,14 +119,25 @@ def _image_table(task: TaskInfo, path: Path) -> tuple[Table, str]:
 
 def _pixels(path: Path, i: int, cell: Any) -> np.ndarray:
     """Decode one image to uint8 (channels, height, width): one channel if grey, else RGB."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     encoded = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(encoded, bytes):
         raise IdimError(f"'{path}': row {i + 1} holds no image bytes.")
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            array = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e:
-        raise IdimError(f"'{path}': image of row {i + 1} cannot be decoded: {e}.") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(encoded)) as image:
+                if max(image.size) > LONGEST_SIDE:  # known before a pixel is decoded
+                    raise IdimError(
+                        f"'{path}': image of row {i + 1} is {image.size[0]} x {image.size[1]} "
+                        f"pixels; at most {LONGEST_SIDE} a side are read."
+                    )
+                array = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except IdimError:
+        raise
+    # a spoilt picture may raise anything that its format's decoder does not expect
+    except Exception as e:
+        reason = " ".join(str(e).split()) or type(e).__name__
+        raise IdimError(f"'{path}': image of row {i + 1} cannot be decoded: {reason}.") from None
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)

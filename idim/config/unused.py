@@ -1,0 +1,97 @@
+"""Which settings mean nothing beside the others: given all the same, they are a mistake.
+
+A sweep that ignored `--max-runs` in silence would not be the sweep that was asked for.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from idim.config.recipes import SMALL_NETS
+from idim.errors import IdimError
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Settings that are of use only where something holds, and what decides it."""
+
+    names: tuple[str, ...]
+    # Whether the settings are of no use, by the whole spec.
+    is_unused: Callable[[Any], bool]
+    why: str
+    # The settings that decide it.
+    by: tuple[str, ...]
+
+
+def _is_grid(spec: Any) -> bool:
+    return spec.search == "grid" or (spec.search == "auto" and bool(spec.d or spec.points))
+
+
+_ADAPTIVE = ("tolerance", "max_runs", "lr_transfer", "pruning")
+_SWEEP = (
+    Rule(_ADAPTIVE, _is_grid, "the search is a grid, and it is for search adaptive",
+         ("search", "d", "points")),
+    Rule(("lr_multiples",), lambda s: bool(s.lr), "lr is given", ("lr",)),
+    Rule(("lr_transfer",), lambda s: bool(s.lr), "lr is given, and holds at every d", ("lr",)),
+    Rule(("baseline_lr",), lambda s: bool(s.lr) and s.baseline != "own",
+         "lr and a fixed baseline are given", ("lr", "baseline")),
+)  # fmt: skip
+_SETUP = (
+    Rule(("said_lr", "said_groups"), lambda s: s.structure != "said", "it is for structure said",
+         ("structure",)),
+    Rule(("head_lr",), lambda s: s.head != "free", "it is for head free", ("head",)),
+    Rule(("max_length",), lambda s: s.model in SMALL_NETS, "the model reads no text", ("model",)),
+    Rule(("train_samples", "eval_samples"), lambda s: s.model == "toy", "toy has no rows",
+         ("model",)),
+)  # fmt: skip
+_RUN = (
+    Rule(("d",), lambda s: s.method == "full", "method full trains all D parameters", ("method",)),
+)
+_PRETRAIN = (
+    Rule(("paragraphs",), lambda s: s.text is not None, "a text folder is given", ("text",)),
+    Rule(("tokens",), lambda s: s.tokenizer == "word", "it is for a trained tokenizer",
+         ("tokenizer",)),
+    Rule(("cloze_from",), lambda s: s.cloze == 0, "it is for cloze above 0", ("cloze",)),
+)  # fmt: skip
+# What a full fine-tuning does without: loops over both methods may well give it.
+_SUBSPACE = ("projection", "structure", "said_groups", "norm", "head", "said_lr", "head_lr",
+             "copies")  # fmt: skip
+
+
+def refuse_unused(spec: Any, in_file: Iterable[str], typed: Iterable[str]) -> None:
+    """Refuse settings that were given and mean nothing.
+
+    A file may be written for another search than the one that was typed over it: what it says
+    of that other one is no mistake.
+
+    Raises:
+        IdimError: naming each with the reason.
+    """
+    in_file, typed = set(in_file), set(typed)
+    harmless = idle(spec, in_file | typed)
+    problems = [
+        f"{name} would not be used: {rule.why}; leave it out"
+        for name, rule in unused(spec).items()
+        if name not in harmless
+        and (name in typed or (name in in_file and not typed & set(rule.by)))
+    ]
+    if problems:
+        raise IdimError("; ".join(problems) + ".")
+
+
+def unused(spec: Any) -> dict[str, Rule]:
+    """Return the settings that mean nothing in a spec, with the rule that says so."""
+    rules: tuple[Rule, ...]
+    if hasattr(spec, "paragraphs"):
+        rules = _PRETRAIN
+    else:
+        rules = _SETUP + (_SWEEP if hasattr(spec, "baseline") else _RUN)
+    return {name: rule for rule in rules if rule.is_unused(spec) for name in rule.names}
+
+
+def idle(spec: Any, given: Iterable[str]) -> dict[str, str]:
+    """Return the settings that mean nothing and do no harm, with the reason."""
+    if getattr(spec, "method", "") != "full":
+        return {}
+    given = set(given)
+    return {name: "method full has no subspace" for name in _SUBSPACE if name in given}
