@@ -86,4 +86,4 @@ def build(name: str, folder: Path | None, task: TaskData, *, max_length: int, se
         torch.default_generator.manual_seed(seed)
         if folder is None:
             return small_net(name, task)
-        return transformer(name, folder, task.info, max_length)
+        return transformer(name, folder, task, max_length)

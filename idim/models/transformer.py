@@ -4,17 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from idim import weights
 from idim.errors import IdimError
-from idim.models.base import Batch, Model, Rows, cross_entropy, squared_error
-from idim.models.texts import Texts, positions
-from idim.tasks import Split, TaskInfo
+from idim.models.base import Model, cross_entropy, squared_error
+from idim.models.company import reading
+from idim.tasks import TaskData
 
 
-def transformer(name: str, folder: Path, info: TaskInfo, max_length: int) -> Model:
+def transformer(name: str, folder: Path, task: TaskData, max_length: int) -> Model:
     """Load a model of a local folder under a head for the task."""
+    info = task.info
     transformers = quiet_transformers()
     shared = weights.shared(folder)
     try:
@@ -32,27 +32,16 @@ def transformer(name: str, folder: Path, info: TaskInfo, max_length: int) -> Mod
     except (OSError, ValueError, KeyError, RuntimeError) as e:
         reason = str(e).strip().splitlines()[0]
         raise IdimError(f"model '{name}' cannot be loaded from {folder}: {reason}") from None
-    if tokenizer.pad_token is None:  # decoders such as GPT-2 have none
-        tokenizer.pad_token = tokenizer.eos_token
-    module.config.pad_token_id = tokenizer.pad_token_id
-    if len(tokenizer) > module.get_input_embeddings().num_embeddings:
-        raise IdimError(
-            f"the tokenizer of '{name}' has {len(tokenizer)} tokens but its model only "
-            f"{module.get_input_embeddings().num_embeddings}; they do not belong together."
-        )
-    longest = min(max_length, tokenizer.model_max_length, positions(module))
     head = tuple(
         n for n, part in module.named_children()
         if n != module.base_model_prefix and any(True for _ in part.parameters())
     )  # fmt: skip
 
-    def encode(split: Split) -> Rows:
-        return Texts(split, tokenizer, longest, next(module.parameters()).device)
-
-    def outputs(batch: Batch) -> Tensor:
-        return module(**{k: v for k, v in batch.items() if k != "targets"}).logits
-
-    return Model(module, head, encode, outputs, cross_entropy if info.labels else squared_error)
+    read = reading(name, module, tokenizer, shared, task, max_length)
+    return Model(
+        module, head, read.encode, read.outputs, cross_entropy if info.labels else squared_error,
+        changed=read.changed, notes=read.notes,
+    )  # fmt: skip
 
 
 def quiet_transformers() -> Any:

@@ -174,4 +174,4 @@ def _resolve(spec: Any) -> tuple[Any, tasks.TaskData, Extent, dict[str, str]]:
         "model_fingerprint": models.fingerprint(spec.model, folder),
         "data_fingerprint": data.fingerprint,
     }
-    return spec, data, span, prints
+    return spec, replace(data, notes=(*data.notes, *model.notes)), span, prints
