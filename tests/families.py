@@ -57,6 +57,12 @@ _OWN: dict[str, dict[str, Any]] = {
     "big_bird": {"attention_type": "original_full"},
     "bigbird_pegasus": {"attention_type": "original_full"},
     "canine": {"num_hash_buckets": 64, "downsampling_rate": 4, "local_transformer_stride": 16},
+    "cohere_compass_text": {
+        "rope_parameters": {
+            name: {"rope_type": "default", "rope_theta": 1e4}
+            for name in ("full_attention", "sliding_attention")
+        }
+    },
     "ctrl": {"dff": 64},
     "deberta": {
         "relative_attention": True, "pos_att_type": ["c2p", "p2c"], "pooler_hidden_size": 32,
@@ -107,11 +113,22 @@ _OWN: dict[str, dict[str, Any]] = {
         "intermediate_groups": 2, "output_groups": 2,
     },
     "xlm": {"n_langs": 1},
+    "zamba": {
+        "attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False,
+        "mamba_dt_rank": 4, "layers_block_type": ["linear_attention", "hybrid"] * 2,
+        "num_hidden_layers": 4,
+        "attention_hidden_size": 64, "attention_head_dim": 16, "num_key_value_heads": 4,
+    },
+    "zamba2": {
+        "use_mamba_kernels": False, "layers_block_type": ["linear_attention", "hybrid"],
+        "mamba_headdim": 8, "num_key_value_heads": 4, "chunk_size": 8, "adapter_rank": 4,
+    },
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
 }  # fmt: skip
 # Settings of _SMALL that a family has a name for but no use.
 _NOT: dict[str, tuple[str, ...]] = {
-    "esmc": ("num_key_value_heads",), "falcon": ("head_dim",),
+    "esmc": ("num_key_value_heads",), "zamba": ("layer_types", "head_dim"),
+    "zamba2": ("layer_types", "head_dim"), "falcon": ("head_dim",),
     "funnel": ("num_hidden_layers", "layer_types"), "gpt_neox": ("rotary_dim",),
     "jamba": ("layer_types",), "nemotron": ("rotary_dim",), "persimmon": ("rotary_dim",),
     "phi": ("rotary_dim",), "stablelm": ("rotary_dim",), "xlnet": ("max_position_embeddings",),
@@ -145,8 +162,8 @@ def config(family: str, made: Any) -> Any:
 
     kind = CONFIG_MAPPING[family]
     base = kind()
-    if family in ("gemma3", "qwen3_5"):
-        return _with_vision(family, kind, made)
+    if family in _PARTS:
+        return _of_parts(family, kind, made)
     chosen = {k: v for k, v in _SMALL.items() if hasattr(base, k)}
     for name, other in getattr(kind, "attribute_map", {}).items():
         if name in chosen and other in chosen:
@@ -183,21 +200,42 @@ def _tokens(family: str, made: Any) -> dict[str, Any]:
         found |= {"decoder_start_token_id": 0}
     if family == "canine":
         del found["vocab_size"]
+    if family == "modernbert-decoder":
+        found["pad_token_id"] = 0
     return found
 
 
-def _with_vision(family: str, kind: Any, made: Any) -> Any:
-    text = config(f"{family}_text", made).to_dict()
+_VISION = {
+    "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64,
+    "image_size": 28, "patch_size": 14,
+}  # fmt: skip
+# Families made of others' parts: which family the text part is.
+_PARTS = {
+    "gemma3": "gemma3_text", "modernvbert": "modernbert", "qwen3_5": "qwen3_5_text",
+    "t5gemma": "gemma2", "t5gemma2": "gemma3_text", "ultravbert": "ultrabert",
+}  # fmt: skip
+
+
+def _of_parts(family: str, kind: Any, made: Any) -> Any:
+    text = config(_PARTS[family], made).to_dict()
+    more: dict[str, Any] = {"num_labels": len(LABELS)}
+    if family.startswith("t5gemma"):
+        text = {k: v for k, v in text.items() if k not in ("model_type", "architectures")}
+        both = {"text_config": text, "vision_config": _VISION} if family == "t5gemma2" else text
+        more |= {"encoder": both, "decoder": text, "vocab_size": len(made)}
+        more |= {k: text[k] for k in ("pad_token_id", "bos_token_id", "eos_token_id")}
+        more |= {"dropout_rate": 0.0, "classifier_dropout_rate": 0.0, "attention_dropout": 0.0}
+    else:
+        more |= {"text_config": text}
+    if family not in ("t5gemma", "t5gemma2"):
+        more |= {"vision_config": _VISION}
     if family == "qwen3_5":
-        return kind(text_config=text, num_labels=len(LABELS))
-    vision = {
-        "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "intermediate_size": 64, "image_size": 28, "patch_size": 14,
-    }  # fmt: skip
-    return kind(
-        text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=5,
-        boi_token_index=6, eoi_token_index=7, num_labels=len(LABELS),
-    )  # fmt: skip
+        more["vision_config"] = {"depth": 1, "hidden_size": 32, "num_heads": 2,
+                                 "intermediate_size": 64, "out_hidden_size": 32}  # fmt: skip
+    if family == "gemma3":
+        more |= {"mm_tokens_per_image": 4, "image_token_index": 5, "boi_token_index": 6,
+                 "eoi_token_index": 7}  # fmt: skip
+    return kind(**more)
 
 
 @cache
