@@ -91,7 +91,7 @@ _OWN: dict[str, dict[str, Any]] = {
     },
     "modernbert": {"global_attn_every_n_layers": 2},
     "perceiver": {
-        "d_latents": 16, "num_latents": 8, "qk_channels": 16, "v_channels": 32,
+        "d_latents": 32, "num_latents": 8, "qk_channels": 32, "v_channels": 32,
         "num_self_attends_per_block": 1, "num_cross_attention_heads": 4,
         "num_self_attention_heads": 4,
     },

@@ -168,6 +168,20 @@ def test_ends_within_a_text_do_not_stop_an_encoder_with_a_decoder(tmp_path):
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
 
 
+def test_a_process_tries_a_model_on_the_same_rows_once(tmp_path):
+    data, calls = task(lengths(3, 5, 30)), []
+    for _ in range(2):
+        module = Bag("no mask", positions=20)
+        found = read(module, "bert", data, tmp_path)
+        calls.append(module.calls)
+        assert found.outputs.company == "equal"
+        assert max(found.encode(data.train).encoded.lengths) == 20
+    assert calls[0] > 0
+    assert calls[1] == 0
+    other = type("Other", (Bag,), {})(positions=20)
+    assert read(other, "bert", data, tmp_path).outputs.company == "padded"
+
+
 # --- what the module can read -------------------------------------------------------------------
 
 
@@ -179,7 +193,7 @@ def test_the_longest_row_is_what_the_positions_serve(first, tmp_path):
     assert longest == 20 - first
     assert found.notes == (
         f"1 of 3 training rows and 1 of 3 evaluation rows were cut after {20 - first} tokens; "
-        "more the model does not read.",
+        "the model reads no more.",
     )
 
 

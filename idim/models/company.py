@@ -29,6 +29,9 @@ TOLERANCE = 1e-5
 # Other padding may move them by this share: it takes no part, so that nothing is rounded otherwise
 # but where tokens are dealt out to experts.
 LEAK = 1e-6
+# How many findings are kept, each with the rows it was found on.
+KEPT = 4
+_FOUND: dict[tuple[Any, ...], tuple[tuple[Types, Side, Company], int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,7 @@ def reading(
     changed = [*_set_padding(module, tokenizer), *(["pairs:2"] if rules.between else [])]
     trial = _Trial(name, module, tokenizer, rules, task)
     trial.check_vocabulary()
-    with _evaluating(module):
-        types = trial.find_types()
-        trial.find_longest(types)
-        side, company = trial.find_company(types)
+    types, side, company = trial.find()
     if side != tokenizer.padding_side:
         changed.append("pad:2")
     if company != "padded":
@@ -142,6 +142,24 @@ class _Trial:
                 f"the tokenizer of '{self.name}' has {most} tokens but its model only {size}; "
                 "they do not belong together."
             )
+
+    def find(self) -> tuple[Types, Side, Company]:
+        """Find out how rows are read, once for all runs of a process on the same rows."""
+        kind = type(self.module), self.module.config.to_json_string()
+        key = (self.rules, self.tokenizer.padding_side, *kind, *self.splits.values())
+        if key not in _FOUND:
+            with _evaluating(self.module):
+                types = self.find_types()
+                self.find_longest(types)
+                found = (types, *self.find_company(types))
+            while len(_FOUND) >= KEPT:
+                del _FOUND[next(iter(_FOUND))]
+            _FOUND[key] = found, self.rules.longest
+        found, longest = _FOUND[key]
+        if longest != self.rules.longest:
+            self.rules = self.rules.up_to(longest)
+            self._encode()
+        return found
 
     def find_types(self) -> Types:
         """Return the first way to tell two texts apart that the module can read."""
@@ -225,8 +243,8 @@ class _Trial:
     def _refusal(self, error: Exception) -> IdimError:
         text = " ".join(str(error).split()) or type(error).__name__
         return IdimError(
-            f"model '{self.name}' cannot read a row of this task that its tokenizer wrote "
-            f"({text[:160].rstrip('.')}): check that model and tokenizer belong together."
+            f"model '{self.name}' cannot read a row of this task as its tokenizer wrote it "
+            f"({text[:160].rstrip('.')}): use a tokenizer that belongs to it, or another model."
         )
 
     def notes(self, max_length: int) -> tuple[str, ...]:
@@ -240,7 +258,7 @@ class _Trial:
         remedy = (
             "a larger --max-length keeps them whole"
             if n >= max_length
-            else "more the model does not read"
+            else "the model reads no more"
         )
         return (
             f"{training[0]:,} of {training[1]:,} training rows and {evaluation[0]:,} of "

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def _between(tokenizer: Any) -> tuple[int, ...]:
     pair = tokenizer(["one"], ["two"])
     (ids,), types = pair["input_ids"], pair.get("token_type_ids", [[]])
     joined = any(ids[i : i + len(first + second)] == first + second for i in range(len(ids)))
-    if not joined or len(set(types[0])) > 1:
+    if not (first and second and joined) or len(set(types[0])) > 1:
         return ()
     known = (tokenizer.sep_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)
     ends = next((i for i in known if i is not None), None)
@@ -134,27 +135,21 @@ def _encode(rules: Tokens, split: Split) -> Encoded:
         _chunk(rules, [split.inputs[i] for i in range(at, min(at + CHUNK, len(split)))])
         for at in range(0, len(split), CHUNK)
     ]
-    lengths = [len(row) for chunk in chunks for row in chunk.ids]
-    has_types = all(chunk.types is not None for chunk in chunks)
+    types = [chunk.types for chunk in chunks if chunk.types is not None]
     return Encoded(
-        ids=_flat([c.ids for c in chunks], np.int32),
-        types=_flat([c.types for c in chunks if c.types is not None], np.int8)
-        if has_types
-        else None,
-        starts=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+        ids=np.concatenate([chunk.ids for chunk in chunks]),
+        types=np.concatenate(types) if types else None,
+        starts=np.cumsum([0, *(n for chunk in chunks for n in chunk.lengths)]),
         cut=sum(chunk.cut for chunk in chunks),
         empty=sum(chunk.empty for chunk in chunks),
     )
 
 
-def _flat(chunks: list[list[list[int]]], kind: type) -> np.ndarray:
-    return np.array([x for chunk in chunks for row in chunk for x in row], kind)
-
-
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    ids: list[list[int]]
-    types: list[list[int]] | None
+    ids: np.ndarray
+    types: np.ndarray | None
+    lengths: list[int]
     cut: int
     empty: int
 
@@ -167,7 +162,13 @@ def _chunk(rules: Tokens, rows: list[Any]) -> _Chunk:
         ids[i] = [_first(rules.tokenizer)]
         if types is not None:
             types[i] = [0]
-    return _Chunk(ids, types, cut, len(empty))
+    return _Chunk(
+        ids=np.fromiter(chain.from_iterable(ids), np.int32),
+        types=None if types is None else np.fromiter(chain.from_iterable(types), np.int8),
+        lengths=[len(row) for row in ids],
+        cut=cut,
+        empty=len(empty),
+    )
 
 
 def _plain(rules: Tokens, columns: list[list[str]]) -> tuple[list[list[int]], Any, int]:
@@ -199,7 +200,7 @@ def _joined(
 def _round(tokenizer: Any) -> tuple[list[int], list[int]]:
     """Return what a tokenizer puts before and after one text."""
     bare, whole = _bare(tokenizer, ["one"])[0], tokenizer(["one"])["input_ids"][0]
-    at = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
+    at = next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), 0)
     return whole[:at], whole[at + len(bare) :]
 
 
