@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import transformers
 
-from idim import models, tasks
+from idim import models, tasks, weights
 from idim.config import RunSpec
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -19,11 +20,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
     [("minilm-l3-h384", "sst2", 17_390_594), ("minilm-l6-h384", "mrpc", 22_713_986)],
 )
 def test_a_pretrained_encoder_takes_its_first_steps(model, task, D, tmp_path):
-    weights, rows = SHARED / "models" / model, SHARED / "data" / task
-    if not (weights.is_dir() and rows.is_dir()):
-        pytest.skip(f"the real data is not here: {weights} and {rows}")
+    folder, rows = SHARED / "models" / model, SHARED / "data" / task
+    if not (folder.is_dir() and rows.is_dir()):
+        pytest.skip(f"the real data is not here: {folder} and {rows}")
     command = [
-        sys.executable, "-m", "idim", "sweep", "--model", str(weights), "--task", task,
+        sys.executable, "-m", "idim", "sweep", "--model", str(folder), "--task", task,
         "--data", str(rows), "--d", "100", "--lr", "0.1", "--baseline-lr", "1e-4", "--seeds", "1",
         "--steps", "3", "--train-samples", "64", "--eval-samples", "64", "--max-length", "48",
         "--dtype", "bfloat16", "--out", str(tmp_path), "--json",
@@ -56,7 +57,8 @@ def test_pairs_are_joined_as_the_model_was_pretrained(model, joined, tmp_path):
     data = tasks.load(spec)
     made = models.build(spec.model, models.source(spec.model), data, max_length=48, seed=0)
     rows = made.encode(data.train)
-    batch, tokenizer = rows.batch([0]), rows.pad.__self__
+    batch = rows.batch([0])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(weights.shared(folder))
     ids, kept = batch["input_ids"][0], batch["attention_mask"][0].bool()
     told = tokenizer.decode(ids[kept], clean_up_tokenization_spaces=False)
     first, second = (tokenizer.decode(tokenizer(t, add_special_tokens=False).input_ids,

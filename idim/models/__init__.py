@@ -97,7 +97,7 @@ def build(
         # weights are drawn on the CPU; torch.manual_seed takes 3 ms to seed devices too
         torch.default_generator.manual_seed(seed)
         if folder is not None:
-            return transformer(name, folder, task.info, max_length, keep_head=keep_head)
+            return transformer(name, folder, task, max_length, keep_head=keep_head)
         if keep_head:
             raise IdimError(f"model '{name}' has no stored head to keep; drop --keep-head.")
         return small_net(name, task)

@@ -3,6 +3,7 @@
 `train` is learned from, `select` chooses learning rate and checkpoint, `evaluation` is reported.
 """
 
+from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def _load(
         whole = _keep(whole, train_samples, _TRAIN_SEED, "training", notes)
         evaluation = _keep(evaluation, eval_samples, _EVALUATION_SEED, "evaluation", notes)
     train, select = _hold_out(task, whole) if hold_out and task.kind != "toy" else (whole, None)
-    notes += _missing_classes(task, train)
+    notes += [*_missing_classes(task, train), *_in_both(task, whole, evaluation)]
     return TaskData(
         info=task,
         train=train,
@@ -153,6 +154,28 @@ def _shuffled(n: int, seed: int) -> np.ndarray:
 def _missing_classes(task: TaskInfo, train: Split) -> list[str]:
     missing = [name for i, name in enumerate(task.labels) if not np.any(train.targets == i)]
     return [f"no training row is labelled {', '.join(missing)}."] if missing else []
+
+
+def _in_both(task: TaskInfo, whole: Split, evaluation: Split) -> list[str]:
+    """Count the evaluation rows whose inputs, to the byte, are a training row's too."""
+    if task.kind == "toy":
+        return []
+    learned: dict[Hashable, set[float]] = {}
+    for key, target in zip(whole.keys(), whole.targets.tolist(), strict=True):
+        learned.setdefault(key, set()).add(target)
+    known = [
+        target in learned[key]
+        for key, target in zip(evaluation.keys(), evaluation.targets.tolist(), strict=True)
+        if key in learned
+    ]
+    if not known:
+        return []
+    other = known.count(False)
+    told = f", {other:,} of them with another label" if other else ""
+    return [
+        f"{len(known):,} of {len(evaluation):,} evaluation rows stand in the training set too"
+        f"{told}: the score counts them."
+    ]
 
 
 def _chance(task: TaskInfo, train: Split, evaluation: Split) -> dict[str, float]:
