@@ -9,9 +9,9 @@ import idim
 
 ROOMS = [
     "errors", "machine", "config", "kernels", "projection", "layout", "origin", "shards",
-    "gradients", "subspace", "hub", "language", "tasks", "weights", "models", "methods", "train",
-    "together", "store", "pretrain", "estimate", "search", "report", "launch", "sweep",
-    "trajectory", "cli",
+    "gradients", "tie", "theta", "follow", "saved", "subspace", "hub", "language", "tasks",
+    "weights", "models", "methods", "train", "together", "store", "pretrain", "estimate", "search",
+    "report", "launch", "sweep", "trajectory", "cli",
 ]  # fmt: skip
 ROOT = Path(idim.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.name not in ("__main__.py",) and p.parent != ROOT)
