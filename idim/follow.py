@@ -103,7 +103,13 @@ class Follower:
 
     def _agree(self, group: Any) -> None:
         """Compare once what all ranks must share: else each would train another model."""
-        if not self._agreed and not shards.agree(self._content(), group):
+        if self._agreed:
+            return
+        try:
+            content = self._content()
+        except IdimError as e:  # DDP has sent another theta_0 here: the other ranks wait for a word
+            content = str(e)
+        if not shards.agree(content, group):
             raise IdimError(
                 "the ranks differ in theta_0, theta_d or P: build the module from one seed or one "
                 "checkpoint, and give Subspace the same arguments, on every rank."

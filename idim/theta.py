@@ -149,9 +149,11 @@ class Theta:
             self._written = [w.to(self._own[0].device) for w in self._written]
         for written, p in zip(self._written, self._own, strict=True):
             written.copy_(p)
-        small, D = self.gradients.small, self.projection.D
-        if self._lambdas is not None and small < D:
-            self.gradients.delta = self.projection.matvec(self._own[0].detach(), small, D)
+        gradients, theta_d = self.gradients, self._own[0].detach()
+        has_small = self._lambdas is not None and gradients.small < self.projection.D
+        # a theta_d that is still 0 gives the lambdas no gradient, however often it is written
+        if has_small and (gradients.delta is not None or theta_d.any()):
+            gradients.delta = self.projection.matvec(theta_d, gradients.small)
         self._stamps.renew()
         self._own_stamps.renew()
 

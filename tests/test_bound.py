@@ -121,6 +121,21 @@ def test_a_failed_backward_pass_leaves_nothing_behind():
     torch.testing.assert_close(sub.theta_d.grad, other.theta_d.grad)
 
 
+def test_writing_theta_at_the_start_changes_no_step():
+    ends = []
+    for writes in (False, True):
+        module = nn.Linear(64, 3).double()
+        nn.init.constant_(module.weight, 0.1)
+        nn.init.constant_(module.bias, 0.2)
+        sub = Subspace(module, d=20, structure="said", groups="tensor")
+        if writes:
+            sub.refresh()
+            sub.load_state(sub.state())
+        train(module, 3, torch.optim.Adam(sub.parameters(), lr=0.1))
+        ends.append(sub.lambdas.detach().clone())
+    assert torch.equal(*ends)
+
+
 # State dicts
 
 

@@ -184,9 +184,20 @@ class Machine:
             with pytest.raises(IdimError, match="requires_grad=False"):
                 self.ours.step()
             return None
+        self.forget_lambdas(self.lacks_lambdas())
         self.ours.step()
         self.theirs.step()
         return None
+
+    def lacks_lambdas(self) -> bool:
+        """Tell whether lambdas have no gradient yet, so that Adam does not count the step."""
+        return self.sub.lambdas is not None and self.sub.lambdas.grad is None
+
+    def forget_lambdas(self, are_lacking: bool) -> None:
+        """Drop the reference's gradient of them, which must be 0."""
+        if are_lacking:
+            assert self.ref.lambdas.grad is None or not self.ref.lambdas.grad.any()
+            self.ref.lambdas.grad = None
 
     def train_step(self, n):
         self.zero_grad(n)
@@ -198,16 +209,20 @@ class Machine:
         if self.ref.still or not self.ref.net.training:
             return
 
+        lacking = []
+
         def ours():
             self.ours.zero_grad()
             loss = F.cross_entropy(self.net(X[n % 4]), Y)
             loss.backward()
+            lacking.append(self.lacks_lambdas())
             return loss
 
         def theirs():
             self.theirs.zero_grad()
             loss = self.ref.loss(n % 4)
             loss.backward()
+            self.forget_lambdas(lacking.pop(0))
             return loss
 
         self.ours.step(ours)

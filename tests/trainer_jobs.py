@@ -41,6 +41,8 @@ def trainer(model, sub, out, *, lr=LR, stop_at=None, ranks=1, **options):
         "use_cpu": True, "disable_tqdm": True, "dataloader_pin_memory": False,
         "learning_rate": lr, "lr_scheduler_type": "constant", "weight_decay": 0.0,
         "per_device_train_batch_size": 16 // ranks, "optim": "adamw_torch",
+        # transformers multiplies the loss of a model that ignores the token count by the ranks
+        "average_tokens_across_devices": False,
     }  # fmt: skip
 
     class Stop(transformers.TrainerCallback):
