@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from idim.errors import IdimError
@@ -78,13 +79,50 @@ def partition(module: nn.Module, free: list[str], frozen: list[str]) -> tuple[Na
     outside = {
         n: p for n, p in trainable.items() if n not in held and any(_matches(n, f) for f in free)
     }
-    inside = {n: p for n, p in trainable.items() if n not in held and n not in outside}
+    left = {n: p for n, p in trainable.items() if n not in held and n not in outside}
+    inside = {n: p for n, p in left.items() if p.numel()}  # an empty tensor has no rows
     if not inside:
         raise IdimError("the module has no trainable parameter left for the subspace.")
     for name, p in inside.items():
         if not p.is_floating_point() or not p.is_contiguous():
             raise IdimError(f"parameter '{name}' must be floating point and contiguous.")
     return inside, outside, held
+
+
+def check_storage(module: nn.Module, inside: Named) -> None:
+    """Refuse parameters whose numbers a subspace cannot write one by one.
+
+    Raises:
+        IdimError: no values yet (the meta device), several devices, or memory shared with another.
+    """
+    for name, p in inside.items():
+        if p.is_meta:
+            raise IdimError(
+                f"parameter '{name}' is on the meta device: load the module's weights first."
+            )
+    devices = list(dict.fromkeys(str(p.device) for p in inside.values()))
+    if len(devices) > 1:
+        raise IdimError(f"the subspace's parameters must be on one device, not {devices}.")
+    last, end = "", -1
+    for start, stop, name in sorted(_spans(module)):
+        if start < end and (name in inside or last in inside):
+            raise IdimError(
+                f"'{last}' and '{name}' share memory: make them one parameter (b.weight = "
+                "a.weight) or copy one (b.weight.data = b.weight.data.clone())."
+            )
+        if stop > end:
+            last, end = name, stop
+
+
+def _spans(module: nn.Module) -> Iterable[tuple[int, int, str]]:
+    """Return the first byte, the end and the name of each tensor of a module that has memory."""
+    for named in (module.named_parameters(), module.named_buffers()):
+        for name, t in named:
+            if t.layout != torch.strided or t.is_meta or hasattr(t, "device_mesh"):
+                continue
+            if t.numel():
+                last = sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True))
+                yield t.data_ptr(), t.data_ptr() + (last + 1) * t.element_size(), name
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -64,15 +64,21 @@ class Full:
         """It is."""
 
     def state(self) -> dict[str, Tensor]:
-        """Every parameter, tied ones once."""
-        named = self.module.named_parameters()
-        return {n: p.detach().to("cpu", copy=True).contiguous() for n, p in named}
+        """Every parameter, tied ones once, and every buffer: training changes BatchNorm's."""
+        named = {**dict(self.module.named_parameters()), **self._buffers()}
+        return {n: p.detach().to("cpu", copy=True).contiguous() for n, p in named.items()}
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Copy the saved parameters in."""
+        """Copy the saved parameters and buffers in; older states hold no buffers."""
         for name, p in self.module.named_parameters():
             p.copy_(state[name])
+        for name, b in self._buffers().items():
+            if name in state:
+                b.copy_(state[name])
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return {f"buffer.{n}": b for n, b in self.module.named_buffers()}
 
     def header(self) -> None:
         """A full model is as large as the original: it is not kept."""

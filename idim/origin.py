@@ -1,12 +1,13 @@
 """Where theta_0 is kept while theta moves: beside it in memory, or in a file."""
 
+import hashlib
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from idim.errors import IdimError
 
@@ -25,6 +26,10 @@ class Origin(Protocol):
         """
         ...
 
+    def base(self, index: int, like: Tensor) -> Tensor:
+        """Return theta_0 of one tensor, flat, where `like` is; not to be written to."""
+        ...
+
 
 class InMemory:
     """A second copy of the parameters: theta is exact after every step."""
@@ -33,9 +38,16 @@ class InMemory:
         self._kept = [theta.clone() for theta in thetas]
 
     def bases(self, thetas: Sequence[Tensor]) -> list[Tensor]:
-        """Return the copies."""
-        del thetas
+        """Return the copies, moved once where the parameters were moved."""
+        for kept, theta in zip(self._kept, thetas, strict=True):
+            if kept.device != theta.device:
+                self._kept = [k.to(t.device) for k, t in zip(self._kept, thetas, strict=True)]
+                break
         return self._kept
+
+    def base(self, index: int, like: Tensor) -> Tensor:
+        """Return the copy."""
+        return self._kept[index].to(like.device)
 
 
 class OnDisk:
@@ -49,6 +61,7 @@ class OnDisk:
 
     def __init__(self, thetas: Sequence[Tensor]) -> None:
         try:
+            self._sizes = [(theta.numel(), theta.dtype) for theta in thetas]
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 it lives as long as self
             weakref.finalize(self, self._file.close)
             for theta in thetas:
@@ -73,6 +86,15 @@ class OnDisk:
                     part.copy_(beside)
         return list(thetas)
 
+    def base(self, index: int, like: Tensor) -> Tensor:
+        """Read one tensor."""
+        length, dtype = self._sizes[index]
+        content = torch.empty(length, dtype=dtype)
+        self._file.seek(sum(n * t.itemsize for n, t in self._sizes[:index]))
+        for part in _bytes(content).split(CHUNK):
+            self._read(part.numpy().data)
+        return content.to(like.device)
+
     def _write(self, content: memoryview) -> None:
         while content:
             content = content[self._file.write(content) :]
@@ -83,6 +105,51 @@ class OnDisk:
             if not count:
                 raise IdimError("the temporary file of theta_0 was cut short.")
             target = target[count:]
+
+
+class Buffers:
+    """The start values of a module's buffers, to tell what training changed (BatchNorm's sums)."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._start = {n: b.detach().clone() for n, b in module.named_buffers()}
+
+    def changed(self, module: nn.Module) -> dict[str, Tensor]:
+        """Return the buffers that no longer hold their start value."""
+        return {
+            n: b.detach()
+            for n, b in module.named_buffers()
+            if n not in self._start or not _equal(b, self._start[n])
+        }
+
+    @torch.no_grad()
+    def restore(self, module: nn.Module, changed: dict[str, Tensor]) -> None:
+        """Set the buffers to what `changed` returned once; the others to their start values."""
+        for name, b in list(module.named_buffers()):
+            value = changed.get(name, self._start.get(name))
+            if value is None or _equal(b, value):
+                continue
+            if value.shape == b.shape:
+                b.copy_(value)
+            else:
+                path, _, last = name.rpartition(".")
+                module.get_submodule(path)._buffers[last] = value.to(b.device, copy=True)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and (a.is_meta or torch.equal(a, b.to(a.device)))
+
+
+def digest(tensor: Tensor) -> str:
+    """Return 12 hexadecimal digits of a hash of a tensor's bits."""
+    found = hashlib.blake2b(digest_size=6)
+    for part in _parts(tensor):
+        found.update(part.cpu().numpy().data)
+    return found.hexdigest()
+
+
+def _parts(tensor: Tensor) -> Iterator[Tensor]:
+    flat = tensor.detach().contiguous().reshape(-1)
+    yield from _bytes(flat).split(CHUNK) if flat.numel() else ()
 
 
 def _bytes(theta: Tensor) -> Tensor:

@@ -4,12 +4,14 @@ FSDP2 cuts each parameter along its first dimension, so a rank holds consecutive
 which it makes alone.
 """
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from idim.errors import IdimError
@@ -56,18 +58,60 @@ def group_of(parameters: Iterable[Any]) -> Any:
     return found[0]
 
 
+def find_ddp(module: nn.Module, ignored: str) -> tuple[Any, Any]:
+    """Find the DistributedDataParallel in whose forward a module runs now.
+
+    Args:
+        module: that of a subspace.
+        ignored: the attribute that tells DDP what it must not average.
+
+    Returns:
+        Its group, and the same again if the next backward pass is to average; None without.
+
+    Raises:
+        IdimError: it wraps another module, or wrapped this one before the subspace was bound.
+    """
+    ddp = DistributedDataParallel._active_ddp_module
+    if ddp is None or all(part is not module for part in ddp.module.modules()):
+        return None, None
+    inner = getattr(ddp.module, "_orig_mod", ddp.module)  # what torch.compile wraps
+    if inner is not module or not ddp.parameters_to_ignore.issuperset(getattr(module, ignored)):
+        raise IdimError(
+            "bind the subspace to the module that DistributedDataParallel wraps, and before it "
+            "does: Subspace(module, ...), then DistributedDataParallel(module)."
+        )
+    return ddp.process_group, ddp.process_group if ddp.require_backward_grad_sync else None
+
+
+def agree(content: str, group: Any) -> bool:
+    """Tell whether all ranks of a group hold the same text; each must call it."""
+    mine = hashlib.blake2b(content.encode(), digest_size=32).digest()
+    on = "cuda" if dist.get_backend(group) == "nccl" else "cpu"
+    sent = torch.tensor(list(mine), device=on)
+    found = [torch.empty_like(sent) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(found, sent, group=group)
+    return all(torch.equal(sent, other) for other in found)
+
+
 def all_reduce(parameters: Iterable[nn.Parameter], group: Any, *, average: bool) -> None:
     """Sum or average gradients over a group, all in one message, in place.
 
-    A parameter without a gradient counts as one of zeros, so that ranks agree on the message.
+    A parameter without a gradient counts as one of zeros, so that ranks agree on the message; one
+    that has none on any rank is left without, as in one process.
     """
     held = list(parameters)
-    for p in held:
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
+    lacking = [p for p in held if p.grad is None]
+    has = torch.tensor([float(p.grad is not None) for p in held])
+    for p in lacking:
+        p.grad = torch.zeros_like(p)
     gradients = [p.grad for p in held if p.grad is not None]
-    message = parameters_to_vector(gradients)
+    numbers = parameters_to_vector(gradients)
+    message = torch.cat([numbers, has.to(numbers)])
     dist.all_reduce(message, group=group)
+    numbers, has = message[: len(numbers)], message[len(numbers) :]
     if average:
-        message /= dist.get_world_size(group)
-    vector_to_parameters(message, gradients)
+        numbers /= dist.get_world_size(group)
+    vector_to_parameters(numbers, gradients)
+    if lacking:
+        for p, count in zip(held, has.tolist(), strict=True):
+            p.grad = p.grad if count else None

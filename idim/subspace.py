@@ -7,33 +7,36 @@ never sees P and no gradient of size D outlives its layer.
 
 import json
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 
-from idim import shards
+from idim import saved, shards
 from idim.errors import IdimError, unknown
-from idim.gradients import Gradients, large_embeddings
-from idim.layout import check_d, group_names, partition, slots
-from idim.origin import InMemory, OnDisk
-from idim.projection import PROJECTIONS, Piece, kernels_for
+from idim.follow import Follower
+from idim.gradients import large_embeddings
+from idim.layout import Slot, check_d, check_storage, group_names, partition, slots
+from idim.origin import Buffers, InMemory, OnDisk, digest
+from idim.projection import PROJECTIONS, kernels_for
+from idim.theta import Theta
+from idim.tie import Tie, home, prepare, tie_of
 
 
 class Subspace:
     """Train a module only inside a random d-dimensional subspace of its parameters.
 
-    `parameters()` go into any torch optimizer; after each of its steps the module's weights are
-    theta_0 + P theta_d again, without further calls.  (If you change theta_d by hand, call
-    `refresh()`.)  The module's own gradients are consumed; `state_dict`, gradient checkpointing,
-    autocast, tied weights and `transformers.Trainer` (given the optimizer) work as before; only
-    clipping must be given `sub.parameters()`, since the module's own gradients are gone.  Move the
-    module to its device first.  Large embeddings get sparse gradients until `merge`.
+    `parameters()`, or the module's own, go into any torch optimizer; after each of its steps,
+    before each call of its closure and before each forward pass of the module its weights are
+    theta_0 + P theta_d again.  Until `merge`, theta_d (and the lambdas) are parameters of the
+    module, so that `zero_grad`, clipping, `state_dict`, `load_state_dict`, `transformers.Trainer`
+    and DistributedDataParallel (wrapped round a bound module) treat it as any other; the module's
+    own gradients are consumed.  A deep copy is bound to a subspace of its own (`Subspace.of`).
+    Weights that were changed otherwise are refused at the next step, `save` or `merge`, unless
+    through `tensor.data`, which nobody sees; on a GPU call `refresh()` after changing
+    `theta_d.data`.  Set the dtype first.  Large embeddings get sparse gradients.
 
     Args:
         module: its parameters with `requires_grad` span the full space; theta_0 is their value now.
@@ -51,14 +54,15 @@ class Subspace:
         exact_every: see `copies`.
         group: a `torch.distributed` process group whose ranks hold equal modules and see different
             rows: d gradients (and those of free parameters) are averaged over it before each
-            optimizer step.  Do not wrap the module in DistributedDataParallel, which would
-            send D.  A module sharded by FSDP2 needs no group: it has one.
+            optimizer step.  DistributedDataParallel round a bound module needs none and sends as
+            little; neither does a module sharded by FSDP2.
         free: names (or name prefixes) of parameters trained directly, beside the subspace.
         frozen: names (or name prefixes) left at theta_0.
 
     Raises:
-        IdimError: d out of range, SAID with d <= number of lambdas, an unknown name, or nothing
-            to train.
+        IdimError: d out of range, SAID with d <= number of lambdas, an unknown name, nothing to
+            train, parameters that share memory or have none, or a module bound already.  The
+            module is left as it was.
 
     Source:
         Li et al. 2018, eq. 2; Aghajanyan et al. 2020, eq. 1 (DID) and 3 (SAID).
@@ -101,39 +105,78 @@ class Subspace:
             raise IdimError(
                 f"copies={copies} must be 1 or 2, exact_every={exact_every} at least 1."
             )
-        self.module = module
+        prepare(module)
         self.spec: dict[str, Any] = {
             "d": d, "projection": projection, "structure": structure, "groups": groups,
             "norm": norm, "seed": seed, "free": list(free), "frozen": list(frozen),
         }  # fmt: skip
-        inside, self.free, outside = partition(module, self.spec["free"], self.spec["frozen"])
+        inside, apart, held = partition(module, self.spec["free"], self.spec["frozen"])
+        check_storage(module, inside)
         names = group_names(inside, groups) if structure == "said" else []
         self.d, self.D, m = d, sum(p.numel() for p in inside.values()), len(set(names))
         check_d(d, self.D, m, groups)
-        for p in outside.values():
-            p.requires_grad_(False)
         self.projection = PROJECTIONS[projection](self.D, d - m, seed)
-        self.slots = slots(inside, names, norm)
-        first = next(iter(inside.values()))
-        dtype = torch.float64 if first.dtype == torch.float64 else torch.float32
-        self.theta_d = nn.Parameter(torch.zeros(d - m, dtype=dtype, device=first.device))
-        kernels_for(self.theta_d)  # kernels that cannot run fail here, not after a first step
-        self.lambdas = nn.Parameter(torch.ones(m, dtype=dtype, device=first.device)) if m else None
-        # an optimizer keeps the subspace alive; the module does not (torch never collects a cycle
-        # through a parameter's hooks, and a sweep would leak a model a run)
-        for p in self._own():
-            p.subspace = self  # type: ignore[attr-defined]
+        is_double = any(p.dtype == torch.float64 for p in inside.values())
+        how = {
+            "dtype": torch.float64 if is_double else torch.float32,
+            "device": next(iter(inside.values())).device,
+        }
+        theta_d = nn.Parameter(torch.zeros(d - m, **how))
+        kernels_for(theta_d)  # kernels that cannot run fail here, not after a first step
+        lambdas = nn.Parameter(torch.ones(m, **how)) if m else None
+        laid = slots(inside, names, norm)
         self._sharded = shards.group_of(inside.values())
         self._group = self._sharded or group
-        embeddings = [] if self._sharded else large_embeddings(module, inside.values())
-        self._starts = [s.start + shards.offset(s.parameter) for s in self.slots]
-        self._origin = (InMemory if copies == 2 else OnDisk)(self._thetas())
-        self._exact_every = 1 if copies == 2 else exact_every
-        self._steps = 0
-        self._written = [p.detach().clone() for p in self._own()]  # what theta was written from
-        self._gradients = Gradients(
-            self.projection, self.slots, self._starts, self.theta_d, self.lambdas, embeddings
+        self._starts = [s.start + shards.offset(s.parameter) for s in laid]
+        self._origin = (InMemory if copies == 2 else OnDisk)(
+            [shards.local(slot.parameter) for slot in laid]
         )
+        self._buffers = Buffers(module)
+        self._exact_every = 1 if copies == 2 else exact_every
+        self._frozen = list(held)
+        self.attach(module, laid, apart, theta_d, lambdas, Tie(home(module)))
+
+    def attach(
+        self,
+        module: nn.Module,
+        laid: list[Slot],
+        free: dict[str, nn.Parameter],
+        theta_d: nn.Parameter,
+        lambdas: nn.Parameter | None,
+        tie: Tie,
+    ) -> Follower:
+        """Take hold of a module, which is changed only here; nothing here can fail."""
+        self.module, self.slots, self.free = module, laid, free
+        self.theta_d, self.lambdas = theta_d, lambdas
+        named = dict(module.named_parameters())
+        for name in self._frozen:
+            named[name].requires_grad_(False)
+        for p in self._own():
+            p.subspace = self  # type: ignore[attr-defined]
+        inside = [slot.parameter for slot in laid]
+        theta = Theta(
+            module, laid, self._starts, self.projection, self._own(), self._origin,
+            exact_every=self._exact_every,
+            embeddings=[] if self._sharded else large_embeddings(module, inside),
+            is_sharded=self._sharded is not None,
+        )  # fmt: skip
+        self.follower: Follower | None = Follower(
+            self, module, theta, self._group,
+            is_sharded=self._sharded is not None,
+            trained=self._own() if self._sharded else self.parameters(),
+            content=self._all,
+        )  # fmt: skip
+        self._tie = tie
+        tie.attach(module, self._own(), inside)
+        tie.sub = self.follower
+        return self.follower
+
+    @classmethod
+    def of(cls, module: nn.Module) -> "Subspace | None":
+        """Return the subspace that a module, or a deep copy of one, is bound to."""
+        tie = tie_of(module)
+        follower = None if tie is None else tie.subspace(module)
+        return None if follower is None else follower.sub
 
     def parameters(self) -> list[nn.Parameter]:
         """Return everything that is trained: theta_d, the lambdas if any, the free parameters."""
@@ -163,59 +206,28 @@ class Subspace:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Write theta = theta_0 + lambda * P theta_d into the module's parameters."""
-        thetas = self._thetas()
-        self._write(self.theta_d, self._scales(), thetas, self._origin.bases(thetas))
-        self._note_written()
+        """Write theta = theta_0 + lambda * P theta_d into the module's parameters.
 
-    def _step(self) -> None:
-        """Follow an optimizer's step: exactly, or by what it changed."""
-        self._steps += 1
-        if self._steps % self._exact_every:
-            self._move()
-        else:
-            self.refresh()
+        Raises:
+            IdimError: after `merge`.
+        """
+        if self.follower is None:
+            raise IdimError("the subspace was merged and holds no module: bind a new one.")
+        self.follower.theta.refresh()
 
-    @torch.no_grad()
-    def _move(self) -> None:
-        """Add what changed in lambda * P theta_d to theta, group by group of equal lambda."""
-        scales, thetas = [slot.scale for slot in self.slots], self._thetas()
-        old, new = self._written, self._own()
-        if self.lambdas is None:
-            self._write(new[0] - old[0], scales, thetas, thetas)
-        else:
-            for g in range(len(self.lambdas)):
-                theta_d = new[1][g] * new[0] - old[1][g] * old[0]
-                self._write(theta_d, scales, thetas, thetas, group=g)
-        self._note_written()
+    def _all(self) -> str:
+        """Return, as a text to compare, what all ranks must share."""
+        return json.dumps([self.header(), {n: digest(t) for n, t in self.state().items()}])
 
-    def _write(
-        self,
-        theta_d: Tensor,
-        scales: list[float],
-        thetas: list[Tensor],
-        bases: list[Tensor],
-        group: int | None = None,
-    ) -> None:
-        pieces = [
-            Piece(theta, base, start, scale)
-            for slot, theta, base, start, scale in zip(
-                self.slots, thetas, bases, self._starts, scales, strict=True
-            )
-            if theta.numel() and group in (None, slot.group)
-        ]
-        self.projection.write(theta_d, pieces)
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Subspace":
+        copy = Subspace.of(deepcopy(self.module, memo))
+        if copy is None:
+            raise IdimError("a merged subspace cannot be copied: copy its module.")
+        return copy
 
-    def _thetas(self) -> list[Tensor]:
-        """Return what this process holds of each tensor, flat and writable."""
-        return [shards.local(slot.parameter) for slot in self.slots]
-
-    def _note_written(self) -> None:
-        for written, p in zip(self._written, self._own(), strict=True):
-            written.copy_(p)
-        small = self._gradients.small
-        if self.lambdas is not None and small < self.D:
-            self._gradients.delta = self.projection.matvec(self.theta_d.detach(), small, self.D)
+    def __reduce__(self) -> Any:
+        """Pickle as nothing: a pickled module loses its subspace; `save` is the way to keep it."""
+        return type(None), ()
 
     @torch.no_grad()
     def reduce(self) -> None:
@@ -223,104 +235,110 @@ class Subspace:
 
         Call it yourself only to see or clip them before.  Each rank sends as many numbers as are
         trained: d, and the free parameters unless FSDP2, which shards them, has reduced them.
+
+        Raises:
+            IdimError: the ranks hold other theta_0, theta_d or P.
         """
-        if self._group is None or not self._gradients.is_new:
-            return
-        trained = self._own() if self._sharded else self.parameters()
-        shards.all_reduce(trained, self._group, average=self._sharded is None)
-        self._gradients.is_new = False
+        if self.follower is not None:
+            self.follower.reduce()
 
     def save(self, path: str | Path) -> None:
-        """Write theta_d, lambdas, free parameters and the spec of P: a few kB, no P, no theta_0."""
-        from safetensors.torch import save_file
+        """Write `state` with what fixes P and a hash of each tensor of theta_0: some kB.
 
-        save_file(self.state(), path, metadata=self.header())
+        Raises:
+            IdimError: the module's weights are not theta_0 + P theta_d, or no file can be there.
+        """
+        saved.write(path, self.state(), self.header())
 
     def header(self) -> dict[str, str]:
-        """Return what a file of `state()` must say of P, as safetensors metadata."""
-        return {"idim": json.dumps(self.spec | {"D": self.D})}
+        """Return what a file of `state()` must say of P and theta_0, as safetensors metadata."""
+        if self._sharded is not None:  # no rank has theta_0
+            return saved.header(self.spec, self.D, None)
+        inside = {slot.name: (i, slot.parameter) for i, slot in enumerate(self.slots)}
+        order = [n for n, _ in self.module.named_parameters() if n in inside]
+        tensors = ((n, p, self._origin.base(i, p)) for n in order for i, p in [inside[n]])
+        changed = self._buffers.changed(self.module)
+        theta_0 = saved.describe(self.module, tensors, self.free, changed)
+        return saved.header(self.spec, self.D, theta_0)
 
     @classmethod
     def load(cls, module: nn.Module, path: str | Path) -> Self:
         """Rebuild a saved subspace round a module that holds the same theta_0; exact to the bit.
 
-        Raises:
-            IdimError: not a file of `save`, or a module with another number of parameters.
-        """
-        from safetensors import SafetensorError, safe_open
+        Warns where the file does not say its theta_0: one of an older version, or of FSDP.
 
+        Raises:
+            IdimError: not a file of `save`, or a module with another theta_0: the first tensor
+                that differs is named, and the module is left alone.
+        """
+        spec, state = saved.matching(module, path)
         try:
-            with safe_open(path, framework="pt") as f:
-                spec = json.loads((f.metadata() or {})["idim"])
-                state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError):
-            raise IdimError(f"'{path}' is not a file written by Subspace.save.") from None
-        except OSError as e:
-            raise IdimError(f"cannot read '{path}': {e.strerror}.") from None
-        D = spec.pop("D")
-        sub = cls(module, **spec)
-        if sub.D != D:
+            sub = cls(module, **spec)
+        except TypeError:
+            raise IdimError(f"'{path}' names options that this version does not know.") from None
+        try:
+            sub.load_state(state)
+        except IdimError:
             sub.merge()
-            raise IdimError(f"'{path}' was trained on D={D} parameters, this module has {sub.D}.")
-        sub.load_state(state)
+            raise
         return sub
 
     def state(self) -> dict[str, Tensor]:
-        """Return what training has chosen, by name; contiguous copies on the CPU."""
-        tensors = {"theta_d": self.theta_d, **{f"free.{n}": p for n, p in self.free.items()}}
-        if self.lambdas is not None:
-            tensors["lambdas"] = self.lambdas
+        """Return what training has chosen, by name; contiguous copies on the CPU.
+
+        Buffers that training changed (BatchNorm's statistics) are among it.
+        """
+        if self.follower is not None:
+            self.follower.theta.settle()
+        buffers = self._buffers.changed(self.module)
+        tensors = self._targets() | {f"buffer.{n}": b for n, b in buffers.items()}
         return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take over a `state()` and write theta."""
-        targets = {"theta_d": self.theta_d, **{f"free.{n}": p for n, p in self.free.items()}}
-        if self.lambdas is not None:
-            targets["lambdas"] = self.lambdas
+        """Take over a `state()` and write theta.
+
+        Raises:
+            IdimError: a tensor is missing or has another shape; nothing is changed then.
+        """
+        targets = self._targets()
+        for name, target in targets.items():
+            if name not in state or state[name].shape != target.shape:
+                raise IdimError(f"the state has no '{name}' of shape {tuple(target.shape)}.")
+        if self.follower is not None:
+            self.follower.theta.check_parameters()
         for name, target in targets.items():
             target.copy_(state[name])
+        named = {n.removeprefix("buffer."): t for n, t in state.items() if n.startswith("buffer.")}
+        self._buffers.restore(self.module, named)
         self.refresh()
 
     def merge(self) -> nn.Module:
-        """Let go of the module: it keeps the trained weights and is plain again."""
-        if self._exact_every > 1:
-            self.refresh()
-        self._gradients.close()
+        """Let go of the module: it keeps the trained weights and is plain again.
+
+        Raises:
+            IdimError: the module's weights are not theta_0 + P theta_d.
+        """
+        if self.follower is None:
+            return self.module
+        self.follower.theta.settle(is_merge=True)
+        self.follower.theta.close()
+        self._tie.detach(self.module)
+        self.follower = None
         for p in self._own():
             p.subspace = None  # type: ignore[attr-defined]
+        named = dict(self.module.named_parameters())
+        for name in self._frozen:
+            if name in named:
+                named[name].requires_grad_(True)
         return self.module
+
+    def _targets(self) -> dict[str, Tensor]:
+        """Return all that is trained, by the names of `state`."""
+        targets: dict[str, Tensor] = {"theta_d": self.theta_d}
+        targets |= {f"free.{n}": p for n, p in self.free.items()}
+        return targets if self.lambdas is None else targets | {"lambdas": self.lambdas}
 
     def _own(self) -> list[nn.Parameter]:
         """Return the parameters whose change moves theta."""
         return [self.theta_d] if self.lambdas is None else [self.theta_d, self.lambdas]
-
-    def _scales(self) -> list[float]:
-        """Return what each slot's rows of P theta_d are multiplied by."""
-        scales = [slot.scale for slot in self.slots]
-        if self.lambdas is None:
-            return scales
-        groups = [slot.group for slot in self.slots]
-        return (self.lambdas.new_tensor(scales) * self.lambdas[groups]).tolist()
-
-
-def _subspaces(optimizer: torch.optim.Optimizer) -> list[Subspace]:
-    """Return those of whose theta_d or lambdas an optimizer owns some."""
-    owned = (p for group in optimizer.param_groups for p in group["params"])
-    return list({id(s): s for p in owned if (s := getattr(p, "subspace", None))}.values())
-
-
-def _before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    for sub in _subspaces(optimizer):
-        sub.reduce()
-
-
-def _after_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    for sub in _subspaces(optimizer):
-        sub._step()
-
-
-# One pair of hooks for all subspaces: a pair for each, removed when it dies, would change torch's
-# tables while another optimizer walks them.
-register_optimizer_step_pre_hook(_before_step)
-register_optimizer_step_post_hook(_after_step)

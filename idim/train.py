@@ -91,6 +91,7 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
     prepare_torch(spec)
     data = tasks.load(spec)
     model = build(spec, data)
+    D = sum(p.numel() for p in model.module.parameters())  # before theta_d is among them
     method = methods.apply(spec, model, stream(spec.seed, "projection"))
     rows = model.encode(data.train)
     steps = count_steps(spec, len(rows))
@@ -111,7 +112,7 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
         yield Result(
             score=judge(data.info, found, data.evaluation),
             select=None if data.select is None else evaluate(spec, model, data.info, data.select),
-            D=sum(p.numel() for p in model.module.parameters()),
+            D=D,
             trainable=method.trainable,
             steps=end,
             schedule=steps,

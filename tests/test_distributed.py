@@ -41,7 +41,8 @@ def test_data_parallel_ranks_send_d_numbers_and_end_as_one_process(structure, he
     found = torchrun(tmp_path, "parallel", structure, head)
     module, sub = alone(structure=structure, free=("2",) if head == "free" else ())
     for rank in found:
-        assert rank["sent"].tolist() == [4 * sub.trainable] * jobs.STEPS
+        flags = len(sub.parameters())  # which gradients there are
+        assert rank["sent"].tolist() == [4 * (sub.trainable + flags)] * jobs.STEPS
         weight = dict(module.named_parameters())["0.weight"].detach()
         torch.testing.assert_close(rank["theta"], weight, rtol=1e-4, atol=1e-6)
         for name, value in sub.state().items():
@@ -49,12 +50,44 @@ def test_data_parallel_ranks_send_d_numbers_and_end_as_one_process(structure, he
     assert torch.equal(found[0]["theta"], found[1]["theta"])
 
 
+def test_ddp_round_a_bound_module_ends_as_one_process(tmp_path):
+    found = torchrun(tmp_path, "wrapped")
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    for structure, free in (("did", ()), ("said", ("2",))):
+        module = jobs.net()
+        sub = Subspace(module, d=20, structure=structure, free=free)
+        steps = torch.optim.AdamW(sub.parameters(), lr=0.05, weight_decay=0.0)
+        for _ in range(jobs.STEPS):
+            x, y = jobs.rows(None)
+            nn.functional.cross_entropy(module(x), y).backward()
+            nn.utils.clip_grad_norm_(sub.parameters(), 0.05)
+            steps.step()
+            steps.zero_grad()
+        state = sub.state() | {"theta": module[0].weight.detach()}
+        ours = {n: t for n, t in found[0].items() if f"/{structure}/" in n}
+        assert len(ours) == 7 * len(state)
+        for name, value in ours.items():
+            expected = state[name.split("/")[2]]
+            torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_what_ranks_cannot_do_right_is_one_line_on_each(tmp_path):
+    for rank in torchrun(tmp_path, "refused"):
+        lines = {name: bytes(t.tolist()).decode() for name, t in rank.items()}
+        for name in ("around", "before", "part"):
+            assert "before" in lines[name], name
+            assert "DistributedDataParallel" in lines[name], name
+        for name in ("theta_0", "P", "group"):
+            assert "the ranks differ in theta_0, theta_d or P" in lines[name]
+
+
 @pytest.mark.parametrize(("structure", "projection"), [("said", "fastfood"), ("did", "sparse")])
 def test_a_rank_projects_its_own_shard_alone(structure, projection, tmp_path):
     found = torchrun(tmp_path, "sharded", structure, projection)
     module, sub = alone(structure=structure, projection=projection)
-    theta = torch.cat([p.detach().flatten() for p in module.parameters()])
-    largest = max(p.numel() for p in module.parameters())
+    weights = [p for n, p in module.named_parameters() if "subspace_" not in n]
+    theta = torch.cat([p.detach().flatten() for p in weights])
+    largest = max(p.numel() for p in weights)
     assert largest > SMALL
     for rank in found:
         torch.testing.assert_close(rank["theta"], theta, rtol=1e-4, atol=1e-6)
@@ -68,6 +101,7 @@ def test_gradients_can_be_reduced_early_and_only_once(monkeypatch):
     module, calls = jobs.net(), []
     sub = Subspace(module, d=20, group="two ranks")
     monkeypatch.setattr(shards, "all_reduce", lambda *_, **__: calls.append(1))
+    monkeypatch.setattr(shards, "agree", lambda *_: True)
     optimizer = torch.optim.SGD(sub.parameters(), lr=0.1)
     for step in (1, 2):
         x, y = jobs.rows(None)

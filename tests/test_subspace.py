@@ -32,6 +32,11 @@ def batch(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tenso
     return torch.randn(8, 64, generator=g, dtype=dtype), torch.arange(8) % 3
 
 
+def weights(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a module's own parameters, without theta_d that a bound one carries."""
+    return {n: p for n, p in module.named_parameters() if "subspace_" not in n}
+
+
 def flat(sub: Subspace, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([tensors[s.name].flatten() for s in sub.slots])
 
@@ -42,7 +47,7 @@ def test_theta_is_theta_0_plus_P_theta_d(kind, norm):
     module = net()
     theta_0 = {n: p.detach().clone() for n, p in module.named_parameters()}
     sub = Subspace(module, d=20, projection=kind, norm=norm, seed=3)
-    assert all(torch.equal(theta_0[n], p) for n, p in module.named_parameters())
+    assert all(torch.equal(theta_0[n], p) for n, p in weights(module).items())
     with torch.no_grad():
         sub.theta_d.copy_(torch.randn(20))
     sub.refresh()
@@ -103,7 +108,7 @@ def test_gradients_accumulate_over_backward_passes_and_the_modules_own_are_freed
     once = sub.theta_d.grad.clone()
     F.cross_entropy(module(x), y).backward()
     torch.testing.assert_close(sub.theta_d.grad, 2 * once)
-    assert all(p.grad is None for p in module.parameters())
+    assert all(p.grad is None for p in weights(module).values())
 
 
 @pytest.mark.parametrize(
@@ -391,7 +396,7 @@ def follow(copies, structure, dtype, steps, exact_every=10):
 
 
 def gap(a, b):
-    pairs = zip(a.parameters(), b.parameters(), strict=True)
+    pairs = zip(weights(a).values(), weights(b).values(), strict=True)
     return max(float((p.double() - q.double()).detach().abs().max()) for p, q in pairs)
 
 
@@ -429,7 +434,7 @@ def test_a_module_merged_from_one_copy_is_exact():
 def held_bytes():
     """Bytes of every tensor alive, storages shared by several counted once."""
     gc.collect()
-    tensors = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
+    tensors = [o for o in gc.get_objects() if type(o) in (torch.Tensor, nn.Parameter)]
     return sum(
         {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values()
     )
@@ -477,10 +482,12 @@ class Words(nn.Module):
 def test_an_embeddings_sparse_gradient_is_its_dense_one(tied, structure):
     found = {}
     for is_sparse in (True, False):
-        module = Words(tied)
-        sub = Subspace(module, d=40, structure=structure)
-        assert module.words.sparse
-        module.words.sparse = is_sparse
+        module, kinds = Words(tied), []
+        with pytest.MonkeyPatch.context() as patch:
+            if not is_sparse:
+                patch.setattr("idim.subspace.large_embeddings", lambda *_: [])
+            sub = Subspace(module, d=40, structure=structure)
+        module.words.register_forward_pre_hook(lambda part, _, k=kinds: k.append(part.sparse))
         optimizer = torch.optim.SGD(sub.parameters(), lr=0.1)
         for _ in range(2):
             optimizer.zero_grad()
@@ -488,6 +495,8 @@ def test_an_embeddings_sparse_gradient_is_its_dense_one(tied, structure):
             F.cross_entropy(module(x), torch.tensor([0, 2])).backward()
             optimizer.step()
         found[is_sparse] = [p.grad for p in sub.parameters()]
+        assert kinds == [is_sparse] * 4
+        assert not module.words.sparse
         assert module.words.weight.grad is None
         sub.merge()
         assert not module.words.sparse
