@@ -214,7 +214,7 @@ def test_evaluation_rows_that_were_trained_on_are_counted(tmp_path):
     (tmp_path / "task.toml").write_text(
         'name = "own"\ndata = "."\ncolumns = ["text"]\nlabels = ["a", "b"]\n'
     )
-    read = load(Setup(task=str(tmp_path / "task.toml"), select="eval"))
+    read = load(Setup(task=str(tmp_path / "task.toml")))
     assert read.notes == (
         "5 of 6 evaluation rows stand in the training set too, 1 of them with another label: "
         "the score counts them.",

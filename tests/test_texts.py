@@ -53,8 +53,11 @@ class Bag(nn.Module):
         if self.fault == "no mask":
             mask = torch.ones_like(mask)
         count = torch.arange(input_ids.shape[1]) + self.first
-        x = (self.words(input_ids) + self.places(count)).tanh()
+        words = self.words(input_ids)
+        x = (words + self.places(count) * (self.fault != "no places")).tanh()
         x = (x * mask).sum(1) / mask.sum(1)
+        if self.fault == "slight":
+            x = x + 1e-7 * ((1 - mask) * words**2).sum(1)
         if self.fault == "mixes":
             x = x - x.mean(0) * (len(x) > 1)
         if self.fault == "random":
@@ -171,15 +174,30 @@ def test_ends_within_a_text_do_not_stop_an_encoder_with_a_decoder(tmp_path):
 def test_a_process_tries_a_model_on_the_same_rows_once(tmp_path):
     data, calls = task(lengths(3, 5, 30)), []
     for _ in range(2):
-        module = Bag("no mask", positions=20)
+        module = Bag("no mask", positions=24)
         found = read(module, "bert", data, tmp_path)
         calls.append(module.calls)
         assert found.outputs.company == "equal"
-        assert max(found.encode(data.train).encoded.lengths) == 20
+        assert max(found.encode(data.train).encoded.lengths) == 24
     assert calls[0] > 0
     assert calls[1] == 0
-    other = type("Other", (Bag,), {})(positions=20)
+    other = type("Other", (Bag,), {})(positions=24)
     assert read(other, "bert", data, tmp_path).outputs.company == "padded"
+
+
+def test_a_leak_too_small_to_see_in_one_batch_is_seen_with_other_padding(tmp_path):
+    found = read(Bag("slight"), "bert", task(MIXED), tmp_path)
+    assert found.outputs.company == "equal"
+
+
+def test_a_model_that_is_right_with_padding_on_the_left_keeps_it(tmp_path):
+    module, data = Bag("no places"), task(MIXED)
+    found = read(module, "gemma", data, tmp_path)
+    batch = found.encode(data.train).batch([0, 7])
+    assert (found.outputs.side, found.outputs.company, found.changed) == ("left", "padded", ())
+    assert batch["attention_mask"][:, 0].tolist() == [0, 0]
+    assert batch["attention_mask"][:, -1].tolist() == [1, 1]
+    assert (batch["input_ids"][0, :-1][batch["attention_mask"][0, :-1] == 0] == 0).all()
 
 
 # --- what the module can read -------------------------------------------------------------------
