@@ -209,13 +209,13 @@ def test_cifar10_has_its_published_shape():
 def test_evaluation_rows_that_were_trained_on_are_counted(tmp_path):
     rows = [f'{{"text": "row {i}", "label": {i % 2}}}' for i in range(80)]
     (tmp_path / "train.jsonl").write_text("\n".join(rows))
-    held = [*rows[:3], '{"text": "row 3", "label": 0}', '{"text": "row 3 ", "label": 1}', rows[3]]
+    held = [*rows, '{"text": "row 3", "label": 0}', '{"text": "row 3 ", "label": 1}']
     (tmp_path / "validation.jsonl").write_text("\n".join(held))
     (tmp_path / "task.toml").write_text(
         'name = "own"\ndata = "."\ncolumns = ["text"]\nlabels = ["a", "b"]\n'
     )
-    read = load(Setup(task=str(tmp_path / "task.toml"), select="eval"))
+    read = load(Setup(task=str(tmp_path / "task.toml")))
     assert read.notes == (
-        "5 of 6 evaluation rows stand in the training set too, 1 of them with another label: "
+        "81 of 82 evaluation rows stand in the training set too, 1 of them with another label: "
         "the score counts them.",
     )

@@ -41,7 +41,8 @@ class Bag(nn.Module):
         self.config: Any = PreTrainedConfig(pad_token_id=0)
         torch.manual_seed(0)
         self.words, self.places = nn.Embedding(500, 8), nn.Embedding(positions, 8)
-        self.head, self.norm = nn.Linear(8, 2), nn.BatchNorm1d(8, affine=False)
+        self.head = nn.Linear(8, 2)
+        self.register_buffer("steps", torch.zeros(()))
         self.fault, self.first, self.calls = fault, first, 0
 
     def get_input_embeddings(self) -> nn.Module:
@@ -49,12 +50,19 @@ class Bag(nn.Module):
 
     def forward(self, input_ids, attention_mask):
         self.calls += 1
+        if self.training:
+            self.steps += torch.rand(())
         mask = attention_mask.unsqueeze(-1).float()
         if self.fault == "no mask":
             mask = torch.ones_like(mask)
         count = torch.arange(input_ids.shape[1]) + self.first
-        x = (self.words(input_ids) + self.places(count)).tanh()
+        words = self.words(input_ids)
+        x = (words + self.places(count) * (self.fault != "no places")).tanh()
         x = (x * mask).sum(1) / mask.sum(1)
+        if self.fault == "slight":
+            x = x + 1e-7 * ((1 - mask) * words**2).sum(1)
+        if self.fault == "width":
+            x = x + 1e-3 * input_ids.shape[1]
         if self.fault == "mixes":
             x = x - x.mean(0) * (len(x) > 1)
         if self.fault == "random":
@@ -63,7 +71,7 @@ class Bag(nn.Module):
             x = x + self.calls
         if self.fault == "nan":
             x = x * float("nan")
-        if self.fault == "last":  # as decoders do, with positions counted from the left
+        if self.fault == "last":  # asks for padding on the left, its positions for the right
             x = self.words(input_ids[:, -1]) + x
         return SimpleNamespace(logits=self.head(x))
 
@@ -86,11 +94,9 @@ MIXED = lengths(1, 2, 3, 5, 5, 5, 9, 14)
 @pytest.mark.parametrize(
     ("fault", "side", "kind"),
     [("", "right", "padded"), ("no mask", "right", "equal"), ("mixes", "right", "alone"),
-     ("last", "left", "equal")],
+     ("width", "right", "equal"), ("last", "right", "equal")],
 )  # fmt: skip
 def test_the_company_a_row_may_keep_is_found_by_trying(fault, side, kind, tmp_path):
-    if fault == "last":
-        side = "right"  # the last token asks for the left, its positions for the right
     module, data = Bag(fault), task(MIXED)
     found = read(module, "bert", data, tmp_path)
     assert (found.outputs.side, found.outputs.company) == (side, kind)
@@ -152,6 +158,14 @@ def test_trying_leaves_the_module_and_the_dice_as_they_were(tmp_path):
     assert not module.words._forward_hooks
 
 
+def test_the_part_that_reads_text_is_told_what_fills_rows_up(tmp_path):
+    module = Bag()
+    module.config.text_config = PreTrainedConfig(pad_token_id=7)
+    found = read(module, "roberta", task(MIXED), tmp_path)
+    assert module.config.text_config.pad_token_id == module.config.pad_token_id == 1
+    assert "pad:2" in found.changed
+
+
 def test_ends_within_a_text_do_not_stop_an_encoder_with_a_decoder(tmp_path):
     families.make("bart", tmp_path / "bart")
     from transformers import AutoModelForSequenceClassification
@@ -171,15 +185,29 @@ def test_ends_within_a_text_do_not_stop_an_encoder_with_a_decoder(tmp_path):
 def test_a_process_tries_a_model_on_the_same_rows_once(tmp_path):
     data, calls = task(lengths(3, 5, 30)), []
     for _ in range(2):
-        module = Bag("no mask", positions=20)
+        module = Bag("no mask", positions=24)
         found = read(module, "bert", data, tmp_path)
         calls.append(module.calls)
         assert found.outputs.company == "equal"
-        assert max(found.encode(data.train).encoded.lengths) == 20
+        assert max(found.encode(data.train).encoded.lengths) == 24
     assert calls[0] > 0
     assert calls[1] == 0
-    other = type("Other", (Bag,), {})(positions=20)
+    other = type("Other", (Bag,), {})(positions=24)
     assert read(other, "bert", data, tmp_path).outputs.company == "padded"
+
+
+def test_a_leak_too_small_to_see_in_one_batch_is_seen_with_other_padding(tmp_path):
+    found = read(Bag("slight"), "bert", task(MIXED), tmp_path)
+    assert found.outputs.company == "equal"
+
+
+def test_a_model_that_is_right_with_padding_on_the_left_keeps_it(tmp_path):
+    module, data = Bag("no places"), task(MIXED)
+    found = read(module, "gemma", data, tmp_path)
+    batch = found.encode(data.train).batch([0, 7])
+    assert (found.outputs.side, found.outputs.company, found.changed) == ("left", "padded", ())
+    assert batch["attention_mask"][:, 0].tolist() == [0, 0]
+    assert batch["attention_mask"][:, -1].tolist() == [1, 1]
 
 
 # --- what the module can read -------------------------------------------------------------------
@@ -296,6 +324,10 @@ def test_a_row_of_just_the_longest_length_is_not_cut(tmp_path):
     data = task(lengths(3, 4, 5))
     whole = max(len(families.tokenizer("bert")(*row).input_ids) for row in data.train.inputs)
     assert read(Bag(), "bert", data, tmp_path, max_length=whole).notes == ()
+    pair, made = task([("time year", "people")]), families.tokenizer("gpt")
+    both = len(made("time year").input_ids + made("people").input_ids) + 1
+    assert read(Bag(), "gpt", pair, tmp_path, max_length=both).notes == ()
+    assert "1 of 1" in read(Bag(), "gpt", pair, tmp_path, max_length=both - 1).notes[0]
     cut = read(Bag(), "bert", data, tmp_path, max_length=whole - 1).notes[0]
     assert cut.startswith("1 of 3 training rows and 1 of 3 evaluation rows were cut")
 
