@@ -225,7 +225,8 @@ NAMES = [
     "cell\tx|y",
     "`code` ```sh", "$x_{1}$ a$", "<script>alert(1)</script>", "&lt;b&gt;", "=1+1", "+x",
     "@x", "-x",
-    "\udcffbytes", "**bold** _x_ ~y~", "# head", "![x](http://x)", "100 % \\input{x}", "mod\u00e8le",
+    "\udcffbytes", "**bold** _x_ ~y~", "# head", "![x](http://x)", "100 % \\input{x}",
+    "mod\u00e8le",
 ]  # fmt: skip
 ACTIVE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\ud800-\udfff]")
 
