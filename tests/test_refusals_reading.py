@@ -135,12 +135,21 @@ def png(width: int, height: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("size", [(12_000, 12_000), (60_000, 60_000), (1025, 1), (1, 2**31 - 1)])
-def test_a_picture_is_measured_before_it_is_decoded(tmp_path, size):
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ((12_000, 12_000), "12000 x 12000 pixels; at most 1024 a side"),
+        ((1025, 1), "1025 x 1 pixels; at most 1024 a side"),
+        ((1, 1025), "1 x 1025 pixels; at most 1024 a side"),
+        ((60_000, 60_000), "cannot be decoded"),  # the decoder's own bound
+        ((1, 2**31 - 1), "cannot be decoded"),
+    ],
+)
+def test_a_picture_is_measured_before_it_is_decoded(tmp_path, size, said):
     rows = [{"image": {"bytes": png(*size), "path": None}, "label": 0}]
     for split in ("train", "test"):
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{split}.parquet")
-    with pytest.raises(IdimError, match=r"row 1 (is \d+ x \d+ pixels; at most 1024 a side|cannot)"):
+    with pytest.raises(IdimError, match=f"row 1 (is )?{said}"):
         load(Setup(task="cifar10", data=str(tmp_path)))
 
 
@@ -223,7 +232,7 @@ def test_pins_of_another_shape_are_refused(tmp_path, monkeypatch, text):
 NAMES = [
     "a\x1b[31mred", "a\x9b2Jb", "right\u202eleft", "zero\u200bwidth", "line\nbreak",
     "cell\tx|y",
-    "`code` ```sh", "$x_{1}$ a$", "<script>alert(1)</script>", "&lt;b&gt;", "=1+1", "+x",
+    "`code` ```sh", "$\\bad{$", "<script>alert(1)</script>", "&lt;b&gt;", "=1+1", "+x",
     "@x", "-x",
     "\udcffbytes", "**bold** _x_ ~y~", "# head", "![x](http://x)", "100 % \\input{x}",
     "mod\u00e8le",

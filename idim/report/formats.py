@@ -62,7 +62,7 @@ def markdown(doc: Document, figure: str) -> str:
         "## Methods", _md(methods),
         "## Protocol", "\n".join(f"- {k}: {_md(v)}" for k, v in doc.protocol.items()),
         "## Left out", excluded,
-        "## Do it again", _fenced(doc.command),
+        "## Do it again", f"```sh\n{harmless(doc.command)}\n```",
         "## Made with", _markdown_table(doc.sources),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -133,13 +133,6 @@ def _html_table(rows: Rows, kind: str = "", marked: int | None = None) -> str:
 
     body = "\n".join(line(i, row) for i, row in enumerate(rows))
     return f'<div class="wide"><table class="{kind}">\n{body}\n</table></div>'
-
-
-def _fenced(code: str) -> str:
-    """Put code between fences longer than any in it."""
-    longest = max(map(len, re.findall("`+", code)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}sh\n{harmless(code)}\n{fence}"
 
 
 def _html(text: str) -> str:
