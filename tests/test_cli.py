@@ -29,7 +29,7 @@ class Library(SimpleNamespace):
     def __init__(self) -> None:
         super().__init__(spec=None, out=None, jobs=None, written=[], failure=None, failed=0)
 
-    def plan(self, spec: SweepSpec) -> SimpleNamespace:
+    def plan(self, spec: SweepSpec, out: Path) -> SimpleNamespace:
         self.spec = spec
         print("a library prints where it should not")
         runs = [RunSpec(d=10, lr=0.03), RunSpec(method="full", lr=1e-3)]
@@ -43,7 +43,7 @@ class Library(SimpleNamespace):
             step_seconds={"full": 0.2},
         )
 
-    def execute(self, plan, out, *, jobs, progress) -> dict:
+    def execute(self, plan, out, *, jobs, progress, tell) -> dict:
         self.out, self.jobs = out, jobs
         if self.failure:
             raise self.failure
@@ -55,7 +55,7 @@ class Library(SimpleNamespace):
         runs = {"total": 2, "done": 2 - self.failed, "failed": self.failed, "diverged": 0}
         return {"d90": threshold, "points": [{"std": float("nan")}], "runs": runs, "out": str(out)}
 
-    def run(self, spec, out, progress) -> dict:
+    def run(self, spec, out, progress, tell) -> dict:
         self.spec, self.out = spec, out
         return {"score": {"accuracy": 0.5}, "select": None, "steps": 3}
 
@@ -68,6 +68,7 @@ def library(monkeypatch, tmp_path) -> Library:
             "plan": fake.plan,
             "plan_run": lambda spec: spec,
             "run": fake.run,
+            "folder_of": lambda spec, out: out / "runs" / spec.id,
             "execute": fake.execute,
             "summarise": fake.summarise,
             "write": lambda summary, out: fake.written.append(out),

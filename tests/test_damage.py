@@ -133,8 +133,6 @@ def test_no_damage_to_a_store_gives_a_wrong_number(whole, tmp_path):
 def test_a_wrong_number_is_refused_wherever_it_comes_from(whole, tmp_path):
     """A result, spec, checkpoint or theta_d of another run is whole, and not this run's."""
     root, _ = whole
-    results = sorted(root.rglob("result.json"))
-    assert len(results) >= 3
     for name in ("result.json", "spec.json", "subspace.safetensors", "rows.safetensors"):
         out = tmp_path / name
         shutil.copytree(root, out)

@@ -58,7 +58,9 @@ def test_pairs_are_joined_as_the_model_was_pretrained(model, joined, tmp_path):
     made = models.build(spec.model, models.source(spec.model), data, max_length=48, seed=0)
     rows = made.encode(data.train)
     batch = rows.batch([0])
-    tokenizer = transformers.AutoTokenizer.from_pretrained(weights.shared(folder))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        weights.shared(models.source(spec.model))
+    )
     ids, kept = batch["input_ids"][0], batch["attention_mask"][0].bool()
     told = tokenizer.decode(ids[kept], clean_up_tokenization_spaces=False)
     first, second = (tokenizer.decode(tokenizer(t, add_special_tokens=False).input_ids,

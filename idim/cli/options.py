@@ -184,7 +184,7 @@ TRAJECTORY: Panels = {
 }
 # Fields of a spec that are never given: computed, or taken from `models` and `tasks`.
 NOT_GIVEN = {
-    RunSpec: {"model_fingerprint", "data_fingerprint"},
+    RunSpec: {"model_fingerprint", "data_fingerprint", "changed", "kernels", "stacked"},
     TrajectorySpec: {"model", "task"},
 }
 

@@ -88,7 +88,7 @@ TINY = 1e-30
 MOST_RUNS = 100_000
 # The most parameters that a pretraining may have.
 MOST_PARAMETERS = 10**10
-_RATE = Bound(0, 1e30, is_open=True)
+_RATE = Bound(0, 1e38, is_open=True)
 _DIMENSION = Bound(1, 10**12)
 _ROWS = 10**12
 SHARE = Bound(0, 2, is_open=True, hint="it is a share, 0.9 and not 90")

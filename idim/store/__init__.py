@@ -38,9 +38,11 @@ from idim.store.files import (
     write_json,
     write_text,
 )
+from idim.store.older import OlderRun
 from idim.store.provenance import provenance
-from idim.store.run import OlderRun, Place, Run, Stored, shard
+from idim.store.run import Place, Run, shard
 from idim.store.seal import Record, read_sealed, unsealed, write_sealed
+from idim.store.stored import Stored
 
 __all__ = [
     "Damaged",

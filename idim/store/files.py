@@ -71,9 +71,10 @@ def read_bytes(path: Path) -> bytes | None:
         return None
     except OSError as e:
         raise Damaged(path, e.strerror or "it cannot be read") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Damaged(path, "not a file")
     with os.fdopen(handle, "rb") as f:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Damaged(path, "not a file")
         return f.read()
 
 

@@ -1,13 +1,12 @@
 """One run on disk."""
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from idim.config import ID_DIGITS, SCHEMA, RunSpec, current, older_id, slug
-from idim.errors import IdimError
-from idim.store.files import Damaged, folders, parse, read_bytes, read_json, write_text
+from idim.config import ID_DIGITS, SCHEMA, RunSpec, current
+from idim.store.files import Damaged, folders, write_text
 from idim.store.provenance import now, provenance
 from idim.store.seal import (
     Record,
@@ -18,8 +17,7 @@ from idim.store.seal import (
     write_sealed,
     write_tensors,
 )
-
-_FIELDS = {f.name for f in fields(RunSpec)}
+from idim.store.stored import FIELDS, Stored, damages, tuples, until
 
 
 def shard(name: str) -> str:
@@ -64,40 +62,6 @@ class Place:
         (self.folder / "state.safetensors").unlink(missing_ok=True)
 
 
-class Stored:
-    """What can be read of a run, whichever version wrote it."""
-
-    folder: Path
-
-    def spec(self) -> RunSpec | None:
-        """Return the spec of the run, None if its folder holds none."""
-        raise NotImplementedError
-
-    def result(self) -> Record | None:
-        """Return the result of a finished run, None otherwise."""
-        raise NotImplementedError
-
-    def failure(self) -> str | None:
-        """Return the reason of the last failed try, None if there was none since."""
-        raise NotImplementedError
-
-    def provenance(self) -> Record | None:
-        """Return by what and where the run was last started."""
-        raise NotImplementedError
-
-    def checkpoint(self) -> tuple[Record, list[Record]] | None:
-        """Return where an unfinished run stands and its metrics so far, None at its start."""
-        raise NotImplementedError
-
-    def pause(self) -> tuple[Record, list[Record]] | None:
-        """Return where a run was stopped early and its metrics, None if it was not."""
-        raise NotImplementedError
-
-    def check(self) -> Iterator[Damaged]:
-        """Find what is not as it was written, one file after another."""
-        raise NotImplementedError
-
-
 class Run(Stored):
     """The folder of one run; `older` is one of an earlier version that it goes on from."""
 
@@ -140,7 +104,7 @@ class Run(Stored):
         attempt.forget_checkpoint()
         for other in self._attempts():
             if other != attempt.folder:
-                _remove(other)
+                shutil.rmtree(other, ignore_errors=True)
 
     def save_trained(self, state: Record, header: dict[str, str]) -> None:
         """Keep what training has chosen, as a file of `Subspace.save`."""
@@ -172,7 +136,7 @@ class Run(Stored):
         record = read_sealed(self.folder / "spec.json", "spec", self.id)
         if record is None:
             return None
-        spec = RunSpec(**_tuples(current(record, _FIELDS, f"'{self.folder / 'spec.json'}'")))
+        spec = RunSpec(**tuples(current(record, FIELDS, f"'{self.folder / 'spec.json'}'")))
         if spec.id != self.id or self.folder.parent.name != shard(self.id):
             raise Damaged(self.folder / "spec.json", "it is of another run")
         return spec
@@ -203,7 +167,7 @@ class Run(Stored):
         for folder in self._attempts():
             place = Place(folder, self.id)
             if (state := place.load_checkpoint()) is not None:
-                found.append((state, _until(state, place.metrics())))
+                found.append((state, until(state, place.metrics())))
         if found:
             return max(found, key=lambda f: int(f[0]["step"]))
         return self.older.checkpoint() if self.older else None
@@ -214,7 +178,7 @@ class Run(Stored):
         if state is None:
             return self.older.pause() if self.older else None
         attempt = self.last_attempt()
-        return state, _until(state, attempt.metrics() if attempt else [])
+        return state, until(state, attempt.metrics() if attempt else [])
 
     def rows(self) -> Record | None:
         """Return predictions and targets by row of the evaluation set, None if not stored."""
@@ -247,111 +211,10 @@ class Run(Stored):
         ]  # fmt: skip
         for folder in self._attempts():
             readers.append(Place(folder, self.id).load_checkpoint)
-        yield from _damages(readers)
+        yield from damages(readers)
         if not (self.folder / "spec.json").exists() and (self.folder / "result.json").exists():
             yield Damaged(self.folder / "spec.json", "it is missing")
 
     def _attempts(self) -> list[Path]:
         numbered = (p for p in folders(self.folder / "attempts") if p.name.isdecimal())
         return sorted(numbered, key=lambda p: int(p.name))
-
-
-class OlderRun(Stored):
-    """A run that schema 1 stored: read, never written.  Its files have no checksums."""
-
-    def __init__(self, folder: Path, kernels: str | None = None) -> None:
-        self.folder, self.kernels = folder, kernels
-
-    def spec(self) -> RunSpec | None:
-        """Return the spec, checked against the name of the folder."""
-        path = self.folder / "spec.json"
-        record = read_json(path)
-        if record is None:
-            return None
-        if not isinstance(record, dict):
-            raise Damaged(path, "not a spec")
-        if older_id(record, slug) != self.folder.name:
-            raise Damaged(path, "it is of another run")
-        record = current(record, _FIELDS, f"'{path}'")
-        try:
-            return RunSpec(**_tuples(record | {"kernels": self.kernels}))
-        except (IdimError, TypeError, ValueError) as e:
-            raise Damaged(path, str(e).rstrip(".")) from None
-
-    def result(self) -> Record | None:
-        """Return the result."""
-        path = self.folder / "result.json"
-        record = read_json(path)
-        if record is None:
-            return None
-        has_score = isinstance(record, dict) and (
-            isinstance(record.get("score"), dict) or isinstance(record.get("error"), str)
-        )
-        if not has_score:
-            raise Damaged(path, "not a result")
-        return record
-
-    def failure(self) -> str | None:
-        """Return why the last attempt failed."""
-        record = read_json(self.folder / "failed.json")
-        return str(record["error"]) if isinstance(record, dict) and "error" in record else None
-
-    def provenance(self) -> Record | None:
-        """Return by what and where the last attempt began."""
-        record = read_json(self.folder / "provenance.json")
-        return record if isinstance(record, dict) else None
-
-    def check(self) -> Iterator[Damaged]:
-        """Read everything that a number comes from."""
-        yield from _damages([self.spec, self.result, self.failure, self.provenance])
-
-    def checkpoint(self) -> tuple[Record, list[Record]] | None:
-        """Return where the attempt that came furthest stands."""
-        return self._state("state.safetensors")
-
-    def pause(self) -> tuple[Record, list[Record]] | None:
-        """Return the end of the part that was done."""
-        return self._state("paused.safetensors")
-
-    def _state(self, name: str) -> tuple[Record, list[Record]] | None:
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        content = read_bytes(self.folder / name)
-        if content is None:
-            return None
-        try:
-            state = load(content)
-        except SafetensorError:
-            return None
-        lines = []
-        for line in (read_bytes(self.folder / "metrics.jsonl") or b"").splitlines():
-            try:
-                record: Any = parse(self.folder, line)
-            except Damaged:
-                continue
-            if isinstance(record, dict) and isinstance(record.get("step"), int):
-                lines.append(record)
-        return (state, _until(state, lines)) if "step" in state else None
-
-
-def _damages(readers: list[Any]) -> Iterator[Damaged]:
-    for read in readers:
-        try:
-            read()
-        except Damaged as e:
-            yield e
-
-
-def _until(state: Record, metrics: list[Record]) -> list[Record]:
-    return [record for record in metrics if record["step"] <= int(state["step"])]
-
-
-def _tuples(record: Record) -> Record:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
