@@ -27,7 +27,7 @@ def test_a_pretrained_encoder_takes_its_first_steps(model, task, D, tmp_path):
         sys.executable, "-m", "idim", "sweep", "--model", str(folder), "--task", task,
         "--data", str(rows), "--d", "100", "--lr", "0.1", "--baseline-lr", "1e-4", "--seeds", "1",
         "--steps", "3", "--train-samples", "64", "--eval-samples", "64", "--max-length", "48",
-        "--dtype", "bfloat16", "--out", str(tmp_path), "--json",
+        "--out", str(tmp_path), "--json",
     ]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
