@@ -6,7 +6,7 @@ from torch import nn
 
 from idim import models, tasks, train
 from idim.errors import IdimError
-from idim.store import Run
+from idim.store import Run, stored
 from idim.subspace import Subspace
 
 
@@ -23,13 +23,14 @@ def restore(folder: str | Path) -> nn.Module:
         IdimError: no such run, one that is not finished, one of full fine-tuning (which keeps no
             weights), a damaged file, or a model or rows that are no longer what they were.
     """
-    run = Run(Path(folder))
+    run = stored(Path(folder))
     spec, result = run.spec(), run.result()
     if spec is None or result is None or "error" in result:
         raise IdimError(f"'{folder}' holds no finished run; give OUT/runs/<xx>/<id>.")
     if spec.method == "full":
         raise IdimError(f"'{folder}' is full fine-tuning, which keeps no weights; train it again.")
-    run.trained()  # its checksum
+    if isinstance(run, Run):
+        run.trained()  # its checksum
     data = tasks.load(spec)
     now = {
         "model": models.fingerprint(spec.model, models.source(spec.model)),

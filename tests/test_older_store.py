@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from idim import restore
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError
 from idim.store import OlderRun, Run, Store
@@ -64,6 +65,13 @@ def test_an_interrupted_search_goes_on_with_what_it_has(store):
     for r in begun:
         _, metrics = r.older.checkpoint()
         assert r.last_attempt().metrics()[: len(metrics)] == metrics
+
+
+def test_an_older_runs_file_restores_its_model(store):
+    folder = next(store.glob("animals-tiny/runs/*d100-s0*"))
+    with pytest.warns(UserWarning, match="theta_0"):
+        module = restore(folder)
+    assert sum(p.numel() for p in module.parameters()) == 446_498
 
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint(store):

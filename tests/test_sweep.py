@@ -14,7 +14,7 @@ import pytest
 from hubserver import serve
 from makers import make_mrpc, make_tiny_bert, make_tiny_roberta
 
-from idim import Subspace, tasks
+from idim import Subspace, restore, tasks
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError, RunFailed
 from idim.projection import PROJECTIONS
@@ -218,6 +218,32 @@ def test_the_file_of_a_run_restores_its_trained_model(head, tmp_path):
     fresh = build(wanted, data)
     Subspace.load(fresh.module, Store(tmp_path).run(wanted).folder / "subspace.safetensors")
     assert evaluate(wanted, fresh, data.info, data.evaluation) == result["score"]
+
+
+def test_one_line_gives_the_trained_model_of_a_run_head_included(tmp_path):
+    words = {"d": 40, "lr": 0.1, "steps": 12, "batch_size": 8, "train_samples": 64, "seed": 3}
+    wanted = plan_run(RunSpec(model="tiny", eval_samples=64, **words))
+    result = run(wanted, tmp_path)
+    restored = restore(result["out"])
+    assert not restored.training
+    data = tasks.load(wanted)
+    fresh = build(wanted, data)
+    fresh.module.load_state_dict(restored.state_dict())
+    assert evaluate(wanted, fresh, data.info, data.evaluation) == result["score"]
+
+
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        ("nowhere", "holds no finished run"),
+        ("full", "is full fine-tuning, which keeps no weights"),
+    ],
+)
+def test_what_cannot_be_restored_is_one_line(where, line, tmp_path):
+    full = run(plan_run(RunSpec(model="toy", method="full", lr=0.1, steps=5)), tmp_path)
+    folder = full["out"] if where == "full" else tmp_path / where
+    with pytest.raises(IdimError, match=line):
+        restore(folder)
 
 
 @pytest.mark.parametrize("make", [make_tiny_bert, make_tiny_roberta])

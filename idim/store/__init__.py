@@ -55,6 +55,7 @@ __all__ = [
     "provenance",
     "read_json",
     "read_sealed",
+    "stored",
     "sweep_parts",
     "write_bytes",
     "write_json",
@@ -219,6 +220,11 @@ class Store:
                 f"'{self.root}' holds no sweep (no sweep.json); give the --out of an idim sweep."
             )
         return record
+
+
+def stored(folder: Path) -> Stored:
+    """Return the run of a folder, whichever version wrote it."""
+    return Run(folder) if _SHARD.fullmatch(folder.absolute().parent.name) else OlderRun(folder)
 
 
 def _is_begun(folder: Path) -> bool:

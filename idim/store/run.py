@@ -184,11 +184,6 @@ class Run(Stored):
         """Return predictions and targets by row of the evaluation set, None if not stored."""
         return read_tensors(self.folder / "rows.safetensors", "rows", self.id)
 
-    @property
-    def trained_file(self) -> Path:
-        """The file of `Subspace.save` that a finished run keeps."""
-        return self.folder / "subspace.safetensors"
-
     def trained(self) -> Record | None:
         """Return what training has chosen, None where it is not kept."""
         return read_tensors(self.trained_file, "subspace", self.id)

@@ -17,6 +17,11 @@ class Stored:
 
     folder: Path
 
+    @property
+    def trained_file(self) -> Path:
+        """The file of `Subspace.save` that a finished run keeps."""
+        return self.folder / "subspace.safetensors"
+
     def spec(self) -> RunSpec | None:
         """Return the spec of the run, None if its folder holds none."""
         raise NotImplementedError
