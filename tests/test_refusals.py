@@ -106,7 +106,7 @@ NUMBERS = {
     ],
     "--lr": [
         ("0", "lr must be above 0"), ("nan", "above 0"), ("inf", "at most"), ("1e-320", "at least"),
-        ("-1", "above 0"), ("1,nan", "above 0, got nan"), ("1e999", "at most 1e+30, got inf"),
+        ("-1", "above 0"), ("1,nan", "above 0, got nan"), ("1e999", "at most 1e+38, got inf"),
         ("", "lr is empty"), ("1 2", "expected float"),
     ],
     "--tolerance": [("1", "above 1"), ("nan", "above 1"), ("inf", "at most"), ("0", "above 1")],

@@ -10,6 +10,7 @@ from idim.store.files import Damaged, folders, write_text
 from idim.store.provenance import now, provenance
 from idim.store.seal import (
     Record,
+    read_last_line,
     read_lines,
     read_sealed,
     read_tensors,
@@ -39,6 +40,10 @@ class Place:
     def metrics(self) -> list[Record]:
         """Return every whole line of metrics."""
         return read_lines(self.folder / "metrics.jsonl", self.owner)
+
+    def last_metrics(self) -> Record | None:
+        """Return the newest whole line of metrics, None before the first."""
+        return read_last_line(self.folder / "metrics.jsonl", self.owner)
 
     def begin_metrics(self, records: list[Record]) -> None:
         """Begin the metrics with what was done before."""
@@ -191,8 +196,7 @@ class Run(Stored):
     def last_metrics(self) -> Record | None:
         """Return the newest whole line of metrics, None before the first."""
         attempt = self.last_attempt()
-        found = attempt.metrics() if attempt else []
-        return found[-1] if found else None
+        return attempt.last_metrics() if attempt else None
 
     def check(self) -> Iterator[Damaged]:
         """Read everything that a number comes from."""

@@ -70,16 +70,25 @@ def sealed_line(record: Record, owner: str) -> str:
 
 def read_lines(path: Path, owner: str) -> list[Record]:
     """Return the records of a file of sealed lines; lines that are not whole are left out."""
-    found = []
-    for line in (read_bytes(path) or b"").splitlines():
-        try:
-            record = parse(path, line)
-        except Damaged:  # a kill can cut the last line
-            continue
-        seal = record.pop("seal", None) if isinstance(record, dict) else None
-        if seal is not None and seal == _digest(record, "line", owner)[:_LINE_DIGITS]:
-            found.append(record)
-    return found
+    lines = (read_bytes(path) or b"").splitlines()
+    found = (_line(path, line, owner) for line in lines)
+    return [record for record in found if record is not None]
+
+
+def read_last_line(path: Path, owner: str) -> Record | None:
+    """Return the newest record of a file of sealed lines, None before the first."""
+    lines = reversed((read_bytes(path) or b"").splitlines())
+    return next((r for line in lines if (r := _line(path, line, owner)) is not None), None)
+
+
+def _line(path: Path, line: bytes, owner: str) -> Record | None:
+    try:
+        record = parse(path, line)
+    except Damaged:  # a kill can cut the last line
+        return None
+    seal = record.pop("seal", None) if isinstance(record, dict) else None
+    is_whole = seal is not None and seal == _digest(record, "line", owner)[:_LINE_DIGITS]
+    return record if is_whole else None
 
 
 def write_tensors(
