@@ -109,6 +109,8 @@ def test_no_damage_to_a_store_gives_a_wrong_number(whole, tmp_path):
     assert states >= {"state.safetensors", "paused.safetensors", "rows.safetensors"}
     every = list(damages(root))
     chosen = random.Random(0).sample(every, min(SAMPLE, len(every)))
+    chosen += [(p, c) for p, c in every if p.suffix == ".json" and c in OTHERS][:: 1 + len(OTHERS)]
+    chosen += [(root / "sweep.json", other) for other in OTHERS]
     estimated, left = summary(summarise(root)), planned()
     refused = redone = 0
     for n, (path, content) in enumerate(chosen):

@@ -70,6 +70,9 @@ _OF_A_SWEEP = (
     "metric", "chance", "notes",
 )  # fmt: skip
 _SWEEP_KEYS = {f.name for f in fields(SweepSpec)} | set(_OF_A_SWEEP)
+# What tells a sweep of schema 1, which has no checksum, from anything else.
+_IN_1 = {"model", "task", "d", "seeds", "threshold", "baseline", "D", "metric", "chance", "notes"}
+_IN_1 |= {"model_fingerprint", "data_fingerprint"}
 
 # Fields that came after a folder was made have their defaults there.
 _DEFAULTS = json.loads(json.dumps(asdict(SweepSpec())))
@@ -200,6 +203,8 @@ class Store:
             raise Damaged(path, "not a sweep")
         if "schema" in record or "seal" in record:  # schema 1 had neither
             record = unsealed(path, record, "sweep", "sweep")
+        elif not _IN_1 <= record.keys() <= _SWEEP_KEYS:
+            raise Damaged(path, "not a sweep")
         else:
             record |= {"kernels": self._older_kernels}
         return _DEFAULTS | current(record, _SWEEP_KEYS, f"'{path}'")
