@@ -218,7 +218,8 @@ def test_a_card_of_nonsense_names_no_file(tmp_path, card):
      '{"pins": {"k": {"kind": "model", "repo": 3, "commit": "c", "files": []}}}',
      '{"pins": {"k": {"kind": "x", "repo": "r", "commit": "c", "files": []}}}',
      '{"pins": {"k": {"kind": "model", "repo": "r", "commit": "c", "files": ["../x"]}}}',
-     '{"pins": {"k": {"kind": "model", "repo": "r", "commit": "c", "files": [null]}}}'],
+     '{"pins": {"k": {"kind": "model", "repo": "r", "commit": "c", "files": [null]}}}',
+     '{"pins": {"k": {"kind": "model", "repo": "r", "commit": "c", "files": "config.json"}}}'],
 )  # fmt: skip
 def test_pins_of_another_shape_are_refused(tmp_path, monkeypatch, text):
     monkeypatch.setenv("IDIM_HOME", str(tmp_path))

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from idim import Subspace
 from idim.errors import IdimError
 from idim.gradients import BUFFER
-from idim.layout import SMALL
+from idim.layout import SMALL, extent
 from idim.projection import PROJECTIONS
 
 kinds = pytest.mark.parametrize("kind", PROJECTIONS)
@@ -314,6 +314,16 @@ def test_d_counts_the_lambdas_and_a_free_head_is_told_apart():
     assert (sub.theta_d.numel(), sub.lambdas.numel()) == (10, 2)
     assert sub.trainable == 12 + sum(p.numel() for p in net()[2].parameters())
     assert [g["name"] for g in sub.param_groups()] == ["theta_d", "lambdas", "free"]
+
+
+@pytest.mark.parametrize("groups", ["tensor", "module", "block"])
+@pytest.mark.parametrize("apart", [{}, {"free": ["2"]}, {"frozen": ["2"]}])
+def test_what_is_announced_of_a_subspace_is_what_it_spans(groups, apart):
+    module = nn.Sequential(net(), net(), net())
+    told = extent(module, structure="said", groups=groups, **apart)
+    sub = Subspace(module, d=100, structure="said", groups=groups, **apart)
+    assert (told.D, told.tensors, told.lambdas) == (sub.D, len(sub.slots), sub.lambdas.numel())
+    assert told.free == sub.trainable - 100
 
 
 def test_a_frozen_head_does_not_move():

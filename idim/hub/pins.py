@@ -91,7 +91,7 @@ def read_pins() -> dict[str, Pin]:
     try:
         table = json.loads(reading.content(path, MOST, "pins"))["pins"]
         pins = {
-            key: Pin(key, p["kind"], p["repo"], p["commit"], tuple(p["files"]))
+            key: Pin(key, p["kind"], p["repo"], p["commit"], _names(p["files"]))
             for key, p in table.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -99,6 +99,12 @@ def read_pins() -> dict[str, Pin]:
     if pins is None or not all(map(_is_sound, pins.values())):
         raise IdimError(f"'{path}' is not a list of pins; delete it and run `idim prefetch` again.")
     return pins
+
+
+def _names(files: object) -> tuple[str, ...]:
+    if not isinstance(files, list):  # a text would be taken apart letter by letter
+        raise TypeError
+    return tuple(files)
 
 
 def _is_sound(pin: Pin) -> bool:
