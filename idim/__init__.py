@@ -6,8 +6,8 @@ __version__ = "0.1.0"
 __all__ = ["Subspace", "__version__", "restore"]
 
 if TYPE_CHECKING:
+    from idim.api.restored import restore
     from idim.subspace import Subspace
-    from idim.trained import restore
 
 
 def __getattr__(name: str) -> Any:
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
 
         return Subspace
     if name == "restore":
-        from idim.trained import restore
+        from idim.api.restored import restore
 
         return restore
     raise AttributeError(f"module 'idim' has no attribute '{name}'")

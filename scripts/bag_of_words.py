@@ -16,7 +16,7 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from idim.config import Setup
-from idim.tasks import TASKS, Split, load
+from idim.problems.tasks import TASKS, Split, load
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 

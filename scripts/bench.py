@@ -262,17 +262,17 @@ def peak_mib() -> float:
 
 def stack() -> Iterator[Row]:
     """A grid of digits runs as stacks, over the same runs trained one after another."""
-    from idim import sweep
+    from idim import sweeps
     from idim.config import SweepSpec
     from idim.launch import local
-    from idim.train import train
+    from idim.training.loop import train
 
     class Quiet:
         def started(self, spec: object) -> None: ...
         def tick(self) -> None: ...
         def ended(self, spec: object, failure: str | None) -> None: ...
 
-    specs = sweep.plan(SweepSpec(model="digits-mlp", device="cpu", search="grid", seeds=12)).specs
+    specs = sweeps.plan(SweepSpec(model="digits-mlp", device="cpu", search="grid", seeds=12)).specs
     sample = specs[:: max(1, len(specs) // 24)]
     list(train(sample[0]))
     started = time.perf_counter()

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from idim.store import Store
-from idim.sweep.outcomes import outcomes, space_of
+from idim.sweeps.outcomes import outcomes, space_of
 
 LAWS = (0.5, 0.65, 0.8, 1.0)
 RESAMPLES = 500

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from idim.weights import HOME, SUMS, WEIGHTS, digest
+from idim.builtin.weights import HOME, SUMS, WEIGHTS, digest
 
 SHARED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 

@@ -64,7 +64,7 @@ class Library(SimpleNamespace):
 def library(monkeypatch, tmp_path) -> Library:
     fake = Library()
     rooms = {
-        "idim.sweep": {
+        "idim.sweeps": {
             "plan": fake.plan,
             "plan_run": lambda spec: spec,
             "run": fake.run,
@@ -169,7 +169,7 @@ def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
 
 
 def test_the_command_of_a_report_is_the_same_sweep(tmp_path, monkeypatch):
-    from idim.sweep import evidence, execute, plan
+    from idim.sweeps import evidence, execute, plan
 
     monkeypatch.chdir(tmp_path)
     given = {"model": "toy", "steps": 2, "d": (3, 5), "lr": (0.1, 0.25), "seeds": 1}

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from idim.api.restored import restore
 from idim.config import SweepSpec, load, parse_overrides
 from idim.errors import IdimError
 from idim.launch import local
 from idim.store import Damaged, Store
-from idim.sweep import execute, plan, run, summarise
-from idim.trained import restore
+from idim.sweeps import execute, plan, run, summarise
 
 WORDS = "model=toy d=9,10 seeds=1 lr=5 baseline_lr=0.1 steps=20"
 SAMPLE = int(os.environ.get("IDIM_DAMAGES", "100"))

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 from torch.distributed.tensor import Shard
 
-from idim import Subspace, shards
+from idim import Subspace
 from idim.errors import IdimError
-from idim.layout import SMALL
+from idim.subspace import ranks
+from idim.subspace.layout import SMALL
 
 
 def torchrun(folder: Path, *job: str) -> list[dict[str, torch.Tensor]]:
@@ -100,8 +101,8 @@ def test_a_rank_projects_its_own_shard_alone(structure, projection, tmp_path):
 def test_gradients_can_be_reduced_early_and_only_once(monkeypatch):
     module, calls = jobs.net(), []
     sub = Subspace(module, d=20, group="two ranks")
-    monkeypatch.setattr(shards, "all_reduce", lambda *_, **__: calls.append(1))
-    monkeypatch.setattr(shards, "agree", lambda *_: True)
+    monkeypatch.setattr(ranks, "all_reduce", lambda *_, **__: calls.append(1))
+    monkeypatch.setattr(ranks, "agree", lambda *_: True)
     optimizer = torch.optim.SGD(sub.parameters(), lr=0.1)
     for step in (1, 2):
         x, y = jobs.rows(None)
@@ -121,6 +122,6 @@ def test_layouts_that_are_not_consecutive_rows_are_refused():
         placements, device_mesh = (Shard(1),), Mesh()
 
     with pytest.raises(IdimError, match="along the first dimension"):
-        shards.offset(Columns())
+        ranks.offset(Columns())
     with pytest.raises(IdimError, match="or none"):
-        shards.group_of([Columns(), torch.zeros(1)])
+        ranks.group_of([Columns(), torch.zeros(1)])

@@ -8,7 +8,7 @@ import pytest
 
 from idim.cli import app
 from idim.config import PretrainSpec, RunSpec, SweepSpec, TrajectorySpec, load, parse_overrides
-from idim.tasks import TASKS, info
+from idim.problems.tasks import TASKS, info
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

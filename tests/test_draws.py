@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from idim import tasks
-from idim import train as loop
 from idim.config import RunSpec
-from idim.models import Model
-from idim.models.base import cross_entropy
-from idim.models.nets import _Arrays as Arrays
-from idim.sweep import plan_run
-from idim.train import Step, batch_index, stream, train
+from idim.problems import tasks
+from idim.problems.models import Model
+from idim.problems.models.base import cross_entropy
+from idim.problems.models.nets import _Arrays as Arrays
+from idim.sweeps import plan_run
+from idim.training import loop
+from idim.training.loop import Step, batch_index, stream, train
 
 STEPS = 23
 

@@ -15,7 +15,7 @@ import pytest
 from idim import store
 from idim.config import RunSpec
 from idim.errors import IdimError
-from idim.sweep import plan_run, run
+from idim.sweeps import plan_run, run
 
 # What gives a file its name.
 NAMING = ("replace", "rename", "link")

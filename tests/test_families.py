@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from idim import models
 from idim.errors import IdimError
-from idim.tasks import Split, TaskData, TaskInfo
+from idim.problems import models
+from idim.problems.tasks import Split, TaskData, TaskInfo
 
 # One of each kind, and whom its rows go with: absolute, offset and relative positions, no mask, a
 # convolution, no token to pad with, padding on the left, a part of its own for text, an encoder

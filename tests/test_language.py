@@ -12,13 +12,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import bag_of_words
 
-from idim import language
+from idim.builtin import language
+from idim.builtin.language import adjectives, nouns, opinion, verbs
+from idim.builtin.language.dice import Dice, fold
+from idim.builtin.language.problems import EVALUATION_FOLDS
 from idim.config import PretrainSpec, Setup
-from idim.language import adjectives, nouns, opinion, verbs
-from idim.language.dice import Dice, fold
-from idim.language.problems import EVALUATION_FOLDS
 from idim.pretrain import tokenizer
-from idim.tasks import TASKS, load
+from idim.problems.tasks import TASKS, load
 
 GOLDEN_DICE, GOLDEN_FOLDS = [35, 24, 38, 88, 94, 23, 87, 24], [9, 4, 5]
 GOLDEN_TEXT = "12c7f639bb449ac0"

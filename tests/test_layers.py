@@ -9,10 +9,8 @@ import idim
 
 ROOMS = [
     "plain", "signals", "terminal", "errors", "reading", "machine", "config", "kernels",
-    "projection", "layout", "origin", "shards", "gradients", "tie", "theta", "follow", "saved",
-    "subspace", "hub", "language", "tasks", "weights", "models", "methods", "train", "together",
-    "store", "trained", "pretrain", "estimate", "search", "report", "launch", "sweep",
-    "trajectory", "cli",
+    "projection", "subspace", "hub", "builtin", "problems", "methods", "training", "store",
+    "pretrain", "estimate", "search", "report", "launch", "sweeps", "studies", "api", "cli",
 ]  # fmt: skip
 ROOT = Path(idim.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.name not in ("__main__.py",) and p.parent != ROOT)

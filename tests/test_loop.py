@@ -12,18 +12,19 @@ from sklearn.metrics import accuracy_score
 from torch import nn
 from torch.func import functional_call
 
-from idim import methods, tasks
-from idim import train as loop
+from idim import methods
 from idim.config import RunSpec
-from idim.layout import group_names, slots
-from idim.models import Model
-from idim.models.base import squared_error
-from idim.models.nets import _Arrays as Arrays
+from idim.problems import tasks
+from idim.problems.models import Model
+from idim.problems.models.base import squared_error
+from idim.problems.models.nets import _Arrays as Arrays
+from idim.problems.tasks import Split, info
 from idim.projection import PROJECTIONS
-from idim.sweep import plan_run
-from idim.tasks import Split, info
-from idim.together import train_together
-from idim.train import Result, answers, batch_index, evaluate, judge, stream, train
+from idim.subspace.layout import group_names, slots
+from idim.sweeps import plan_run
+from idim.training import loop
+from idim.training.loop import Result, answers, batch_index, evaluate, judge, stream, train
+from idim.training.stack import train_together
 
 STEPS, WARMUP = 24, 0.2
 

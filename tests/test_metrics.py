@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from idim.errors import IdimError, RunFailed
-from idim.tasks.metrics import METRICS, score
+from idim.problems.tasks.metrics import METRICS, score
 
 CLASSES = {
     "accuracy": sk.accuracy_score,

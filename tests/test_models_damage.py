@@ -12,9 +12,9 @@ import torch
 from makers import make_tiny_bert, make_tiny_roberta
 from safetensors.torch import load_file, save_file
 
-from idim import models, tasks
 from idim.config import Setup
 from idim.errors import IdimError
+from idim.problems import models, tasks
 
 WEIGHTS = "model.safetensors"
 Damage = Callable[[Path], None]

@@ -10,9 +10,11 @@ import pytest
 import torch
 from makers import make_tiny_roberta
 
-from idim import hub, models, tasks, weights
+from idim import hub
+from idim.builtin import weights
 from idim.config import Setup
 from idim.errors import IdimError
+from idim.problems import models, tasks
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 

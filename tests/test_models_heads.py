@@ -10,11 +10,11 @@ import transformers
 from makers import make_tiny_bert, make_tiny_roberta
 from torch import Tensor
 
-from idim import models, tasks
 from idim.config import RunSpec, Setup, SweepSpec, load
 from idim.errors import IdimError
-from idim.models.loading import Loaded
-from idim.models.loading import load as load_model
+from idim.problems import models, tasks
+from idim.problems.models.loading import Loaded
+from idim.problems.models.loading import load as load_model
 
 WIDE: dict[str, Any] = {
     "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,

@@ -8,11 +8,11 @@ from makers import make_mrpc, make_tiny_bert
 from torch import nn
 from torch.nn import functional as F
 
-from idim import models, tasks
 from idim.config import Setup, SweepSpec
 from idim.errors import IdimError, RunFailed
-from idim.models import Model
-from idim.sweep import plan
+from idim.problems import models, tasks
+from idim.problems.models import Model
+from idim.sweeps import plan
 
 
 class Towers(nn.Module):

@@ -15,7 +15,7 @@ from idim import restore
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError
 from idim.store import OlderRun, Run, Store
-from idim.sweep import execute, plan, plan_run, run, summarise
+from idim.sweeps import execute, plan, plan_run, run, summarise
 
 HOME = Path(__file__).parent / "stores"
 SAID = json.loads((HOME / "schema1.json").read_text())

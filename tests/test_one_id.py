@@ -10,7 +10,7 @@ from idim.config import RunSpec, SweepSpec
 from idim.launch import local
 from idim.launch.local import run_stack
 from idim.store import Store
-from idim.sweep import execute, plan, plan_run
+from idim.sweeps import execute, plan, plan_run
 
 NET = {"model": "digits-mlp", "train_samples": 300, "steps": 30}
 TEXT = {"model": "tiny", "train_samples": 64, "eval_samples": 32, "steps": 12, "batch_size": 8}

@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 
 
 def event(kind: str, spec: RunSpec = SMALL, **facts) -> SimpleNamespace:
-    """Make an event with the fields of `idim.sweep.Event`."""
+    """Make an event with the fields of `idim.sweeps.Event`."""
     blank = {"step": 0, "steps": 300, "loss": None, "score": None, "message": "", "eta_s": None}
     about = {"finished": 1, "total": 5, "is_bound": False}
     return SimpleNamespace(kind=kind, run=spec, **about | blank | facts)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import transformers
 
-from idim import models, tasks, weights
+from idim.builtin import weights
 from idim.config import RunSpec
+from idim.problems import models, tasks
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -20,8 +20,8 @@ from idim.cli.failure import explain
 from idim.cli.progress import Lines
 from idim.config import RunSpec
 from idim.errors import MACHINE
-from idim.sweep.execute import _Watch
-from idim.sweep.outcomes import Outcome, told_once
+from idim.sweeps.execute import _Watch
+from idim.sweeps.outcomes import Outcome, told_once
 
 # What the installed `idim` does, with a sign from where on both signals are in its hands.
 ENTRY = (

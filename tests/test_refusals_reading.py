@@ -27,10 +27,10 @@ from idim.errors import IdimError
 from idim.hub.pins import read_pins
 from idim.plain import harmless, harmless_json, scrubbed, shown
 from idim.pretrain import corpus
+from idim.problems.tasks import load
+from idim.problems.tasks.card import declared
 from idim.report import figure, formats, table
 from idim.report.document import document
-from idim.tasks import load
-from idim.tasks.card import declared
 
 # --- one door ---
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from idim import tasks
 from idim.config import Setup
-from idim.tasks import TASKS, Split, info, load
+from idim.problems import tasks
+from idim.problems.tasks import TASKS, Split, info, load
 
 # Stored runs were trained and scored on these rows: another choice would be another task.
 CHOSEN = [

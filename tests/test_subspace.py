@@ -13,9 +13,9 @@ from torch.utils.checkpoint import checkpoint
 
 from idim import Subspace
 from idim.errors import IdimError
-from idim.gradients import BUFFER
-from idim.layout import SMALL, extent
 from idim.projection import PROJECTIONS
+from idim.subspace.gradients import BUFFER
+from idim.subspace.layout import SMALL, extent
 
 kinds = pytest.mark.parametrize("kind", PROJECTIONS)
 
@@ -495,7 +495,7 @@ def test_an_embeddings_sparse_gradient_is_its_dense_one(tied, structure):
         module, kinds = Words(tied), []
         with pytest.MonkeyPatch.context() as patch:
             if not is_sparse:
-                patch.setattr("idim.subspace.large_embeddings", lambda *_: [])
+                patch.setattr("idim.subspace.bound.large_embeddings", lambda *_: [])
             sub = Subspace(module, d=40, structure=structure)
         module.words.register_forward_pre_hook(lambda part, _, k=kinds: k.append(part.sparse))
         optimizer = torch.optim.SGD(sub.parameters(), lr=0.1)

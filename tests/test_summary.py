@@ -4,11 +4,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from idim import estimate, sweep
+from idim import estimate, sweeps
 from idim.config import RunSpec, SweepSpec
 from idim.search import next_runs
 from idim.store import Store
-from idim.sweep.outcomes import Outcome, outcomes, space_of, told_once
+from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
 TOY = {"model": "toy", "d": (12, 5), "seeds": 2, "lr": (1.0,), "steps": 12}
 SMALL = {"model": "digits-mlp", "d": (20,), "seeds": 1, "lr": (0.5,), "steps": 12}
@@ -26,16 +26,16 @@ SMALL = {"model": "digits-mlp", "d": (20,), "seeds": 1, "lr": (0.5,), "steps": 1
 )  # fmt: skip
 def test_a_folder_gives_back_the_setting_it_was_made_with(change, tmp_path):
     """What runs the search asks for, and at which rates, must not depend on who asks."""
-    plan = sweep.plan(SweepSpec(**change))
-    sweep.execute(plan, tmp_path, jobs=1)
+    plan = sweeps.plan(SweepSpec(**change))
+    sweeps.execute(plan, tmp_path, jobs=1)
     read = space_of(Store(tmp_path).sweep())
     assert read == plan.space
     assert [r.id for r in next_runs(read, {})] == [r.id for r in next_runs(plan.space, {})]
 
 
 def test_the_numbers_of_a_summary_are_the_estimate_of_its_stored_scores(tmp_path):
-    plan = sweep.plan(SweepSpec(**TOY, threshold=0.6))
-    summary = sweep.execute(plan, tmp_path, jobs=1)
+    plan = sweeps.plan(SweepSpec(**TOY, threshold=0.6))
+    summary = sweeps.execute(plan, tmp_path, jobs=1)
     stored = [(r.spec(), r.result()) for r in Store(tmp_path).runs()]
     scores = [
         estimate.Score(s.d, s.lr, s.seed, r["trainable"], None, r["score"]["performance"])
@@ -54,14 +54,14 @@ def test_the_numbers_of_a_summary_are_the_estimate_of_its_stored_scores(tmp_path
 
 
 def test_runs_of_another_setting_in_the_same_folder_are_nobodys(tmp_path):
-    plan = sweep.plan(SweepSpec(**TOY))
-    before = sweep.execute(plan, tmp_path, jobs=1)
+    plan = sweeps.plan(SweepSpec(**TOY))
+    before = sweeps.execute(plan, tmp_path, jobs=1)
     own = len(list(Store(tmp_path).runs()))
     for change in ({"steps": 11}, {"projection": "dense"}, {"norm": "tensor"}, {"warmup": 0.5}):
         other = replace(plan.specs[-1], **change)
-        sweep.run(sweep.plan_run(other), tmp_path)
+        sweeps.run(sweeps.plan_run(other), tmp_path)
     assert len(list(Store(tmp_path).runs())) == own + 4
-    assert sweep.summarise(tmp_path) == before
+    assert sweeps.summarise(tmp_path) == before
 
 
 def test_an_outcome_keeps_select_and_score_apart():
@@ -82,16 +82,16 @@ def test_a_run_that_went_on_is_told_once_and_one_that_stopped_too():
 
 def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypatch):
     """Of two rates the one that stopped scored higher: it was tried, and that is all."""
-    plan = sweep.plan(SweepSpec(**TOY | {"baseline": 1.0, "lr": (1.0, 2.0)}))
-    sweep.execute(plan, tmp_path, jobs=1)
+    plan = sweeps.plan(SweepSpec(**TOY | {"baseline": 1.0, "lr": (1.0, 2.0)}))
+    sweeps.execute(plan, tmp_path, jobs=1)
     run = plan.space.run(5, 1.0, 0)
     early = replace(run, lr=2.0).first_quarter
     ended = {
         r.id: Outcome(r, {"trainable": 5, "score": {"performance": score}}, None)
         for r, score in ((run, 0.3), (early, 0.95))
     }
-    monkeypatch.setattr("idim.sweep.summary.outcomes", lambda *_: ended)
-    summary = sweep.summarise(tmp_path)
+    monkeypatch.setattr("idim.sweeps.summary.outcomes", lambda *_: ended)
+    summary = sweeps.summarise(tmp_path)
     (point,) = summary["points"]
     assert (point["lr"], point["scores"], point["lrs"]) == (1.0, [0.3], [1.0, 2.0])
     assert (summary["d90"], summary["runs"]["stopped_early"]) == (None, 1)
@@ -109,24 +109,24 @@ def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypa
 )
 def test_d_and_D_are_counted_as_the_report_says(change, D, trained):
     """64-100-100-10: the last layer is the head, 1,010 of 17,610."""
-    plan = sweep.plan(SweepSpec(model="digits-mlp", d=(40,), lr=(1.0,), seeds=1, **change))
+    plan = sweeps.plan(SweepSpec(model="digits-mlp", d=(40,), lr=(1.0,), seeds=1, **change))
     assert plan.D == plan.space.D == D
     assert [plan.trainable(plan.specs[0]), plan.trainable(plan.specs[-1])] == trained
 
 
 def test_d_is_tried_in_order_and_never_beyond_D():
-    grid = sweep.plan(SweepSpec(model="toy", d=(40, 5, 40)))
+    grid = sweeps.plan(SweepSpec(model="toy", d=(40, 5, 40)))
     assert grid.spec.d == (5, 40)
-    wide = sweep.plan(SweepSpec(model="toy", d_min=2, d_max=50_000, search="adaptive"))
+    wide = sweeps.plan(SweepSpec(model="toy", d_min=2, d_max=50_000, search="adaptive"))
     assert (wide.spec.d_max, wide.space.spec.d_max) == (1000, 1000)
-    assert sweep.plan(SweepSpec(model="toy", d_min=990, d_max=5000, points=3)).spec.d[-1] <= 1000
+    assert sweeps.plan(SweepSpec(model="toy", d_min=990, d_max=5000, points=3)).spec.d[-1] <= 1000
 
 
 def test_the_first_metric_of_a_task_is_the_one_that_counts():
-    plan = sweep.plan(SweepSpec(model="tiny", task="acceptability", d=(20,)))
+    plan = sweeps.plan(SweepSpec(model="tiny", task="acceptability", d=(20,)))
     assert plan.metric == "accuracy"
     assert plan.space.chance == plan.chance["accuracy"] == 0.5
 
 
 def test_outcomes_of_an_empty_store_are_none(tmp_path):
-    assert outcomes(Store(tmp_path), sweep.plan(SweepSpec(**TOY)).space) == {}
+    assert outcomes(Store(tmp_path), sweeps.plan(SweepSpec(**TOY)).space) == {}

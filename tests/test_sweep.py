@@ -14,13 +14,14 @@ import pytest
 from hubserver import serve
 from makers import make_mrpc, make_tiny_bert, make_tiny_roberta
 
-from idim import Subspace, restore, tasks
+from idim import Subspace, restore
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError, RunFailed
+from idim.problems import tasks
 from idim.projection import PROJECTIONS
 from idim.store import Store
-from idim.sweep import evidence, execute, plan, plan_run, run, summarise, write
-from idim.train import build, evaluate
+from idim.sweeps import evidence, execute, plan, plan_run, run, summarise, write
+from idim.training.loop import build, evaluate
 
 DIGITS = "model=digits-mlp d=5,40 seeds=2 lr=0.3,1 baseline_lr=0.003 steps=60 train_samples=300"
 

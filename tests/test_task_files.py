@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made_rows import MRPC_LABELS, mrpc_folder, pairs, write
 
-from idim import tasks
 from idim.config import Setup
 from idim.errors import IdimError
-from idim.tasks import TaskData, info, load
+from idim.problems import tasks
+from idim.problems.tasks import TaskData, info, load
 
 
 @pytest.fixture

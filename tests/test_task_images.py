@@ -13,7 +13,7 @@ from made_rows import write
 
 from idim.config import Setup
 from idim.errors import IdimError
-from idim.tasks import load
+from idim.problems.tasks import load
 
 
 def idx(path: Path, array: np.ndarray, magic: int = 8) -> Path:

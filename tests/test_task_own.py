@@ -9,7 +9,7 @@ from made_rows import write
 
 from idim.config import Setup
 from idim.errors import IdimError
-from idim.tasks import info, load
+from idim.problems.tasks import info, load
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_rows import MRPC_LABELS, mrpc_folder, pairs, write
 
-from idim import tasks
 from idim.config import Setup
 from idim.errors import IdimError
-from idim.tasks import TASKS, Split, TaskData, data, info, load
-from idim.tasks.metrics import METRICS
+from idim.problems import tasks
+from idim.problems.tasks import TASKS, Split, TaskData, data, info, load
+from idim.problems.tasks.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"

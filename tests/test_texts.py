@@ -13,9 +13,9 @@ from torch.nn import functional
 from transformers import PreTrainedConfig
 
 from idim.errors import IdimError
-from idim.models import company, tokens
-from idim.models.texts import Reader
-from idim.tasks import Split, TaskData, TaskInfo
+from idim.problems.models import company, tokens
+from idim.problems.models.texts import Reader
+from idim.problems.tasks import Split, TaskData, TaskInfo
 
 W = families.WORDS
 

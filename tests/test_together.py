@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from idim import sweep
+from idim import sweeps
 from idim.config import SweepSpec
 from idim.launch.local import run_stack, stacks
 from idim.store import Store
-from idim.together import key, train_together
-from idim.train import Diverged, Result, Step, train
+from idim.training.loop import Diverged, Result, Step, train
+from idim.training.stack import key, train_together
 
 NETS = {
     "digits-mlp": SweepSpec(model="digits-mlp", d=(20, 300), seeds=2, epochs=2, device="cpu"),
@@ -19,7 +19,7 @@ NETS = {
 
 
 def specs_of(model, method="subspace", **changes):
-    plan = sweep.plan(replace(NETS[model], **changes))
+    plan = sweeps.plan(replace(NETS[model], **changes))
     return [spec for spec in plan.specs if spec.method == method]
 
 
@@ -125,7 +125,7 @@ def test_what_trains_together_follows_from_the_spec_alone():
 def test_a_baseline_trains_alike_whatever_it_is_compared_with():
     """One id, one result: what a baseline has no use for decides nothing, a stack neither."""
     plans = [
-        sweep.plan(replace(NETS["digits-mlp"], **apart))
+        sweeps.plan(replace(NETS["digits-mlp"], **apart))
         for apart in ({}, {"structure": "said"}, {"head": "free"}, {"copies": 1})
     ]
     baselines = [[spec for spec in plan.specs if spec.method == "full"] for plan in plans]

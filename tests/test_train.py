@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from makers import make_mrpc, make_tiny_bert, make_tiny_roberta
 
-from idim import train as loop
 from idim.config import RunSpec
 from idim.errors import IdimError
-from idim.sweep import plan_run
-from idim.train import Diverged, Result, Step, count_steps, learning_rate, stream, train
+from idim.sweeps import plan_run
+from idim.training import loop
+from idim.training.loop import Diverged, Result, Step, count_steps, learning_rate, stream, train
 
 
 def digits(**change) -> RunSpec:

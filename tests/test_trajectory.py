@@ -6,13 +6,13 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from idim import trajectory
 from idim.cli import app
 from idim.config import PretrainSpec, TrajectorySpec
 from idim.errors import IdimError
 from idim.pretrain import pretrain
 from idim.report import trajectory as report
 from idim.report import trajectory_figure as figure
+from idim.studies import trajectory
 
 SMALL = PretrainSpec(
     paragraphs=300, hidden_size=16, layers=1, heads=2, steps=3, batch_size=8, checkpoints=(0, 2),

@@ -6,10 +6,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from idim import models, tasks, weights
+from idim.builtin import weights
 from idim.cli import app
 from idim.config import Setup
 from idim.errors import IdimError
+from idim.problems import models, tasks
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def tasks(*, as_json: options.Json = False) -> None:
     Example:
       idim tasks --json
     """
-    from idim.tasks import TASKS
+    from idim.problems.tasks import TASKS
 
     if as_json:
         show({name: asdict(task) for name, task in TASKS.items()}, as_json=True)
@@ -50,7 +50,7 @@ def models(*, as_json: options.Json = False) -> None:
     Example:
       idim models
     """
-    from idim import weights
+    from idim.builtin import weights
 
     built_in = {name: recipe.about for name, recipe in config.SMALL_NETS.items()} | weights.names()
     if as_json:
@@ -105,7 +105,7 @@ def prefetch(*, model: Model = None, task: Task = None, as_json: options.Json = 
 
 
 def _hub_model(name: str | None) -> str | None:
-    from idim import weights
+    from idim.builtin import weights
 
     is_here = name in config.SMALL_NETS or (name and weights.is_shipped(name))
     if is_here or (name and is_folder(expanded(name))):
@@ -117,7 +117,7 @@ def _hub_model(name: str | None) -> str | None:
 def _hub_dataset(name: str | None) -> tuple[str, str | None] | None:
     if name is None:
         return None
-    from idim.tasks import info as look_up
+    from idim.problems.tasks import info as look_up
 
     task = look_up(name)
     if task.hub is None:

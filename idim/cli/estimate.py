@@ -40,7 +40,7 @@ def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Js
       idim estimate idim-out/paraphrase-tiny-fastfood-did --json
     """
     from idim.report.table import text
-    from idim.sweep import summarise
+    from idim.sweeps import summarise
 
     summary = summarise(folder, threshold)
     show(summary if as_json else text(summary), as_json=as_json)
@@ -55,7 +55,7 @@ def plot(folder: Folder, *, out: Stem = None) -> None:
       idim plot idim-out/paraphrase-tiny-fastfood-did --out figures/tiny
     """
     from idim.report.figure import draw
-    from idim.sweep import summarise
+    from idim.sweeps import summarise
 
     stem = out or folder / "curve"
     draw(summarise(folder), stem)

@@ -11,7 +11,7 @@ from idim.plain import shown
 
 if TYPE_CHECKING:
     from idim.config import RunSpec
-    from idim.sweep import Event
+    from idim.sweeps import Event
 
 HEARTBEAT_S = 30.0
 FINISHED = ("done", "failed", "skipped")

@@ -40,7 +40,7 @@ def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = Fal
       idim report idim-out/paraphrase-tiny-fastfood-did --out writeup
     """
     from idim.report.publish import publish
-    from idim.sweep import evidence, summarise
+    from idim.sweeps import evidence, summarise
 
     summary, proof = summarise(folder), evidence(folder)
     again = f"{options.command(proof['setting'])} --out again"
@@ -65,7 +65,7 @@ def compare(
       idim compare idim-out/sst2-minilm-fastfood-did idim-out/sst2-minilm-fastfood-said
     """
     from idim.report import canvas, comparison, overlay
-    from idim.sweep import summarise
+    from idim.sweeps import summarise
 
     compared = comparison.compare([summarise(folder, threshold) for folder in folders])
     drawn = canvas.files(overlay.compose(compared), overlay.title(compared))

@@ -35,8 +35,8 @@ def run(
       idim run --model roberta-base --task mrpc --d 1000 --lr 0.03 --seed 1
     """
     spec = config.load(config.RunSpec, config_file, given, note)
-    from idim.sweep import folder_of, plan_run
-    from idim.sweep import run as train
+    from idim.sweeps import folder_of, plan_run
+    from idim.sweeps import run as train
 
     with redirect_stdout(sys.stderr):
         spec = plan_run(spec)

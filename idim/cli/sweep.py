@@ -13,7 +13,7 @@ from idim.cli.progress import follow
 from idim.cli.screen import note, show
 
 if TYPE_CHECKING:
-    from idim.sweep import Plan
+    from idim.sweeps import Plan
 
 Out = Annotated[
     Path | None,
@@ -60,7 +60,7 @@ def sweep(
     """
     spec = config.load(config.SweepSpec, config_file, given, note)
     # A mistake in the settings is told before torch is imported.
-    from idim.sweep import plan
+    from idim.sweeps import plan
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         out = out or default_out(config.with_recipe(spec))
@@ -80,7 +80,7 @@ def default_out(spec: config.SweepSpec) -> Path:
 
 def measure(planned: "Plan", out: Path, jobs: int | None) -> dict[str, Any]:
     """Do what is missing, and write the files that people look at."""
-    from idim.sweep import execute, write
+    from idim.sweeps import execute, write
 
     note(f"writing to {out}")
     with follow() as progress:

@@ -44,8 +44,8 @@ def trajectory(
             raise IdimError(f"a trajectory takes {many}, a list, not {name}={given[name]}.")
     spec = config.load(config.TrajectorySpec, config_file, given, note)
     # A mistake in the settings is told before torch is imported.
-    from idim import trajectory as work
     from idim.report.trajectory import text
+    from idim.studies import trajectory as work
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         legs = work.prepare(spec, out)

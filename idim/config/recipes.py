@@ -57,7 +57,7 @@ SMALL_NETS = {
         d_min=50, d_max=1500, points=10, threads=1,
     ),
 }  # fmt: skip
-# Checkpoints that come with the package (`idim.weights`), by family.
+# Checkpoints that come with the package (`idim.builtin.weights`), by family.
 SHIPPED = {
     "tiny": Recipe(
         about="RoBERTa of 3 layers, 96 wide, pretrained on the package's own language",

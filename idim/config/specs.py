@@ -105,7 +105,7 @@ class RunSpec(Setup):
     # "reference" where plain torch makes P theta_d: it adds in another order than the fused
     # kernels of the device do, None.
     kernels: str | None = None
-    # Whether it is a row of a stack (`idim.together`), whose sums are not the plain loop's.
+    # Whether it is a row of a stack (`idim.training.stack`), whose sums are not the plain loop's.
     stacked: bool = False
 
     @property

@@ -12,11 +12,12 @@ from multiprocessing import active_children, get_context, parent_process, resour
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from idim import kernels, signals, together
+from idim import kernels, signals
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
 from idim.store import Damaged, Place, Record, Store
-from idim.train import Diverged, Result, State, Step, train
+from idim.training.loop import Diverged, Result, State, Step, train
+from idim.training.stack import Event, key, train_together
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> li
     """Execute runs that train together, or one alone, from their checkpoints; store their results.
 
     Args:
-        specs: of one `together.key` and equally far, or a single run.
+        specs: of one `stack.key` and equally far, or a single run.
         root: of the store.
         tick: called after each look at the losses.
 
@@ -80,10 +81,10 @@ def _one_line(e: Exception) -> str:
     return f"{type(e).__name__}: {str(e).strip() or 'no message'}".splitlines()[0]
 
 
-def _events(specs: list[RunSpec], resume: list[State | None]) -> Iterator[together.Event]:
+def _events(specs: list[RunSpec], resume: list[State | None]) -> Iterator[Event]:
     """Train, and yield (index of the run, event); a run that diverges ends in an event too."""
-    if together.key(specs[0]) is not None:
-        yield from together.train_together(specs, resume)
+    if key(specs[0]) is not None:
+        yield from train_together(specs, resume)
         return
     try:
         for event in train(specs[0], resume[0]):
@@ -128,8 +129,8 @@ def stacks(specs: list[RunSpec], root: Path, jobs: int) -> list[list[RunSpec]]:
     """
     alike: dict[Any, list[RunSpec]] = {}
     for i, spec in enumerate(specs):
-        key = together.key(spec)
-        place = i if key is None else (key, _steps_done(Store(root), spec))
+        alike_by = key(spec)
+        place = i if alike_by is None else (alike_by, _steps_done(Store(root), spec))
         alike.setdefault(place, []).append(spec)
     groups = []
     for members in alike.values():

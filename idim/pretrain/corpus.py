@@ -24,7 +24,7 @@ def lines(spec: PretrainSpec) -> list[str]:
         IdimError: no such folder, no text in it, or a file that is not UTF-8.
     """
     if spec.text is None:
-        from idim.language import paragraphs
+        from idim.builtin.language import paragraphs
 
         return list(paragraphs(spec.seed, spec.paragraphs))
     return list(_from_folder(reading.expanded(spec.text)))

@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from idim.config import PretrainSpec
 from idim.errors import RunFailed
-from idim.models import quiet_transformers
 from idim.pretrain.corpus import Rows
 from idim.pretrain.tokenizer import SPECIAL
-from idim.train import learning_rate, stream
+from idim.problems.models import quiet_transformers
+from idim.training.loop import learning_rate, stream
 
 MASK, PAD = SPECIAL.index("<mask>"), SPECIAL.index("<pad>")
 LOOK_EVERY = 50

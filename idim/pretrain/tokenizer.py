@@ -56,7 +56,7 @@ def _words(spec: PretrainSpec, lines: Iterable[str]) -> Any:
     """One token a word of the language, lower case, and one a punctuation mark."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-    from idim.language import inflected
+    from idim.builtin.language import inflected
 
     normal, cut = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
     words = {w for line in lines for w, _ in cut.pre_tokenize_str(normal.normalize_str(line))}

@@ -42,7 +42,7 @@ def document(summary: Record, evidence: Record, command: str) -> Document:
 
     Args:
         summary: the object of `idim sweep --json`.
-        evidence: from `idim.sweep.evidence`.
+        evidence: from `idim.sweeps.evidence`.
         command: what does the sweep again.
     """
     points = tuple(tuple(cell.strip() for cell in row) for row in table.rows(summary))

@@ -16,7 +16,7 @@ def publish(
 
     Args:
         summary: the object of `idim sweep --json`.
-        evidence: from `idim.sweep.evidence`.
+        evidence: from `idim.sweeps.evidence`.
         command: what does the sweep again.
         out: folder, made where it does not exist.
 

@@ -1,0 +1,44 @@
+"""A trained model again, from the few kB that its run has kept."""
+
+from pathlib import Path
+
+from torch import nn
+
+from idim.errors import IdimError
+from idim.problems import models, tasks
+from idim.store import Run, stored
+from idim.subspace import Subspace
+from idim.training import loop
+
+
+def restore(folder: str | Path) -> nn.Module:
+    """Rebuild the trained model of a finished subspace run: body and head, exact to the bit.
+
+    Args:
+        folder: of the run, `OUT/runs/<xx>/<id>`, as `idim run` prints it.
+
+    Returns:
+        the module with theta = theta_0 + P theta_d, in evaluation mode, bound to nothing.
+
+    Raises:
+        IdimError: no such run, one that is not finished, one of full fine-tuning (which keeps no
+            weights), a damaged file, or a model or rows that are no longer what they were.
+    """
+    run = stored(Path(folder))
+    spec, result = run.spec(), run.result()
+    if spec is None or result is None or "error" in result:
+        raise IdimError(f"'{folder}' holds no finished run; give OUT/runs/<xx>/<id>.")
+    if spec.method == "full":
+        raise IdimError(f"'{folder}' is full fine-tuning, which keeps no weights; train it again.")
+    if isinstance(run, Run):
+        run.trained()  # its checksum
+    data = tasks.load(spec)
+    now = {
+        "model": models.fingerprint(spec.model, models.source(spec.model)),
+        "data": data.fingerprint,
+    }
+    for what, then in (("model", spec.model_fingerprint), ("data", spec.data_fingerprint)):
+        if now[what] != then:
+            raise IdimError(f"the {what} of '{folder}' is no longer what it was ({now[what]}).")
+    module = loop.build(spec, data).module
+    return Subspace.load(module, run.trained_file).merge().eval()

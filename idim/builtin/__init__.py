@@ -1,0 +1,1 @@
+"""What ships: a language of its own, pretrained weights, small nets."""

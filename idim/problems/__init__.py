@@ -1,0 +1,1 @@
+"""What is learned, and by what: tasks with their rows, and models that read them."""

@@ -1,0 +1,186 @@
+"""What is learned: the tasks, their rows, and the three splits that a run uses.
+
+`train` is learned from, `select` chooses learning rate and checkpoint, `evaluation` is reported.
+"""
+
+from collections.abc import Hashable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from idim import hub
+from idim.builtin import language
+from idim.config import Setup
+from idim.errors import IdimError, unreadable
+from idim.problems.tasks import files, read, vision
+from idim.problems.tasks.data import Split, TaskData, concatenate, fingerprint
+from idim.problems.tasks.info import TASKS, TaskInfo, info
+from idim.problems.tasks.metrics import score
+from idim.reading import expanded
+
+__all__ = ["TASKS", "Split", "TaskData", "TaskInfo", "info", "load"]
+
+# The selection split: one training row in ten, within these bounds.
+SELECT_SHARE = 10
+SELECT_MIN = 32
+SELECT_MAX = 2000
+# One seed a purpose: rows kept and rows held out must not depend on each other.
+_TRAIN_SEED, _EVALUATION_SEED, _SELECT_SEED = 1, 2, 3
+
+# By split: path, size and time of each file, so that the cache never serves rows of old files.
+Files = tuple[tuple[str, tuple[tuple[Path, int, int], ...]], ...]
+
+
+def load(setup: Setup) -> TaskData:
+    """Read a task and split its rows; the same rows whatever the seed of a run.
+
+    `train_samples` and `eval_samples` keep the first N rows of a fixed shuffle (all, with a note,
+    if there are fewer), in file order.  With `select="split"` a tenth of the training rows then
+    kept, at least 32 and at most 2000 but never over half, is held out to select on: so
+    `train_samples` counts the rows that may be learned from or selected on.
+
+    Raises:
+        IdimError: an unknown task, a missing folder, or bad files.
+        OffLine: a hub data set that is neither on this machine nor reachable.
+    """
+    task = info(setup.task)
+    try:
+        found = _find(task, setup.data)
+    except OSError as e:
+        raise unreadable(f"'{e.filename}'", e) from None
+    return _load(task, found, setup.train_samples, setup.eval_samples, setup.select == "split")
+
+
+def _find(task: TaskInfo, data: str | None) -> Files:
+    if task.is_builtin:
+        if data is not None:
+            raise IdimError(f"task '{task.name}' reads no folder; leave out --data.")
+        return ()
+    found = files.find(task, _folder(task, data))
+    return tuple((name, tuple(_stamped(path) for path in paths)) for name, paths in found.items())
+
+
+def _stamped(path: Path) -> tuple[Path, int, int]:
+    stat = path.stat()
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+def _folder(task: TaskInfo, data: str | None) -> Path:
+    local = task.data if data is None else data
+    if local is not None:
+        return expanded(local)
+    if task.hub:
+        return hub.resolve_dataset(task.hub, task.config)
+    raise IdimError(f"task '{task.name}' reads local files; give their folder with --data DIR.")
+
+
+@lru_cache(maxsize=1)  # a worker runs many specs on the same rows; images are too big to keep more
+def _load(
+    task: TaskInfo,
+    found: Files,
+    train_samples: int | None,
+    eval_samples: int | None,
+    hold_out: bool,
+) -> TaskData:
+    notes: list[str] = []
+    whole, evaluation = _read(task, found, notes)
+    if task.kind != "toy":
+        whole = _keep(whole, train_samples, _TRAIN_SEED, "training", notes)
+        evaluation = _keep(evaluation, eval_samples, _EVALUATION_SEED, "evaluation", notes)
+    train, select = _hold_out(task, whole) if hold_out and task.kind != "toy" else (whole, None)
+    notes += [*_missing_classes(task, train), *_in_both(task, whole, evaluation)]
+    return TaskData(
+        info=task,
+        train=train,
+        select=select,
+        evaluation=evaluation,
+        fingerprint=fingerprint(task, (train, select, evaluation)),
+        chance=_chance(task, train, evaluation),
+        notes=tuple(notes),
+    )
+
+
+def _read(task: TaskInfo, found: Files, notes: list[str]) -> tuple[Split, Split]:
+    if task.kind == "toy":
+        nothing = Split(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
+        return nothing, nothing
+    if task.is_made:
+        return _made(task, "train"), _made(task, "validation")
+    if task.kind == "vector":
+        return vision.digits()
+    reader = read.texts if task.kind == "text" else vision.images
+    splits = {name: reader(task, tuple(path for path, *_ in paths)) for name, paths in found}
+    for name, split in splits.items():
+        published = task.rows.get(name, len(split))
+        if len(split) != published:
+            notes.append(
+                f"{name} has {len(split)} rows, the published {task.name} {published}: "
+                "scores do not compare with published ones."
+            )
+    train, evaluation = (
+        concatenate([splits[name] for name in names]) for names in (task.train, task.evaluation)
+    )
+    return train, evaluation
+
+
+def _made(task: TaskInfo, name: str) -> Split:
+    """Have the rows of a split written by the package's own language."""
+    rows = language.rows(task.name, name, task.rows[name])
+    return Split([row.texts for row in rows], np.array([row.code for row in rows], np.int64))
+
+
+def _keep(split: Split, count: int | None, seed: int, name: str, notes: list[str]) -> Split:
+    if count is None or count >= len(split):
+        if count is not None and count > len(split):
+            notes.append(f"{count} {name} rows were asked for; there are {len(split)}, all used.")
+        return split
+    return split.take(np.sort(_shuffled(len(split), seed)[:count]))
+
+
+def _hold_out(task: TaskInfo, whole: Split) -> tuple[Split, Split]:
+    n = len(whole)
+    size = min(max(n // SELECT_SHARE, SELECT_MIN), SELECT_MAX, n // 2)
+    if size == 0:
+        raise IdimError(f"task '{task.name}': one training row cannot be split; use --select eval.")
+    order = _shuffled(n, _SELECT_SEED)
+    return whole.take(np.sort(order[size:])), whole.take(np.sort(order[:size]))
+
+
+def _shuffled(n: int, seed: int) -> np.ndarray:
+    # RandomState's stream is frozen for ever (NEP 19); default_rng's may change with numpy.
+    return np.random.RandomState(seed).permutation(n)
+
+
+def _missing_classes(task: TaskInfo, train: Split) -> list[str]:
+    missing = [name for i, name in enumerate(task.labels) if not np.any(train.targets == i)]
+    return [f"no training row is labelled {', '.join(missing)}."] if missing else []
+
+
+def _in_both(task: TaskInfo, whole: Split, evaluation: Split) -> list[str]:
+    """Count the evaluation rows whose inputs, to the byte, are a training row's too."""
+    if task.kind == "toy":
+        return []
+    learned: dict[Hashable, set[float]] = {}
+    for key, target in zip(whole.keys(), whole.targets.tolist(), strict=True):
+        learned.setdefault(key, set()).add(target)
+    known = [
+        target in learned[key]
+        for key, target in zip(evaluation.keys(), evaluation.targets.tolist(), strict=True)
+        if key in learned
+    ]
+    if not known:
+        return []
+    other = known.count(False)
+    told = f", {other:,} of them with another label" if other else ""
+    return [
+        f"{len(known):,} of {len(evaluation):,} evaluation rows stand in the training set too"
+        f"{told}: the score counts them."
+    ]
+
+
+def _chance(task: TaskInfo, train: Split, evaluation: Split) -> dict[str, float]:
+    """Score a constant: the most frequent training class, or the mean for regression."""
+    constant = np.bincount(train.targets).argmax() if task.labels else train.targets.mean()
+    predictions = np.full(len(evaluation), constant)
+    return {metric: score(metric, predictions, evaluation.targets) for metric in task.metrics}

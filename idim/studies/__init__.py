@@ -1,0 +1,1 @@
+"""Many sweeps read together."""

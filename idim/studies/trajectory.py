@@ -1,0 +1,258 @@
+"""d90 along a pretraining: one sweep for each checkpoint and task, read together.
+
+OUT/<task>/step-<n>/       the sweep of the checkpoint after n steps
+OUT/<task>/step-<n>-last/  the same to the last checkpoint's line, if both lines are asked for
+OUT/trajectory.json        what all of them say together
+"""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from idim.builtin import weights
+from idim.config import Lines, SweepSpec, TrajectorySpec, slug
+from idim.errors import IdimError
+from idim.launch.local import Workers
+from idim.problems import tasks
+from idim.reading import expanded, is_folder
+from idim.store import Record, write_json, write_text
+from idim.sweeps import Event, Plan, against, execute, plan, write
+from idim.sweeps.execute import default_jobs
+
+# "...@step1000" (Pythia), "...-step_20k" (MultiBERTs), "step-300" (`idim pretrain`), "tiny@300"
+_STEPS = re.compile(r"(?:step[-_]?|@)([0-9]{1,12})(k?)$")
+
+# Rows of a table by task, a row a checkpoint.
+Rows = dict[str, list[Record]]
+Follow = Callable[[], AbstractContextManager[Callable[[Event], None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One place on the way: a checkpoint and the steps of pretraining behind it."""
+
+    model: str
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One sweep of a trajectory."""
+
+    task: str
+    stop: Stop
+    plan: Plan
+    # Whether the line is the last checkpoint's, not this one's own.
+    to_last: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.stop.model}{' to the line of the last' * self.to_last}"
+
+    def folder(self, out: Path) -> Path:
+        """Return where its runs lie."""
+        return _place(out, self.task, self.stop, to_last=self.to_last)
+
+
+def stops(spec: TrajectorySpec) -> list[Stop]:
+    """Return the checkpoints in the order of their steps.
+
+    Raises:
+        IdimError: a name that does not tell its steps, or two of the same.
+    """
+    models = [name for given in spec.models for name in _checkpoints(given)]
+    if spec.pretrained and len(spec.pretrained) != len(models):
+        raise IdimError(
+            f"pretrained has {len(spec.pretrained)} numbers for {len(models)} models; "
+            "give one each."
+        )
+    counts = spec.pretrained or tuple(map(_steps, models))
+    found = sorted(map(Stop, models, counts), key=lambda stop: stop.steps)
+    for a, b in pairwise(found):
+        if a.steps == b.steps:
+            raise IdimError(
+                f"'{a.model}' and '{b.model}' are both checkpoints after {a.steps:,} steps; "
+                "measure one pretraining at a time."
+            )
+    if len(found) < 2:
+        raise IdimError("a trajectory needs two checkpoints or more; give them with --models.")
+    return found
+
+
+def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[Leg]:
+    """Resolve every sweep before any is begun: a mistake in the last would come too late.
+
+    Args:
+        spec: what to measure.
+        out: the folder, which may hold some of it.
+
+    Raises:
+        IdimError: as `stops` and `plan`, or a fixed baseline where both lines are asked for.
+    """
+    if spec.lines == "both" and spec.baseline != "own":
+        raise IdimError(
+            f"lines=both compares with full fine-tuning, not with baseline={spec.baseline}; "
+            "leave one of them out."
+        )
+    names = spec.tasks or tuple(name for name, info in tasks.TASKS.items() if info.is_made)
+    found = stops(spec)
+    places = {(t, s): out and _place(out, t, s) for t in names for s in found}
+    return [Leg(t, s, plan(spec.sweep(s.model, t), place)) for (t, s), place in places.items()]
+
+
+def _place(out: Path, task: str, stop: Stop, *, to_last: bool = False) -> Path:
+    return out / slug(task) / f"step-{stop.steps}{'-last' * to_last}"
+
+
+def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
+              tell: Callable[[str], None], follow: Follow) -> Record:  # fmt: skip
+    """Do what is missing of every sweep, and write what they say together.
+
+    Args:
+        legs: from `prepare`.
+        out: folder of the trajectory.
+        lines: "both" sweeps each checkpoint again, to the line of the last.
+        jobs: processes; by default one for each core a run leaves idle.
+        tell: given a line before each sweep.
+        follow: makes the display of one sweep.
+
+    Returns:
+        The record of `idim trajectory --json`; README.md says what each key means.
+    """
+    with Workers(default_jobs(legs[0].plan, jobs)) as workers:
+
+        def measure(chosen: list[Leg]) -> Rows:
+            found: Rows = {}
+            for i, leg in enumerate(chosen, 1):
+                tell(f"[{i}/{len(chosen)}] {leg}")
+                folder = leg.folder(out)
+                with follow() as progress:
+                    summary = execute(
+                        leg.plan, folder, workers=workers, progress=progress, tell=tell
+                    )
+                write(summary, folder)
+                found.setdefault(leg.task, []).append(_row(leg.stop, summary))
+            return found
+
+        own = measure(legs)
+        again = measure(to_last(legs, own)) if lines == "both" else {}
+    record = together(legs[0].plan.spec, own, again)
+    _write(record, out)
+    return record
+
+
+def to_last(legs: list[Leg], own: Rows) -> list[Leg]:
+    """Return the sweeps of every earlier checkpoint to the line of the last, where it has one."""
+    found = []
+    for leg in legs:
+        last = own[leg.task][-1]
+        if leg.stop.steps < last["steps"] and last["missing"] is None:
+            score = last["baseline"]["mean"]
+            found.append(replace(leg, plan=against(leg.plan, score), to_last=True))
+    return found
+
+
+def together(spec: SweepSpec, own: Rows, again: Rows) -> Record:
+    """Put all rows side by side, task by task.
+
+    Args:
+        spec: any of the sweeps', for what all share.
+        own: of each checkpoint to its own line.
+        again: the same to the last one's line, without the last.
+    """
+    return {
+        "threshold": spec.threshold,
+        "structure": spec.structure,
+        "projection": spec.projection,
+        "tasks": [
+            {"task": task, "metric": rows[0]["metric"], "chance": rows[0]["chance"],
+             **_read(rows),
+             "to_last": _read([*again[task], rows[-1]]) if task in again else None}
+            for task, rows in own.items()
+        ],
+    }  # fmt: skip
+
+
+def failures(record: Record) -> int:
+    """Count the runs that failed; a rate too high for its d is a finding, not a failure."""
+    parts = [each for part in record["tasks"] for each in (part, part["to_last"]) if each]
+    runs = {row["out"]: row["runs"] for part in parts for row in part["rows"]}
+    return sum(count["failed"] - count["diverged"] for count in runs.values())
+
+
+def _read(rows: list[Record]) -> Record:
+    return {"rows": rows, "correlation": correlation(rows)}
+
+
+def correlation(rows: list[Record]) -> Record:
+    """Return Spearman's rank correlation of d90 with the steps, and over how many checkpoints.
+
+    A d90 above the largest d tried ranks above every other; a checkpoint without one is left out.
+    """
+    from scipy.stats import rankdata
+
+    known = [(r["steps"], _rank(r)) for r in rows if r["missing"] is None]
+    values = {d for _, d in known}
+    if len(known) < 3 or len(values) < 2:
+        return {"spearman": None, "n": len(known)}
+    ranks = [rankdata(column) for column in zip(*known, strict=True)]
+    return {"spearman": round(float(np.corrcoef(ranks)[0, 1]), 4) + 0.0, "n": len(known)}
+
+
+def _rank(row: Record) -> float:
+    d = row["fit"]["d90"]
+    return float("inf") if row["d90"] is None or d is None else d
+
+
+def _row(stop: Stop, summary: Record) -> Record:
+    kept = ("metric", "D", "chance", "baseline", "line", "d90", "d90_over", "bracket", "fit")
+    kept += ("chance_adjusted", "runs", "seconds", "out")
+    row = {name: summary[name] for name in kept}
+    return {"model": stop.model, "steps": stop.steps, "missing": _missing(summary)} | row
+
+
+def _missing(summary: Record) -> str | None:
+    """Say why a checkpoint has no d90 that means anything; None when it has.
+
+    Source:
+        Aghajanyan et al. 2020, section 5.1: points whose full fine-tuning does not beat the
+        majority class are left out.
+    """
+    line, chance = summary["line"], summary["chance"]
+    if line is None:
+        return "no baseline"
+    if chance is not None and line <= chance:
+        return "a constant answer passes"
+    return None if summary["points"] else "no d gave a score"
+
+
+def _checkpoints(name: str) -> list[str]:
+    """Return the checkpoints that a name stands for."""
+    if name in weights.families():
+        return [n for n in weights.names() if n.startswith(f"{name}@")]
+    if not is_folder(expanded(name)):
+        return [name]
+    inside = sorted(str(p) for p in expanded(name).glob("step-*") if p.is_dir())
+    return inside or [name]
+
+
+def _steps(name: str) -> int:
+    found = _STEPS.search(name.rstrip("/"))
+    if found is None:
+        raise IdimError(
+            f"cannot tell from '{name}' after how many steps it was kept; "
+            "give pretrained=N,N,... in the order of --models."
+        )
+    return int(found[1]) * (1000 if found[2] else 1)
+
+
+def _write(record: Record, out: Path) -> None:
+    from idim.report import trajectory, trajectory_figure
+
+    write_json(out / "trajectory.json", record)
+    write_text(out / "trajectory.csv", trajectory.csv(record))
+    trajectory_figure.draw(record, out / "trajectory")

@@ -1,0 +1,20 @@
+"""The main job: plan the runs, execute what is missing, summarise what is there."""
+
+from idim.sweeps.evidence import evidence
+from idim.sweeps.execute import Event, execute, folder_of, run
+from idim.sweeps.plan import Plan, against, plan, plan_run
+from idim.sweeps.summary import summarise, write
+
+__all__ = [
+    "Event",
+    "Plan",
+    "against",
+    "evidence",
+    "execute",
+    "folder_of",
+    "plan",
+    "plan_run",
+    "run",
+    "summarise",
+    "write",
+]

@@ -1,0 +1,230 @@
+"""Execute the runs of a plan that have no result yet, and tell what happens."""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from idim.config import QUARTER, RunSpec, slug
+from idim.errors import RunFailed
+from idim.launch import local
+from idim.machine import cores
+from idim.search import Done, next_runs
+from idim.store import Record, Run, Store
+from idim.sweeps.outcomes import Outcome, outcomes, told_once
+from idim.sweeps.plan import Plan
+from idim.sweeps.summary import summarise
+
+# Settings that say when a search stops and not what it does: a folder may be given new ones.
+STOP_RULES = ("tolerance", "max_runs")
+# What was said of a sweep does not make it another.
+LOOSE = (*STOP_RULES, "notes")
+
+EventKind = Literal["start", "step", "done", "failed", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened to one run of a sweep."""
+
+    kind: EventKind
+    run: RunSpec
+    # Runs that have ended; one that went on from its first quarter is one.
+    finished: int
+    # Runs of the sweep; where the search finds out as it goes, how many it makes at most.
+    total: int
+    is_bound: bool = False
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    score: float | None = None
+    message: str = ""
+    eta_s: float | None = None  # of the whole sweep, at most
+
+
+Progress = Callable[[Event], None]
+Tell = Callable[[str], None]
+
+
+def execute(
+    plan: Plan,
+    out: Path,
+    *,
+    jobs: int | None = None,
+    workers: local.Workers | None = None,
+    progress: Progress = lambda _: None,
+    tell: Tell = lambda _: None,
+) -> Record:
+    """Do the runs of a sweep that have no result yet, and return the summary.
+
+    Args:
+        plan: from `plan`.
+        out: folder of the sweep.
+        jobs: processes; by default one for each core a run leaves idle.
+        workers: processes that stay for another sweep, in place of `jobs` new ones.
+        progress: told of every event.
+        tell: given a line for what was damaged in the folder, and is set aside and done again.
+
+    Raises:
+        IdimError: `out` holds another sweep.
+    """
+    store = Store(out)
+    for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
+        tell(line)
+    watch = _Watch(store, progress, plan.most, is_bound=plan.spec.search == "adaptive")
+    for outcome in told_once(outcomes(store, plan.space)).values():
+        watch.found(outcome)
+    # what failed in an earlier process is tried again, what failed in this one is not
+    tried: set[str] = set()
+    own = local.Workers(default_jobs(plan, jobs)) if workers is None else nullcontext(workers)
+    with own as workers:
+        while not isinstance(batch := _next(plan, store, tried), Done):
+            watch.expect(batch)
+            workers.run_all(batch, out, watch)
+            tried |= {spec.id for spec in batch}
+    return summarise(out)
+
+
+def _next(plan: Plan, store: Store, tried: set[str]) -> list[RunSpec] | Done:
+    ended = outcomes(store, plan.space).items()
+    final = {i: o for i, o in ended if o.result is not None or i in tried}
+    return next_runs(plan.space, {i: o.score(plan.metric) for i, o in final.items()})
+
+
+def default_jobs(plan: Plan, jobs: int | None) -> int:
+    """Return how many processes a sweep gets: `jobs`, or one for each core a run leaves idle."""
+    if jobs is None:
+        threads = plan.spec.threads or cores()
+        jobs = cores() // threads if plan.spec.device == "cpu" else 1
+    return max(1, jobs)
+
+
+def _claim(plan: Plan) -> Record:
+    """Everything a summary needs beside the runs; equal for equal sweeps, wherever they lie."""
+    record = asdict(plan.spec)
+    # the fingerprints below say what these named; the paths may differ between machines
+    record |= {"model": slug(plan.spec.model), "task": slug(plan.spec.task)}
+    del record["data"]
+    return (
+        record
+        | plan.space.resolved
+        | {
+            "full_stacked": plan.space.full_stacked,
+            "D": plan.D,
+            "tensors": plan.space.tensors,
+            "metric": plan.metric,
+            "chance": plan.chance.get(plan.metric),
+            "notes": list(plan.notes),
+        }
+    )
+
+
+def run(
+    spec: RunSpec, out: Path, progress: Progress = lambda _: None, tell: Tell = lambda _: None
+) -> Record:
+    """Do one run, or return its stored result.
+
+    Args:
+        spec: from `plan_run`.
+        out: folder of the store.
+        progress: told of every event.
+        tell: given a line for what was damaged, and is set aside and done again.
+
+    Raises:
+        RunFailed: with the reason.
+    """
+    store = Store(out)
+    for line in (m for s in (spec, spec.first_quarter) for m in store.mend_run(store.run(s))):
+        tell(line)
+    stored = store.run(spec)
+    result = stored.result()
+    if result is None:
+        watch = _Watch(store, progress, 1)
+        watch.expect([spec])
+        with local.Workers(1) as workers:
+            workers.run_all([spec], out, watch)
+        result = stored.result() or {"error": stored.failure()}
+    if "error" in result:
+        raise RunFailed(f"{result['error'].rstrip('.')}.")
+    return {"id": spec.id, **result, "out": str(stored.folder)}
+
+
+def folder_of(spec: RunSpec, out: Path) -> Path:
+    """Return the folder in which a run is or will be stored."""
+    return Store(out).run(spec).folder
+
+
+class _Watch:
+    """Turns what workers report into events with a forecast."""
+
+    def __init__(
+        self, store: Store, progress: Progress, total: int, *, is_bound: bool = False
+    ) -> None:
+        self.store, self.progress = store, progress
+        self.total, self.is_bound = total, is_bound
+        # runs that ended, without the first quarters that another of them went on from
+        self.over: set[str] = set()
+        # by active run, the ended first quarter that it goes on from
+        self.going_on: dict[str, str] = {}
+        self.active: dict[str, tuple[RunSpec, Run]] = {}
+        self.began = time.monotonic()
+        # in runs, counting parts of runs
+        self.work = 0.0
+
+    def found(self, outcome: Outcome) -> None:
+        """A run has its result already."""
+        if outcome.result is None:
+            return
+        self.over.add(outcome.run.id)
+        message = outcome.error or ""
+        self._send("skipped", outcome.run, score=_score(outcome.result), message=message)
+
+    def expect(self, batch: list[RunSpec]) -> None:
+        """These runs come next: edges of a grid may ask for more than it began with."""
+        coming, quarters = {s.id for s in batch}, {s.first_quarter.id for s in batch}
+        self.total = max(self.total, len(coming | self.over - quarters))
+
+    def started(self, spec: RunSpec) -> None:
+        """A run begins."""
+        self.active[spec.id] = spec, self.store.run(spec)
+        if (quarter := spec.first_quarter.id) in self.over:
+            self.going_on[spec.id] = quarter
+        self._send("start", spec)
+
+    def tick(self) -> None:
+        """Some time has passed."""
+        found = [(spec, run.last_metrics()) for spec, run in self.active.values()]
+        seen = [(spec, m) for spec, m in found if m]
+        eta_s = self._eta(sum(m["step"] / m["steps"] for _, m in seen))
+        for spec, m in seen:
+            self._send("step", spec, eta_s=eta_s, **m)
+
+    def ended(self, spec: RunSpec, failure: str | None) -> None:
+        """A run has finished, or failed."""
+        del self.active[spec.id]
+        self.over.add(spec.id)
+        self.work += spec.stop_at or 1.0
+        if quarter := self.going_on.pop(spec.id, None):
+            self.over.remove(quarter)
+            self.work -= QUARTER
+        result = self.store.run(spec).result() or {}
+        kind: EventKind = "failed" if failure else "done"
+        self._send(kind, spec, score=_score(result), message=failure or "", eta_s=self._eta(0))
+
+    def _eta(self, share: float) -> float | None:
+        done = self.work + share
+        if not done:
+            return None
+        left = self.total - (len(self.over) - len(self.going_on)) - share
+        return max(0.0, left) * (time.monotonic() - self.began) / done
+
+    def _send(self, kind: EventKind, spec: RunSpec, **more: Any) -> None:
+        self.total = max(self.total, len(self.over))  # a folder may hold what is asked no more
+        about: dict[str, Any] = {"finished": len(self.over), "total": self.total}
+        self.progress(Event(kind=kind, run=spec, is_bound=self.is_bound, **about, **more))
+
+
+def _score(result: Record) -> float | None:
+    return next(iter(result["score"].values())) if "score" in result else None

@@ -1,0 +1,211 @@
+"""Resolve a sweep: every name looked up, nothing run yet."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from idim import kernels
+from idim.config import RunSpec, SweepSpec, recipe, with_recipe
+from idim.errors import IdimError
+from idim.machine import cores
+from idim.problems import models, tasks
+from idim.projection import kernels_for
+from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
+from idim.store import Store
+from idim.subspace.layout import Extent, check_d, extent
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep with every name resolved, and nothing run yet."""
+
+    spec: SweepSpec
+    space: Space
+    span: Extent
+    rows: int
+    chance: dict[str, float]
+    metric: str
+    notes: tuple[str, ...]
+
+    @property
+    def D(self) -> int:
+        """Parameters that the subspace spans."""
+        return self.span.D
+
+    @cached_property
+    def specs(self) -> list[RunSpec]:
+        """The runs the search begins with: of a grid, all but what its edges may ask for."""
+        first = next_runs(self.space, {})
+        return [] if isinstance(first, Done) else first
+
+    @property
+    def most(self) -> int:
+        """How many runs an adaptive search makes at most; of a grid, those it begins with."""
+        bound = self.spec.max_runs if self.spec.search == "adaptive" else None
+        return bound or len(self.specs)
+
+    def trainable(self, run: RunSpec) -> int:
+        """How many numbers a run trains."""
+        if run.method == "full":
+            return self.span.D + self.span.free + self.span.frozen
+        assert run.d is not None
+        return run.d + self.span.free
+
+    @cached_property
+    def step_seconds(self) -> dict[str, float]:
+        """Seconds of one training step by method, measured here."""
+        from idim.training.loop import time_step
+
+        d = coarse_steps(self.spec.d_min or 1, self.spec.d_max or 1)[-1]
+        runs = self.specs if self.spec.search == "grid" else [*self.specs, self.space.run(d, 1, 0)]
+        first = {run.method: run for run in runs}
+        return {method: time_step(run) for method, run in first.items()}
+
+    def lines(self) -> list[str]:
+        """Describe the runs, what each trains and what they would cost on this machine."""
+        from idim.training.loop import count_steps
+
+        out = []
+        for key, runs in self._groups().items():
+            rates = ", ".join(f"{lr:g}" for lr in dict.fromkeys(r.lr for r in runs))
+            seeds = len({r.seed for r in runs})
+            out.append(
+                f"{key:>10}  {self.trainable(runs[0]):>13,} trained  "
+                f"{len(runs):>3} runs  lr {rates}  {seeds} seed{'s' if seeds > 1 else ''}"
+            )
+        steps = count_steps(self.specs[0], self.rows)
+        each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
+        known = sum(self.step_seconds[r.method] for r in self.specs)
+        rest = (self.most - len(self.specs)) * max(self.step_seconds.values())
+        bound = ""
+        if self.spec.search == "adaptive":
+            out.append(
+                f"then the search chooses d from {self.spec.d_min:,} to {self.spec.d_max:,} by "
+                f"what it finds, until the interval is within {self.spec.tolerance:g}x"
+            )
+            bound = "at most "
+        out.append(
+            f"{bound}{self.most} runs of {steps:,} steps, {bound or 'about '}"
+            f"{_hours((known + rest) * steps)} one after another "
+            f"(a step here: {each}; evaluation not counted)"
+        )
+        return out
+
+    def _groups(self) -> dict[str, list[RunSpec]]:
+        groups: dict[str, list[RunSpec]] = {}
+        for run in self.specs:
+            groups.setdefault("full" if run.d is None else f"d={run.d:,}", []).append(run)
+        return groups
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
+    """Resolve a sweep: device, threads, model, data, and the values of d.
+
+    Args:
+        spec: what the user asks for.
+        out: a folder of which the sweep may be one already: it goes on with as many threads.
+
+    Raises:
+        IdimError: anything a user can get wrong, before any training.
+    """
+    spec, data, span, resolved, notes = _resolve(with_recipe(spec), _held_threads(out))
+    spec, metric = _with_d(spec, span), data.info.metrics[0]
+    space = Space(spec, span.D, span.tensors, resolved, chance=data.chance.get(metric))
+    return Plan(
+        spec=spec,
+        space=replace(space, full_stacked=space.run(None, 1e-3, 0).is_stackable),
+        span=span,
+        rows=len(data.train.targets),
+        chance=data.chance,
+        metric=metric,
+        notes=notes,
+    )
+
+
+def against(plan: Plan, baseline: float) -> Plan:
+    """Return the same sweep with a score to compare with in place of its own full fine-tuning."""
+    spec = replace(plan.spec, baseline=baseline)
+    return replace(plan, spec=spec, space=replace(plan.space, spec=spec))
+
+
+def _with_d(spec: SweepSpec, span: Extent) -> SweepSpec:
+    """Resolve the values of d of a grid, or the ends between which an adaptive search stays."""
+    ends = [x or 1 for x in (spec.d_min, spec.d_max)]
+    if spec.search == "adaptive":
+        spec = replace(spec, d_max=min(ends[1], span.D))
+        check_d(ends[0], span.D, span.lambdas, spec.said_groups)
+        return spec
+    if not spec.d:
+        d = paper_grid(ends[0], min(ends[1], span.D), spec.points or 1)
+        spec = replace(spec, d=d, d_min=None, d_max=None, points=None)
+    for d in spec.d:
+        check_d(d, span.D, span.lambdas, spec.said_groups)
+    return replace(spec, d=tuple(sorted(set(spec.d))))
+
+
+def plan_run(spec: RunSpec) -> RunSpec:
+    """Resolve one run: device, fingerprints, and whether d fits.
+
+    Raises:
+        IdimError: as `plan`.
+    """
+    spec, _, span, resolved, _ = _resolve(with_recipe(spec), None)
+    if spec.d is not None:
+        check_d(spec.d, span.D, span.lambdas, spec.said_groups)
+    spec = replace(spec, **resolved)
+    return replace(spec, stacked=spec.is_stackable)
+
+
+def _held_threads(out: Path | None) -> int | None:
+    """Return the threads of the sweep that a folder holds; None if it holds none that is whole."""
+    try:
+        held = None if out is None else Store(out).held()
+    except IdimError:  # told when the sweep begins
+        return None
+    return None if held is None else held.get("threads")
+
+
+def _resolve(
+    spec: Any, threads: int | None
+) -> tuple[Any, tasks.TaskData, Extent, dict[str, Any], tuple[str, ...]]:
+    """Look at the machine, the model and the data: what a spec names but does not hold."""
+    import torch
+
+    if not spec.threads:
+        own = recipe(spec.model).threads or cores()
+        spec = replace(spec, threads=own if threads is None else threads)
+    if spec.device == "auto":
+        spec = replace(spec, device="cuda" if torch.cuda.is_available() else "cpu")
+    elif spec.device == "cuda" and not torch.cuda.is_available():
+        raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
+    kernels_for(torch.empty(0, device=spec.device))  # forced ones that cannot run fail here
+    models.check_fits(spec.model, tasks.info(spec.task))
+    folder = models.source(spec.model)
+    data = tasks.load(spec)
+    model = models.build(
+        spec.model,
+        folder,
+        data,
+        max_length=spec.max_length,
+        seed=0,
+        keep_head=spec.keep_head,
+    )
+    if spec.head != "subspace" and not model.head:
+        raise IdimError(f"model '{spec.model}' has no head to set apart; use --head subspace.")
+    apart = {spec.head: model.head} if spec.head != "subspace" else {}
+    span = extent(model.module, structure=spec.structure, groups=spec.said_groups, **apart)
+    resolved = {
+        "model_fingerprint": models.fingerprint(spec.model, folder),
+        "data_fingerprint": data.fingerprint,
+        "changed": model.changed,
+        "kernels": kernels.other_than_fused(spec.device),
+    }
+    missed = models.unreached(spec.model, model, data.train)
+    return spec, data, span, resolved, (*data.notes, *model.notes, *missed)
