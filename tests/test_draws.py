@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from idim.config import RunSpec
-from idim.problems import tasks
-from idim.problems.models import Model
-from idim.problems.models.base import cross_entropy
-from idim.problems.models.nets import _Arrays as Arrays
+from idim.problems import kinds
+from idim.problems.base import Model, cross_entropy
+from idim.problems.small import Arrays
 from idim.sweeps import plan_run
 from idim.training import loop
 from idim.training.loop import Step, batch_index, stream, train
@@ -204,7 +203,7 @@ def test_each_seed_has_its_own_P():
 
 
 def test_each_seed_has_its_own_net():
-    nets = [loop.build(s, tasks.load(s)) for s in (digits(seed=k) for k in (0, 1, 2, 0))]
+    nets = [loop.build(s, kinds.load(s)) for s in (digits(seed=k) for k in (0, 1, 2, 0))]
     flat = [nn.utils.parameters_to_vector(model.module.parameters()) for model in nets]
     assert all_differ(flat[:3])
     assert torch.equal(flat[0], flat[3])
@@ -212,7 +211,7 @@ def test_each_seed_has_its_own_net():
 
 def test_each_seed_has_its_own_head_on_the_same_pretrained_weights():
     specs = [plan_run(RunSpec(model="tiny", d=20, seed=seed)) for seed in range(3)]
-    models = [loop.build(spec, tasks.load(spec)) for spec in specs]
+    models = [loop.build(spec, kinds.load(spec)) for spec in specs]
     heads, bodies = (
         [vector(m.module, m.head, inside=inside) for m in models] for inside in (True, False)
     )

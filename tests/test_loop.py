@@ -14,16 +14,16 @@ from torch.func import functional_call
 
 from idim import methods
 from idim.config import RunSpec
-from idim.problems import tasks
-from idim.problems.models import Model
-from idim.problems.models.base import squared_error
-from idim.problems.models.nets import _Arrays as Arrays
+from idim.problems import kinds
+from idim.problems.base import Model, classes, cross_entropy, squared_error
+from idim.problems.rowed import judge
+from idim.problems.small import Arrays
 from idim.problems.tasks import Split, info
 from idim.projection import PROJECTIONS
 from idim.subspace.layout import group_names, slots
 from idim.sweeps import plan_run
 from idim.training import loop
-from idim.training.loop import Result, answers, batch_index, evaluate, judge, stream, train
+from idim.training.loop import Result, batch_index, evaluate, stream, train
 from idim.training.stack import train_together
 
 STEPS, WARMUP = 24, 0.2
@@ -50,7 +50,7 @@ class Plain:
     """theta = theta_0 + lambda * scale * P theta_d by autograd, with an explicit P."""
 
     def __init__(self, spec: RunSpec) -> None:
-        self.spec, self.data = spec, tasks.load(spec)
+        self.spec, self.data = spec, kinds.load(spec)
         self.model = loop.build(spec, self.data)
         module, head = self.model.module, self.model.head
         every = {n: p.detach().clone() for n, p in module.named_parameters()}
@@ -154,7 +154,7 @@ def test_the_schedule_is_the_one_that_the_report_states():
 
 def scored(spec: RunSpec, state, split: Split) -> float:
     """Score a trained net on a split by hand."""
-    model = loop.build(spec, tasks.load(spec))
+    model = loop.build(spec, kinds.load(spec))
     methods.apply(spec, model, stream(spec.seed, "projection")).load_state(state)
     with torch.no_grad():
         logits = model.module(torch.as_tensor(split.inputs))
@@ -166,7 +166,7 @@ def scored(spec: RunSpec, state, split: Split) -> float:
 def test_score_is_of_the_evaluation_rows_and_select_of_those_held_out(stacked, method):
     change = {"method": "full", "d": None, "lr": 0.003} if method == "full" else {}
     specs = [digits(seed=seed, **change) for seed in (1, 2)]
-    data = tasks.load(specs[0])
+    data = kinds.load(specs[0])
     assert data.select is not None
     if stacked:
         found = {r: e for r, e in train_together(specs, [None, None]) if isinstance(e, Result)}
@@ -196,7 +196,7 @@ def test_training_and_evaluation_are_in_the_same_arithmetic(dtype, monkeypatch):
             seen.add((net.training, torch.is_autocast_enabled("cpu")))
             return net(batch["inputs"])
 
-        return Model(net, (), Arrays.of(net), outputs, loop.models.base.cross_entropy)
+        return Model(net, (), Arrays.of(net), outputs, cross_entropy)
 
     monkeypatch.setattr(loop, "build", build)
     finish(digits(dtype=dtype, steps=3))
@@ -206,20 +206,21 @@ def test_training_and_evaluation_are_in_the_same_arithmetic(dtype, monkeypatch):
 def test_the_toys_performance_is_the_exponential_of_its_last_loss():
     spec = plan_run(RunSpec(model="toy", d=12, lr=2.0, steps=30))
     result = finish(spec)
-    method = methods.apply(spec, model := loop.build(spec, tasks.load(spec)),
+    method = methods.apply(spec, model := loop.build(spec, kinds.load(spec)),
                            json.loads((result.header or {})["idim"])["seed"])  # fmt: skip
     method.load_state(result.state)
     sums = next(model.module.parameters()).detach().view(10, 100).sum(dim=1)
     loss = float((sums - torch.arange(1.0, 11.0)).square().mean())
     assert result.score["performance"] == pytest.approx(math.exp(-loss), rel=1e-5)
-    assert evaluate(spec, model, info("toy"), tasks.load(spec).evaluation) == result.score
+    problem = kinds.load(spec)
+    assert evaluate(spec, model, problem, problem.evaluation) == result.score
 
 
 def test_regression_is_scored_by_the_value_and_trained_by_its_squared_error():
     random = np.random.RandomState(0)
     values, targets = random.randn(50, 1).astype(np.float32), random.randn(50).astype(np.float32)
-    rows = [("a", "b")] * 50
-    found = judge(info("stsb"), answers(info("stsb"), torch.tensor(values)), Split(rows, targets))
+    stsb = info("stsb")
+    found = judge(stsb.metrics, classes(stsb, torch.tensor(values)), targets)
     assert found["pearson"] == pytest.approx(stats.pearsonr(values[:, 0], targets).statistic)
     assert found["spearman"] == pytest.approx(stats.spearmanr(values[:, 0], targets).statistic)
     loss = squared_error(torch.tensor(values), {"targets": torch.tensor(targets)})

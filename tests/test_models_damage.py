@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from idim.config import Setup
 from idim.errors import IdimError
 from idim.problems import models, tasks
+from idim.problems.reach import unreached
 
 WEIGHTS = "model.safetensors"
 Damage = Callable[[Path], None]
@@ -38,7 +39,7 @@ def read(folder: Path, rows: tasks.TaskData) -> models.Model:
     source = models.source(str(folder))
     model = models.build(str(folder), source, rows, max_length=32, seed=0)
     models.fingerprint(str(folder), source)
-    models.unreached(str(folder), model, rows.train)
+    unreached(str(folder), model, rows.train)
     return model
 
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from idim.config import Setup, SweepSpec
 from idim.errors import IdimError, RunFailed
-from idim.problems import models, tasks
-from idim.problems.models import Model
+from idim.problems import kinds, reach
+from idim.problems.base import Model, Problem
 from idim.sweeps import plan
 
 
@@ -32,11 +32,11 @@ class Towers(nn.Module):
 
 @pytest.fixture(scope="module")
 def digits():
-    return tasks.load(Setup(task="digits", train_samples=16, eval_samples=16))
+    return kinds.load(Setup(model="digits-mlp", task="digits", train_samples=16, eval_samples=16))
 
 
-def of(module: nn.Module, digits: tasks.TaskData) -> Model:
-    rows = models.build("digits-mlp", None, digits, max_length=8, seed=0).encode
+def of(module: nn.Module, digits: Problem) -> Model:
+    rows = digits.build(0).encode
     return Model(
         module, (), rows, lambda b: module(b["inputs"]),
         lambda out, b: F.cross_entropy(out, b["targets"] % 3),
@@ -44,7 +44,7 @@ def of(module: nn.Module, digits: tasks.TaskData) -> Model:
 
 
 def test_what_no_gradient_reaches_is_named_with_its_size(digits):
-    said = models.unreached("m", of(Towers(), digits), digits.train)
+    said = reach.unreached("m", of(Towers(), digits), digits.train)
     assert said == [
         "The first batch reaches none of scale (1 tensor, 7 numbers), vision.* (4 tensors, 34 "
         "numbers): D counts them all the same."
@@ -55,16 +55,15 @@ def test_many_parts_are_counted_where_they_are_too_many_to_name(digits):
     module = Towers()
     for i in range(6):
         module.add_module(f"part{i}", nn.Linear(2, 2))
-    (said,) = models.unreached("m", of(module, digits), digits.train)
+    (said,) = reach.unreached("m", of(module, digits), digits.train)
     assert said.count("tensor") == 4
     assert "and 4 parts more" in said
 
 
 @pytest.mark.parametrize("name", ["digits-mlp", "toy"])
 def test_what_is_reached_whole_is_no_sentence(name, digits):
-    task = digits if name == "digits-mlp" else tasks.load(Setup(task="toy"))
-    model = models.build(name, None, task, max_length=8, seed=0)
-    assert models.unreached(name, model, task.train) == []
+    problem = digits if name == "digits-mlp" else kinds.load(Setup(model="toy", task="toy"))
+    assert reach.unreached(name, problem.build(0), problem.train) == []
 
 
 def test_asking_changes_no_bits_no_mode_and_no_gradient(digits):
@@ -74,7 +73,7 @@ def test_asking_changes_no_bits_no_mode_and_no_gradient(digits):
     modes = [part.training for part in module.modules()]
     torch.manual_seed(3)
     state = torch.random.get_rng_state()
-    models.unreached("m", of(module, digits), digits.train)
+    reach.unreached("m", of(module, digits), digits.train)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert [part.training for part in module.modules()] == modes
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
@@ -97,7 +96,7 @@ def test_a_first_step_that_fails_is_one_line(error, kind, line, digits):
 
     model = replace(of(Towers(), digits), outputs=outputs)
     with pytest.raises(kind, match=line) as caught:
-        models.unreached("m", model, digits.train)
+        reach.unreached("m", model, digits.train)
     assert type(caught.value) is kind
     assert "\n" not in str(caught.value)
 
@@ -106,5 +105,5 @@ def test_a_plan_says_what_the_model_does_not_train(tmp_path, monkeypatch):
     bert, rows = make_tiny_bert(tmp_path / "bert"), make_mrpc(tmp_path / "glue")
     spec = SweepSpec(model=str(bert), task="mrpc", data=str(rows), d=(30,), steps=2)
     assert sum(n.startswith("The model's weights lack bert.pooler:") for n in plan(spec).notes) == 1
-    monkeypatch.setattr(models, "unreached", lambda *a: ["The first batch reaches none of x."])
+    monkeypatch.setattr(reach, "unreached", lambda *a: ["The first batch reaches none of x."])
     assert plan(spec).notes[-1] == "The first batch reaches none of x."

@@ -17,7 +17,7 @@ from makers import make_mrpc, make_tiny_bert, make_tiny_roberta
 from idim import Subspace, restore
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError, RunFailed
-from idim.problems import tasks
+from idim.problems import kinds
 from idim.projection import PROJECTIONS
 from idim.store import Store
 from idim.sweeps import evidence, execute, plan, plan_run, run, summarise, write
@@ -215,10 +215,10 @@ def test_one_run_is_stored_and_found_again(tmp_path):
 def test_the_file_of_a_run_restores_its_trained_model(head, tmp_path):
     wanted = plan_run(RunSpec(model="digits-mlp", d=40, lr=0.5, steps=60, head=head, seed=3))
     result = run(wanted, tmp_path)
-    data = tasks.load(wanted)
-    fresh = build(wanted, data)
+    problem = kinds.load(wanted)
+    fresh = build(wanted, problem)
     Subspace.load(fresh.module, Store(tmp_path).run(wanted).folder / "subspace.safetensors")
-    assert evaluate(wanted, fresh, data.info, data.evaluation) == result["score"]
+    assert evaluate(wanted, fresh, problem, problem.evaluation) == result["score"]
 
 
 def test_one_line_gives_the_trained_model_of_a_run_head_included(tmp_path):
@@ -227,10 +227,10 @@ def test_one_line_gives_the_trained_model_of_a_run_head_included(tmp_path):
     result = run(wanted, tmp_path)
     restored = restore(result["out"])
     assert not restored.training
-    data = tasks.load(wanted)
-    fresh = build(wanted, data)
+    problem = kinds.load(wanted)
+    fresh = build(wanted, problem)
     fresh.module.load_state_dict(restored.state_dict())
-    assert evaluate(wanted, fresh, data.info, data.evaluation) == result["score"]
+    assert evaluate(wanted, fresh, problem, problem.evaluation) == result["score"]
 
 
 @pytest.mark.parametrize(

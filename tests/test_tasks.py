@@ -11,7 +11,7 @@ from made_rows import MRPC_LABELS, mrpc_folder, pairs, write
 
 from idim.config import Setup
 from idim.errors import IdimError
-from idim.problems import tasks
+from idim.problems import kinds, tasks
 from idim.problems.tasks import TASKS, Split, TaskData, data, info, load
 from idim.problems.tasks.metrics import METRICS
 
@@ -161,11 +161,12 @@ def test_digits_are_split_by_class_and_always_alike():
 
 
 def test_the_toy_has_no_data_and_nothing_to_select_on():
-    read = load(Setup(task="toy", train_samples=5, eval_samples=5))
-    assert read.select is None
-    assert read.train.inputs.shape == (1, 1)
-    assert read.train.targets.tolist() == [0.0]
-    assert (read.chance, read.notes) == ({"performance": 0.0}, ())
+    problem = kinds.load(Setup(model="toy", task="toy", train_samples=5, eval_samples=5))
+    assert problem.select is None
+    assert problem.train.inputs.shape == (1, 1)
+    assert problem.train.targets.tolist() == [0.0]
+    assert (problem.chance, problem.notes) == ({"performance": 0.0}, ())
+    assert problem.data_fingerprint == "e4b84513ea1c4067"
 
 
 # Real data, where it is

@@ -10,7 +10,7 @@ from idim.builtin import weights
 from idim.cli import app
 from idim.config import Setup
 from idim.errors import IdimError
-from idim.problems import models, tasks
+from idim.problems import kinds, models, tasks
 
 
 @pytest.fixture
@@ -80,4 +80,4 @@ def test_a_damaged_file_is_found_and_the_remedy_told(home):
 
 def test_it_cannot_read_pictures():
     with pytest.raises(IdimError, match="model 'tiny' cannot read task 'digits'"):
-        models.check_fits("tiny", tasks.info("digits"))
+        kinds.check_fits("tiny", tasks.info("digits"))

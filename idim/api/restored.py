@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from idim.errors import IdimError
-from idim.problems import models, tasks
+from idim.problems import kinds
 from idim.store import Run, stored
 from idim.subspace import Subspace
 from idim.training import loop
@@ -32,13 +32,10 @@ def restore(folder: str | Path) -> nn.Module:
         raise IdimError(f"'{folder}' is full fine-tuning, which keeps no weights; train it again.")
     if isinstance(run, Run):
         run.trained()  # its checksum
-    data = tasks.load(spec)
-    now = {
-        "model": models.fingerprint(spec.model, models.source(spec.model)),
-        "data": data.fingerprint,
-    }
+    problem = kinds.load(spec)
+    now = {"model": problem.model_fingerprint(), "data": problem.data_fingerprint}
     for what, then in (("model", spec.model_fingerprint), ("data", spec.data_fingerprint)):
         if now[what] != then:
             raise IdimError(f"the {what} of '{folder}' is no longer what it was ({now[what]}).")
-    module = loop.build(spec, data).module
+    module = loop.build(spec, problem).module
     return Subspace.load(module, run.trained_file).merge().eval()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from idim.config import RunSpec
-from idim.problems.models import Model
+from idim.problems.base import Model
 from idim.subspace import Subspace
 
 # Steps between two exact writes of theta where one copy of it is kept.  The training loop offers

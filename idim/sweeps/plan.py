@@ -9,7 +9,8 @@ from idim import kernels
 from idim.config import RunSpec, SweepSpec, recipe, with_recipe
 from idim.errors import IdimError
 from idim.machine import cores
-from idim.problems import models, tasks
+from idim.problems import kinds, reach
+from idim.problems.base import Problem
 from idim.projection import kernels_for
 from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
 from idim.store import Store
@@ -115,15 +116,15 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
     Raises:
         IdimError: anything a user can get wrong, before any training.
     """
-    spec, data, span, resolved, notes = _resolve(with_recipe(spec), _held_threads(out))
-    spec, metric = _with_d(spec, span), data.info.metrics[0]
-    space = Space(spec, span.D, span.tensors, resolved, chance=data.chance.get(metric))
+    spec, problem, span, resolved, notes = _resolve(with_recipe(spec), _held_threads(out))
+    spec, metric = _with_d(spec, span), problem.metrics[0]
+    space = Space(spec, span.D, span.tensors, resolved, chance=problem.chance.get(metric))
     return Plan(
         spec=spec,
         space=replace(space, full_stacked=space.run(None, 1e-3, 0).is_stackable),
         span=span,
-        rows=len(data.train.targets),
-        chance=data.chance,
+        rows=len(problem.train),
+        chance=problem.chance,
         metric=metric,
         notes=notes,
     )
@@ -174,7 +175,7 @@ def _held_threads(out: Path | None) -> int | None:
 
 def _resolve(
     spec: Any, threads: int | None
-) -> tuple[Any, tasks.TaskData, Extent, dict[str, Any], tuple[str, ...]]:
+) -> tuple[Any, Problem, Extent, dict[str, Any], tuple[str, ...]]:
     """Look at the machine, the model and the data: what a spec names but does not hold."""
     import torch
 
@@ -186,26 +187,17 @@ def _resolve(
     elif spec.device == "cuda" and not torch.cuda.is_available():
         raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
     kernels_for(torch.empty(0, device=spec.device))  # forced ones that cannot run fail here
-    models.check_fits(spec.model, tasks.info(spec.task))
-    folder = models.source(spec.model)
-    data = tasks.load(spec)
-    model = models.build(
-        spec.model,
-        folder,
-        data,
-        max_length=spec.max_length,
-        seed=0,
-        keep_head=spec.keep_head,
-    )
+    problem = kinds.load(spec)
+    model = problem.build(0)
     if spec.head != "subspace" and not model.head:
         raise IdimError(f"model '{spec.model}' has no head to set apart; use --head subspace.")
     apart = {spec.head: model.head} if spec.head != "subspace" else {}
     span = extent(model.module, structure=spec.structure, groups=spec.said_groups, **apart)
     resolved = {
-        "model_fingerprint": models.fingerprint(spec.model, folder),
-        "data_fingerprint": data.fingerprint,
+        "model_fingerprint": problem.model_fingerprint(),
+        "data_fingerprint": problem.data_fingerprint,
         "changed": model.changed,
         "kernels": kernels.other_than_fused(spec.device),
     }
-    missed = models.unreached(spec.model, model, data.train)
-    return spec, data, span, resolved, (*data.notes, *model.notes, *missed)
+    missed = reach.unreached(spec.model, model, problem.train)
+    return spec, problem, span, resolved, (*problem.notes, *model.notes, *missed)

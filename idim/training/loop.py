@@ -21,9 +21,9 @@ from idim import methods
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
 from idim.machine import cores
-from idim.problems import models, tasks
-from idim.problems.models import Model, Rows
-from idim.problems.tasks import metrics
+from idim.problems import kinds
+from idim.problems.base import Model, Problem, Rows
+from idim.problems.tasks import Split
 
 # Steps between two looks at the loss: on a GPU each look waits for the device.
 LOOK_EVERY = methods.EXACT_EVERY
@@ -90,11 +90,11 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
     """
     started = time.perf_counter()
     prepare_torch(spec)
-    data = tasks.load(spec)
-    model = build(spec, data)
+    problem = kinds.load(spec)
+    model = build(spec, problem)
     D = sum(p.numel() for p in model.module.parameters())  # before theta_d is among them
     method = methods.apply(spec, model, stream(spec.seed, "projection"))
-    rows = model.encode(data.train)
+    rows = model.encode(problem.train)
     steps = count_steps(spec, len(rows))
     optimizer = _optimizer(spec, method)
     done = _restore(resume, method, optimizer) if resume else 0
@@ -109,10 +109,11 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
                 state = _saver(method, optimizer, step + 1, loss)
                 yield Step(step + 1, steps, step + 1 == end, loss, state)
         method.settle()
-        found = predict(spec, model, data.info, data.evaluation)
+        found = predict(spec, model, problem, problem.evaluation)
+        held_out = problem.select
         yield Result(
-            score=judge(data.info, found, data.evaluation),
-            select=None if data.select is None else evaluate(spec, model, data.info, data.select),
+            score=problem.judge(found, problem.evaluation.targets),
+            select=None if held_out is None else evaluate(spec, model, problem, held_out),
             D=D,
             trainable=method.trainable,
             steps=end,
@@ -121,7 +122,7 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
             seconds=time.perf_counter() - started,
             state=method.state(),
             header=method.header(),
-            rows=by_row(found, data.evaluation),
+            rows=by_row(found, problem.evaluation),
         )
     except (torch.OutOfMemoryError, RuntimeError) as e:
         if "memory" not in str(e):
@@ -132,17 +133,9 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
         ) from None
 
 
-def build(spec: RunSpec, data: tasks.TaskData) -> Model:
+def build(spec: RunSpec, problem: Problem) -> Model:
     """Build the spec's model on its device with the seed's theta_0."""
-    folder = models.source(spec.model)
-    model = models.build(
-        spec.model,
-        folder,
-        data,
-        max_length=spec.max_length,
-        seed=stream(spec.seed, "init"),
-        keep_head=spec.keep_head,
-    )
+    model = problem.build(stream(spec.seed, "init"))
     model.module.to(spec.device)
     return model
 
@@ -178,15 +171,13 @@ def learning_rate(step: int, steps: int, warmup: float) -> float:
     return (steps - step) / max(1.0, steps - rise)
 
 
-def evaluate(
-    spec: RunSpec, model: Model, info: tasks.TaskInfo, split: tasks.Split
-) -> dict[str, float]:
-    """Return every metric of the task on a split."""
-    return judge(info, predict(spec, model, info, split), split)
+def evaluate(spec: RunSpec, model: Model, problem: Problem, split: Split) -> dict[str, float]:
+    """Return every metric of the problem on a split."""
+    return problem.judge(predict(spec, model, problem, split), split.targets)
 
 
 @torch.no_grad()
-def predict(spec: RunSpec, model: Model, info: tasks.TaskInfo, split: tasks.Split) -> np.ndarray:
+def predict(spec: RunSpec, model: Model, problem: Problem, split: Split) -> np.ndarray:
     """Return what a model says of each row of a split: class codes, or values; (N,)."""
     model.module.eval()
     rows = model.encode(split)
@@ -195,27 +186,10 @@ def predict(spec: RunSpec, model: Model, info: tasks.TaskInfo, split: tasks.Spli
         batch = rows.batch(range(start, min(start + 256, len(rows))))
         with _autocast(spec):
             outputs.append(model.outputs(batch).float().cpu())
-    return answers(info, torch.cat(outputs))
+    return problem.answers(torch.cat(outputs))
 
 
-def answers(info: tasks.TaskInfo, outputs: Tensor) -> np.ndarray:
-    """Turn what a model put out, (N, ...), into class codes, or values; (N,)."""
-    found = outputs.numpy()
-    if info.kind == "toy":
-        return np.exp(-found)
-    return found.argmax(axis=1) if info.labels else found[:, 0]
-
-
-def judge(info: tasks.TaskInfo, predictions: np.ndarray, split: tasks.Split) -> dict[str, float]:
-    """Return every metric of the task for predictions of a split.
-
-    Raises:
-        RunFailed: NaN or infinity among them.
-    """
-    return {m: metrics.score(m, predictions, split.targets) for m in info.metrics}
-
-
-def by_row(predictions: np.ndarray, split: tasks.Split) -> State:
+def by_row(predictions: np.ndarray, split: Split) -> State:
     """Return predictions and targets as small tensors: a byte a row where classes are few."""
     both = {"prediction": predictions, "target": split.targets}
     return {name: _small(torch.from_numpy(np.ascontiguousarray(a))) for name, a in both.items()}
@@ -319,10 +293,10 @@ def prepare_torch(spec: RunSpec) -> None:
 def time_step(spec: RunSpec) -> float:
     """Measure one training step of a spec: the faster of two after a warm-up, in seconds."""
     prepare_torch(spec)
-    data = tasks.load(spec)
-    model = build(spec, data)
+    problem = kinds.load(spec)
+    model = build(spec, problem)
     method = methods.apply(spec, model, stream(spec.seed, "projection"))
-    rows, optimizer = model.encode(data.train), _optimizer(spec, method)
+    rows, optimizer = model.encode(problem.train), _optimizer(spec, method)
     seconds = []
     for step in range(3):
         started = time.perf_counter()

@@ -21,8 +21,9 @@ from idim import methods
 from idim.config import RunSpec
 from idim.errors import RunFailed
 from idim.methods import InSubspace
-from idim.problems import tasks
-from idim.problems.models import Batch, Model, Rows
+from idim.problems import kinds
+from idim.problems.base import Batch, Model, Problem, Rows
+from idim.problems.tasks import Split
 from idim.projection import Piece
 from idim.subspace import Subspace
 from idim.subspace.layout import partition, slots
@@ -32,12 +33,10 @@ from idim.training.loop import (
     Result,
     State,
     Step,
-    answers,
     batch_index,
     build,
     by_row,
     count_steps,
-    judge,
     last_step,
     learning_rate,
     prepare_torch,
@@ -79,9 +78,9 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
     """
     started = time.perf_counter()
     prepare_torch(specs[0])
-    data = tasks.load(specs[0])
-    stack = _Stack(specs, data)
-    rows = stack.model.encode(data.train)
+    problem = kinds.load(specs[0])
+    stack = _Stack(specs, problem)
+    rows = stack.model.encode(problem.train)
     steps = count_steps(specs[0], len(rows))
     end = last_step(specs[0], steps)
     live = list(range(len(specs)))
@@ -99,21 +98,20 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
             yield r, Step(step + 1, steps, step + 1 == end, values[r], saver)
         if not live:
             return
-    held_out = data.select
-    ends = stack.outputs(data.evaluation)
+    held_out = problem.select
+    ends = stack.outputs(problem.evaluation)
     middles = ends if held_out is None else stack.outputs(held_out)
     seconds = (time.perf_counter() - started) / len(specs)
     for r in live:
         method = stack.methods[r]
         try:
-            found = answers(data.info, ends[r])
-            middle = answers(data.info, middles[r])
+            found, middle = problem.answers(ends[r]), problem.answers(middles[r])
             yield r, Result(
-                score=judge(data.info, found, data.evaluation),
-                select=None if held_out is None else judge(data.info, middle, held_out),
+                score=problem.judge(found, problem.evaluation.targets),
+                select=None if held_out is None else problem.judge(middle, held_out.targets),
                 D=stack.D, trainable=method.trainable, steps=end, schedule=steps,
                 loss=loss[r].item(), seconds=seconds, state=method.state(), header=method.header(),
-                rows=by_row(found, data.evaluation),
+                rows=by_row(found, problem.evaluation),
             )  # fmt: skip
         except RunFailed as e:  # a prediction that is no number
             yield r, e
@@ -166,8 +164,8 @@ class _Stack:
     start + lr y.
     """
 
-    def __init__(self, specs: Sequence[RunSpec], data: tasks.TaskData) -> None:
-        self.specs, models = specs, [build(spec, data) for spec in specs]
+    def __init__(self, specs: Sequence[RunSpec], problem: Problem) -> None:
+        self.specs, models = specs, [build(spec, problem) for spec in specs]
         self.model, self.net = models[0], _Net(models[0])
         inside, _, _ = partition(self.model.module, [], [])
         laid = slots(inside, [], "global")
@@ -225,7 +223,7 @@ class _Stack:
             p.push()
 
     @torch.no_grad()
-    def outputs(self, split: tasks.Split) -> Tensor:
+    def outputs(self, split: Split) -> Tensor:
         """Return what every run puts out on a split: (R, rows, ...)."""
         rows, found = self.model.encode(split), []
         for start in range(0, len(rows), 256):

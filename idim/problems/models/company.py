@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from idim.errors import IdimError
-from idim.problems.models.base import Rows
+from idim.problems.base import Rows
 from idim.problems.models.sample import Row, cut, packed, sample
 from idim.problems.models.texts import Company, Padding, Reader, Side, Texts, Types
 from idim.problems.models.tokens import NO_LIMIT, Tokens, tokens

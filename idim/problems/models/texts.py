@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from idim.problems.models.base import Batch
+from idim.problems.base import Batch
 from idim.problems.models.tokens import Encoded
 
 Side = Literal["left", "right"]

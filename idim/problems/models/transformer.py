@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from idim.builtin import weights
-from idim.problems.models.base import Model, cross_entropy, squared_error
+from idim.problems.base import Model, cross_entropy, squared_error
 from idim.problems.models.company import reading
 from idim.problems.models.loading import load
 from idim.problems.models.reading import read_tokenizer

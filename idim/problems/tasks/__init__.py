@@ -85,10 +85,9 @@ def _load(
 ) -> TaskData:
     notes: list[str] = []
     whole, evaluation = _read(task, found, notes)
-    if task.kind != "toy":
-        whole = _keep(whole, train_samples, _TRAIN_SEED, "training", notes)
-        evaluation = _keep(evaluation, eval_samples, _EVALUATION_SEED, "evaluation", notes)
-    train, select = _hold_out(task, whole) if hold_out and task.kind != "toy" else (whole, None)
+    whole = _keep(whole, train_samples, _TRAIN_SEED, "training", notes)
+    evaluation = _keep(evaluation, eval_samples, _EVALUATION_SEED, "evaluation", notes)
+    train, select = _hold_out(task, whole) if hold_out else (whole, None)
     notes += [*_missing_classes(task, train), *_in_both(task, whole, evaluation)]
     return TaskData(
         info=task,
@@ -102,9 +101,6 @@ def _load(
 
 
 def _read(task: TaskInfo, found: Files, notes: list[str]) -> tuple[Split, Split]:
-    if task.kind == "toy":
-        nothing = Split(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
-        return nothing, nothing
     if task.is_made:
         return _made(task, "train"), _made(task, "validation")
     if task.kind == "vector":
@@ -159,8 +155,6 @@ def _missing_classes(task: TaskInfo, train: Split) -> list[str]:
 
 def _in_both(task: TaskInfo, whole: Split, evaluation: Split) -> list[str]:
     """Count the evaluation rows whose inputs, to the byte, are a training row's too."""
-    if task.kind == "toy":
-        return []
     learned: dict[Hashable, set[float]] = {}
     for key, target in zip(whole.keys(), whole.targets.tolist(), strict=True):
         learned.setdefault(key, set()).add(target)

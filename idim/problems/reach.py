@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from idim.errors import IdimError, RunFailed
-from idim.problems.models.base import Model
+from idim.problems.base import Model
 from idim.problems.models.heads import covering
 from idim.problems.models.stored import one_line
 from idim.problems.tasks import Split

@@ -1,15 +1,15 @@
 """Nets that come with the package: the toy, small perceptrons, LeNet."""
 
 import math
-from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from idim.errors import IdimError
-from idim.problems.models.base import Batch, Model, Rows, cross_entropy
-from idim.problems.tasks import Split, TaskData
+
+# Widths of the hidden layers.
+PERCEPTRONS = {"digits-mlp": (100, 100), "mnist-fc": (200, 200)}
 
 
 class Toy(nn.Module):
@@ -33,20 +33,20 @@ class Toy(nn.Module):
         return (sums - target).square().mean().view(1)
 
 
-def small_net(name: str, task: TaskData) -> Model:
-    """Build one of the package's own nets; its weights are drawn from torch's generator."""
-    if name == "toy":
-        toy = Toy()
-        return Model(toy, (), _Arrays.of(toy), lambda _: toy(), lambda loss, _: loss.sum())
-    shape = task.train.inputs.shape[1:]  # type: ignore[union-attr]
-    classes = len(task.info.labels)
+def small_net(name: str, shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """Build a classifier of small inputs; its weights are drawn from torch's generator.
+
+    Args:
+        name: "lenet" or one of `PERCEPTRONS`.
+        shape: of one input: (features,), or (channels, height, width).
+        classes: width of the last layer, the head.
+
+    Raises:
+        IdimError: inputs that lenet cannot read.
+    """
     if name == "lenet":
-        net = _lenet(shape, classes)
-    else:
-        hidden = {"digits-mlp": (100, 100), "mnist-fc": (200, 200)}[name]
-        net = _mlp((math.prod(shape), *hidden, classes))
-    head = str(len(net) - 1)
-    return Model(net, (head,), _Arrays.of(net), lambda b: net(b["inputs"]), cross_entropy)
+        return _lenet(shape, classes)
+    return _mlp((math.prod(shape), *PERCEPTRONS[name], classes))
 
 
 def _mlp(widths: tuple[int, ...]) -> nn.Sequential:
@@ -74,23 +74,3 @@ def _he(layer: nn.Linear | nn.Conv2d) -> nn.Module:
     nn.init.kaiming_normal_(layer.weight)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
-
-
-class _Arrays:
-    """A split of numbers, kept on the module's device."""
-
-    def __init__(self, split: Split, device: torch.device) -> None:
-        self.inputs = torch.as_tensor(split.inputs, device=device)
-        self.targets = torch.as_tensor(split.targets, device=device)
-
-    @classmethod
-    def of(cls, module: nn.Module) -> Callable[[Split], Rows]:
-        """Return an encoder that follows the module's device."""
-        return lambda split: cls(split, next(module.parameters()).device)
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def batch(self, index: Sequence[int]) -> Batch:
-        at = torch.as_tensor(index, device=self.inputs.device)
-        return {"inputs": self.inputs[at], "targets": self.targets[at]}
