@@ -262,9 +262,8 @@ def peak_mib() -> float:
 
 def stack() -> Iterator[Row]:
     """A grid of digits runs as stacks, over the same runs trained one after another."""
-    from idim import sweeps
+    from idim import launch, sweeps
     from idim.config import SweepSpec
-    from idim.launch import local
     from idim.training.loop import train
 
     class Quiet:
@@ -282,7 +281,7 @@ def stack() -> Iterator[Row]:
     for jobs in (1, cores()):
         with tempfile.TemporaryDirectory() as out:
             started = time.perf_counter()
-            with local.Workers(jobs) as workers:
+            with launch.start(jobs) as workers:
                 workers.run_all(specs, Path(out), Quiet())
             each = (time.perf_counter() - started) / len(specs)
         yield {

@@ -18,7 +18,7 @@ import pytest
 from idim.api.restored import restore
 from idim.config import SweepSpec, load, parse_overrides
 from idim.errors import IdimError
-from idim.launch import local
+from idim.launch import worker
 from idim.store import Damaged, Store
 from idim.sweeps import execute, plan, run, summarise
 
@@ -42,13 +42,13 @@ def whole(tmp_path_factory) -> tuple[Path, dict]:
     run(first.first_quarter, out)
     truth = summary(execute(wanted, out / "truth", jobs=1))
     shutil.rmtree(out / "truth")
-    before, local.CHECKPOINT_EVERY_S = local.CHECKPOINT_EVERY_S, 0.0
+    before, worker.CHECKPOINT_EVERY_S = worker.CHECKPOINT_EVERY_S, 0.0
     try:
         run(wanted.specs[0], out, stop_at_step(10))
     except KeyboardInterrupt:
         pass
     finally:
-        local.CHECKPOINT_EVERY_S = before
+        worker.CHECKPOINT_EVERY_S = before
     for spec in wanted.specs[1:-1]:
         run(spec, out)
     Store(out).claim({**Store(claimed(out)).held()})

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from idim import launch
 from idim.config import RunSpec, SweepSpec
-from idim.launch import local
-from idim.launch.local import run_stack
+from idim.launch import worker
+from idim.launch.worker import run_stack, stacks
 from idim.store import Store
 from idim.sweeps import execute, plan, plan_run
 
@@ -49,7 +50,7 @@ def ambient_threads(spec: RunSpec, out: Path) -> None:
 def in_company(spec: RunSpec, out: Path) -> None:
     """With runs that share its stack, in another order."""
     company = [replace(spec, seed=7), replace(spec, lr=spec.lr / 3), spec, replace(spec, seed=9)]
-    for stack in local.stacks(company, out, 1):
+    for stack in stacks(company, out, 1):
         assert run_stack(stack, out) == [None] * len(stack)
 
 
@@ -60,7 +61,7 @@ def in_a_pool(spec: RunSpec, out: Path) -> None:
         def ended(self, spec, failure):
             assert failure is None
 
-    with local.Workers(2) as workers:
+    with launch.start(2) as workers:
         workers.run_all([spec, replace(spec, seed=5)], out, Silent())
 
 
@@ -75,13 +76,13 @@ def resumed(spec: RunSpec, out: Path) -> None:
         if len(seen) > 1:
             raise KeyboardInterrupt
 
-    before = local.CHECKPOINT_EVERY_S, local.POLL_S
-    local.CHECKPOINT_EVERY_S = local.POLL_S = -1.0
+    before = worker.CHECKPOINT_EVERY_S, worker.POLL_S
+    worker.CHECKPOINT_EVERY_S = worker.POLL_S = -1.0
     try:
         with pytest.raises(KeyboardInterrupt):
             run_stack([spec], out, stop)
     finally:
-        local.CHECKPOINT_EVERY_S, local.POLL_S = before
+        worker.CHECKPOINT_EVERY_S, worker.POLL_S = before
     assert Store(out).run(spec).checkpoint() is not None
     alone(spec, out)
 

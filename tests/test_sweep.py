@@ -300,8 +300,8 @@ def test_without_network_a_hub_name_costs_seconds_and_one_line(tmp_path):
 
 KILLABLE = """
 import sys
-from idim.launch import local
-local.CHECKPOINT_EVERY_S = 0.0
+from idim.launch import worker
+worker.CHECKPOINT_EVERY_S = 0.0
 from idim.cli import app
 app(sys.argv[1:], prog_name="idim")
 """

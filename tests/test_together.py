@@ -7,7 +7,7 @@ import torch
 
 from idim import sweeps
 from idim.config import SweepSpec
-from idim.launch.local import run_stack, stacks
+from idim.launch.worker import run_stack, stacks
 from idim.store import Store
 from idim.training.loop import Diverged, Result, Step, train
 from idim.training.stack import key, train_together

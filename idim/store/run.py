@@ -123,10 +123,18 @@ class Run(Stored):
         """Remove what a longer run could have gone on from."""
         (self.folder / "paused.safetensors").unlink(missing_ok=True)
 
-    def fail(self, attempt: Place, reason: str) -> None:
-        """Note why a try failed; the next sweep tries again."""
+    def fail(self, attempt: Place, reason: str, trace: str = "") -> None:
+        """Note why a try failed; the next sweep tries again.
+
+        Args:
+            attempt: where it was trained.
+            reason: in one line.
+            trace: the traceback, which is for whoever looks for the cause.
+        """
         record = {"error": reason, "utc": now()}
         attempt.folder.mkdir(parents=True, exist_ok=True)
+        if trace:
+            write_text(attempt.folder / "traceback.log", trace)
         write_sealed(attempt.folder / "failed.json", record, "failed", self.id)
 
     def last_attempt(self) -> Place | None:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from idim import launch
 from idim.builtin import weights
 from idim.config import Lines, SweepSpec, TrajectorySpec, slug
 from idim.errors import IdimError
-from idim.launch.local import Workers
 from idim.problems import tasks
 from idim.reading import expanded, is_folder
 from idim.store import Record, write_json, write_text
@@ -123,7 +123,7 @@ def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
     Returns:
         The record of `idim trajectory --json`; README.md says what each key means.
     """
-    with Workers(default_jobs(legs[0].plan, jobs)) as workers:
+    with launch.start(default_jobs(legs[0].plan, jobs)) as workers:
 
         def measure(chosen: list[Leg]) -> Rows:
             found: Rows = {}

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from idim import launch
 from idim.config import QUARTER, RunSpec, slug
 from idim.errors import RunFailed
-from idim.launch import local
 from idim.machine import cores
 from idim.search import Done, next_runs
 from idim.store import Record, Run, Store
@@ -53,7 +53,7 @@ def execute(
     out: Path,
     *,
     jobs: int | None = None,
-    workers: local.Workers | None = None,
+    workers: launch.Launched | None = None,
     progress: Progress = lambda _: None,
     tell: Tell = lambda _: None,
 ) -> Record:
@@ -78,7 +78,7 @@ def execute(
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not
     tried: set[str] = set()
-    own = local.Workers(default_jobs(plan, jobs)) if workers is None else nullcontext(workers)
+    own = launch.start(default_jobs(plan, jobs)) if workers is None else nullcontext(workers)
     with own as workers:
         while not isinstance(batch := _next(plan, store, tried), Done):
             watch.expect(batch)
@@ -143,7 +143,7 @@ def run(
     if result is None:
         watch = _Watch(store, progress, 1)
         watch.expect([spec])
-        with local.Workers(1) as workers:
+        with launch.start(1) as workers:
             workers.run_all([spec], out, watch)
         result = stored.result() or {"error": stored.failure()}
     if "error" in result:
