@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from idim.cli import app, options
-from idim.cli.sweep import default_out
 from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError, OffLine, RunFailed
+from idim.sweeps import default_out
 
 COMMANDS = ["sweep", "run", "estimate", "plot", "tasks", "models", "info"]
 

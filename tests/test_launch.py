@@ -50,9 +50,8 @@ def test_a_worker_that_is_killed_takes_no_other_run_along(tmp_path):
 def test_a_run_that_fails_keeps_its_whole_traceback(tmp_path, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("made by the test")
-        yield
 
-    monkeypatch.setattr(worker, "train", broken)
+    monkeypatch.setattr(worker, "events", broken)
     wanted = spec(steps=20)
     (reason,) = worker.run_stack([wanted], tmp_path)
     assert reason == "ZeroDivisionError: made by the test"

@@ -8,6 +8,7 @@ import typer
 from idim.cli import options
 from idim.cli.estimate import Folder, Threshold
 from idim.cli.screen import show
+from idim.config import MODULE, OBJECTIVE
 
 Folders = Annotated[
     list[Path],
@@ -43,7 +44,10 @@ def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = Fal
     from idim.sweeps import evidence, summarise
 
     summary, proof = summarise(folder), evidence(folder)
-    again = f"{options.command(proof['setting'])} --out again"
+    setting = proof["setting"]
+    again = f"{options.command(setting)} --out again"
+    if setting["task"] in (OBJECTIVE, MODULE):
+        again = f"idim.measure, in the program that has {setting['model']}"
     paths = publish(summary, proof, again, out or folder)
     named = {path.name: str(path) for path in paths}
     show(named if as_json else "\n".join(named.values()), as_json=as_json)

@@ -60,7 +60,7 @@ def sweep(
     """
     spec = config.load(config.SweepSpec, config_file, given, note)
     # A mistake in the settings is told before torch is imported.
-    from idim.sweeps import plan
+    from idim.sweeps import default_out, plan
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         out = out or default_out(config.with_recipe(spec))
@@ -70,12 +70,6 @@ def sweep(
         finish(result, as_json=as_json)
     else:
         show(result if as_json else "\n".join(planned.lines()), as_json=as_json)
-
-
-def default_out(spec: config.SweepSpec) -> Path:
-    """Name the folder of a sweep by what is measured, so that a repeat finds it."""
-    names = config.slug(spec.task), config.slug(spec.model), spec.projection, spec.structure
-    return Path("idim-out", "-".join(names))
 
 
 def measure(planned: "Plan", out: Path, jobs: int | None) -> dict[str, Any]:

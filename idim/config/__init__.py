@@ -5,6 +5,8 @@ from idim.config.recipes import SMALL_NETS, Recipe, recipe
 from idim.config.schema import SCHEMA, current, older_id
 from idim.config.specs import (
     ID_DIGITS,
+    MODULE,
+    OBJECTIVE,
     QUARTER,
     Lines,
     PretrainSpec,
@@ -17,6 +19,8 @@ from idim.config.specs import (
 
 __all__ = [
     "ID_DIGITS",
+    "MODULE",
+    "OBJECTIVE",
     "QUARTER",
     "SCHEMA",
     "SMALL_NETS",

@@ -35,6 +35,10 @@ ID_DIGITS = 12
 # Where something lies decides nothing.
 _NOWHERE = ("data",)
 
+# What `task` says where a user's own code is the problem: a function that trains by itself, or a
+# module with its loss.
+OBJECTIVE, MODULE = "objective", "module"
+
 # Share of the steps after which a search may stop a run that cannot be the best.
 QUARTER = 0.25
 

@@ -12,6 +12,8 @@ from typing import Self
 from idim import signals
 from idim.config import RunSpec
 from idim.launch.worker import POLL_S, Watch, run_stack, stacks
+from idim.problems import given
+from idim.problems.given import Given
 from idim.store import Store
 
 KILLED = "the process was killed (out of memory?); try fewer --jobs"
@@ -36,7 +38,7 @@ class Workers:
         for pool in [*self._idle, *(pool for pool, _ in self._busy.values())]:
             pool.shutdown(wait=False, cancel_futures=True)
         for process in active_children():
-            process.terminate()
+            process.kill()  # one that is still starting has other signals blocked
 
     def run_all(self, specs: list[RunSpec], root: Path, watch: Watch) -> None:
         """Execute runs, in the order of the first of each stack.
@@ -69,7 +71,7 @@ class Workers:
                     _tell(watch, stack, [KILLED] * len(stack))
 
     def _start(self, stack: list[RunSpec], root: Path, watch: Watch) -> None:
-        pool = self._idle.pop() if self._idle else _process()
+        pool = self._idle.pop() if self._idle else _process(stack[0])
         with signals.held():
             self._busy[pool.submit(run_stack, stack, root)] = pool, stack
         for spec in stack:
@@ -88,14 +90,18 @@ def _tell(watch: Watch, stack: list[RunSpec], failures: list[str | None]) -> Non
         watch.ended(spec, failure)
 
 
-def _process() -> ProcessPoolExecutor:
+def _process(spec: RunSpec) -> ProcessPoolExecutor:
     resource_tracker.ensure_running()  # else the first worker's start would unblock signals
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin_worker)
+    return ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(given.find(spec),)
+    )
 
 
-def _begin_worker() -> None:
+def _begin_worker(code: Given | None) -> None:
     """Tie a worker's life to its parent's: an orphan would go on writing into the store."""
     signals.default_in_child()
+    if code is not None:
+        given.register(code)
     sys.stdout = sys.stderr  # stdout is for the sweep's result, whatever a library prints
     parent = parent_process()
     assert parent is not None

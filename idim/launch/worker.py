@@ -6,7 +6,7 @@ A worker knows no other: launchers place workers, on this machine or on many.
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +14,9 @@ from idim import kernels
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
 from idim.store import Damaged, Place, Record, Store
-from idim.training.loop import Diverged, Result, State, Step, train
-from idim.training.stack import Event, key, train_together
+from idim.training.events import events
+from idim.training.loop import Diverged, Result, State, Step
+from idim.training.stack import key
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> li
     saved, ticked = [time.monotonic()] * len(specs), 0.0
     last: dict[int, Step] = {}
     try:
-        for r, event in _events(specs, [state for state, _ in starts]):
+        for r, event in events(specs, [state for state, _ in starts]):
             if not isinstance(event, Step):
                 failures[r] = _end(store, specs[r], places[r], event, last.get(r))
                 continue
@@ -78,18 +79,6 @@ def _one_line(e: Exception) -> str:
     if isinstance(e, IdimError):
         return str(e)
     return f"{type(e).__name__}: {str(e).strip() or 'no message'}".splitlines()[0]
-
-
-def _events(specs: list[RunSpec], resume: list[State | None]) -> Iterator[Event]:
-    """Train, and yield (index of the run, event); a run that diverges ends in an event too."""
-    if key(specs[0]) is not None:
-        yield from train_together(specs, resume)
-        return
-    try:
-        for event in train(specs[0], resume[0]):
-            yield 0, event
-    except Diverged as e:
-        yield 0, e
 
 
 def _end(

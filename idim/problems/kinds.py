@@ -3,7 +3,7 @@
 from idim.builtin import weights
 from idim.config import SMALL_NETS, Setup
 from idim.errors import IdimError, unknown
-from idim.problems import tasks
+from idim.problems import given, tasks
 from idim.problems.base import Kind, Problem
 from idim.problems.small import small
 from idim.problems.tasks import TaskInfo
@@ -29,6 +29,8 @@ def load(setup: Setup) -> Problem:
         IdimError: an unknown task or model, a model that cannot read the task, bad rows or files.
         OffLine: something that is neither on this machine nor reachable.
     """
+    if isinstance(code := given.find(setup), given.Own):
+        return given.own_problem(code, setup)
     info = tasks.info(setup.task)
     check_fits(setup.model, info)
     return KINDS[info.kind].make(setup, info)

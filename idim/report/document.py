@@ -5,7 +5,7 @@ from typing import Any
 
 from idim.report import table
 from idim.report.methods import choices
-from idim.report.words import count, headline, interval, subject
+from idim.report.words import count, headline, interval, setting
 
 Record = dict[str, Any]
 Rows = tuple[tuple[str, ...], ...]
@@ -50,7 +50,7 @@ def document(summary: Record, evidence: Record, command: str) -> Document:
     found = summary["d90"]
     return Document(
         title=f"{headline(summary)} of D = {count(summary['D'])}",
-        subject=f"{subject(summary)}, {summary['norm']} norm",
+        subject=setting(summary),
         findings=(table.verdict(summary), *table.state(summary)),
         points=points,
         marked=None if found is None else 2 + ds.index(found),

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from idim.config import SMALL_NETS
+from idim.config import OBJECTIVE, SMALL_NETS
 from idim.report.table import fitted
 from idim.report.words import seeds, symbol
 
@@ -26,8 +26,26 @@ def choices(summary: Record, setting: Record) -> dict[str, str]:
         setting: the fields of the sweep's spec, and `tensors` (None where not known).
 
     Returns:
-        Ten sentences or pairs of them, by what they are about.
+        Ten sentences or pairs of them, by what they are about; fewer of an objective, which trains
+        by code that is not ours.
     """
+    found = _ten(summary, setting)
+    if summary["task"] != OBJECTIVE:
+        return found
+    ours = ("baseline", "values of d", "monotonicity")
+    return {"training": _objective(summary, setting)} | {name: found[name] for name in ours}
+
+
+def _objective(summary: Record, setting: Record) -> str:
+    return (
+        f"Each run is a call of {summary['model']} (fingerprint {setting['model_fingerprint']}), "
+        "which trains and scores by itself, given d, a learning rate and a seed. "
+        f"{seeds(summary)[0].upper()}{seeds(summary)[1:]} a d; the learning rate was chosen by "
+        "the reported score."
+    )
+
+
+def _ten(summary: Record, setting: Record) -> dict[str, str]:
     return {
         "projection": _projection(summary, setting),
         "scales": _scales(setting),

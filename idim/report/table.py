@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from idim.plain import harmless
-from idim.report.words import headline, interval, seeds, span, subject, symbol
+from idim.report.words import headline, interval, seeds, setting, span, symbol
 
 WIDTH = 100
 COLUMNS = ("d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes")
@@ -96,7 +96,7 @@ def csv(summary: dict[str, Any]) -> str:
 
 
 def _sentence(summary: dict[str, Any]) -> str:
-    return f"{subject(summary)}, {summary['norm']} norm; D = {summary['D']:,}; {summary['metric']}"
+    return f"{setting(summary)}; D = {summary['D']:,}; {summary['metric']}"
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from idim.config import MODULE, OBJECTIVE
+
 HEADS = {
     "subspace": "head in the subspace",
     "free": "head trained beside it",
@@ -32,10 +34,20 @@ def symbol(threshold: float) -> str:
 
 def subject(summary: dict[str, Any]) -> str:
     """Say what was measured: "minilm-l6-h384 on mrpc, fastfood DID, head in the subspace"."""
+    if summary["task"] == OBJECTIVE:
+        return f"{short(summary['model'])}, trained by its own code"
     structure = str(summary["structure"]).upper()
     head = HEADS.get(summary["head"], summary["head"])
-    what = f"{short(summary['model'])} on {short(summary['task'])}"
+    what = short(summary["model"])
+    if summary["task"] != MODULE:
+        what += f" on {short(summary['task'])}"
     return f"{what}, {summary['projection']} {structure}, {head}"
+
+
+def setting(summary: dict[str, Any]) -> str:
+    """Say what was measured, and how long P's columns are."""
+    norm = "" if summary["task"] == OBJECTIVE else f", {summary['norm']} norm"
+    return f"{subject(summary)}{norm}"
 
 
 def short(name: str) -> str:

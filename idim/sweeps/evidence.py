@@ -14,9 +14,10 @@ def evidence(out: Path) -> Record:
         out: folder of the sweep.
 
     Returns:
-        `setting`: the fields of its spec, with the places that its runs were given, and
-        `tensors`; `excluded`: `why`, `d`, `lr` and `seed` of each run without a say in the score
-        of its d; `sources`: one record for each machine and software, with its count of runs.
+        `setting`: the fields of its spec, with the places that its runs were given, `tensors`
+        and `model_fingerprint`; `excluded`: `why`, `d`, `lr` and `seed` of each run without a say
+        in the score of its d; `sources`: one record for each machine and software, with its count
+        of runs.
 
     Raises:
         IdimError: the folder holds no sweep.
@@ -26,7 +27,10 @@ def evidence(out: Path) -> Record:
     space = space_of(sweep)
     ended = outcomes(store, space)
     counted = told_once(ended)
-    setting = asdict(space.spec) | {"tensors": sweep.get("tensors")}
+    setting = asdict(space.spec) | {
+        "tensors": sweep.get("tensors"),
+        "model_fingerprint": sweep["model_fingerprint"],
+    }
     if ended:
         run = next(iter(ended.values())).run
         setting |= {"model": run.model, "task": run.task, "data": run.data}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from idim import launch
-from idim.config import QUARTER, RunSpec, slug
+from idim.config import QUARTER, RunSpec, SweepSpec, slug
 from idim.errors import RunFailed
 from idim.machine import cores
 from idim.search import Done, next_runs
@@ -149,6 +149,12 @@ def run(
     if "error" in result:
         raise RunFailed(f"{result['error'].rstrip('.')}.")
     return {"id": spec.id, **result, "out": str(stored.folder)}
+
+
+def default_out(spec: SweepSpec) -> Path:
+    """Name the folder of a resolved sweep by what is measured, so that a repeat finds it."""
+    names = slug(spec.task), slug(spec.model), spec.projection, spec.structure
+    return Path("idim-out", "-".join(names))
 
 
 def folder_of(spec: RunSpec, out: Path) -> Path:

@@ -9,8 +9,8 @@ from idim import kernels
 from idim.config import RunSpec, SweepSpec, recipe, with_recipe
 from idim.errors import IdimError
 from idim.machine import cores
-from idim.problems import kinds, reach
-from idim.problems.base import Problem
+from idim.problems import given, kinds, reach
+from idim.problems.given import Objective
 from idim.projection import kernels_for
 from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
 from idim.store import Store
@@ -116,17 +116,18 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
     Raises:
         IdimError: anything a user can get wrong, before any training.
     """
-    spec, problem, span, resolved, notes = _resolve(with_recipe(spec), _held_threads(out))
-    spec, metric = _with_d(spec, span), problem.metrics[0]
-    space = Space(spec, span.D, span.tensors, resolved, chance=problem.chance.get(metric))
+    spec, facts = _resolve(with_recipe(spec), _held_threads(out))
+    spec, span = _with_d(spec, facts.span), facts.span
+    chance = facts.chance.get(facts.metric)
+    space = Space(spec, span.D, span.tensors, facts.resolved, chance=chance)
     return Plan(
         spec=spec,
         space=replace(space, full_stacked=space.run(None, 1e-3, 0).is_stackable),
         span=span,
-        rows=len(problem.train),
-        chance=problem.chance,
-        metric=metric,
-        notes=notes,
+        rows=facts.rows,
+        chance=facts.chance,
+        metric=facts.metric,
+        notes=facts.notes,
     )
 
 
@@ -157,10 +158,10 @@ def plan_run(spec: RunSpec) -> RunSpec:
     Raises:
         IdimError: as `plan`.
     """
-    spec, _, span, resolved, _ = _resolve(with_recipe(spec), None)
+    spec, facts = _resolve(with_recipe(spec), None)
     if spec.d is not None:
-        check_d(spec.d, span.D, span.lambdas, spec.said_groups)
-    spec = replace(spec, **resolved)
+        check_d(spec.d, facts.span.D, facts.span.lambdas, spec.said_groups)
+    spec = replace(spec, **facts.resolved)
     return replace(spec, stacked=spec.is_stackable)
 
 
@@ -173,10 +174,21 @@ def _held_threads(out: Path | None) -> int | None:
     return None if held is None else held.get("threads")
 
 
-def _resolve(
-    spec: Any, threads: int | None
-) -> tuple[Any, Problem, Extent, dict[str, Any], tuple[str, ...]]:
-    """Look at the machine, the model and the data: what a spec names but does not hold."""
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a spec names but does not hold."""
+
+    span: Extent
+    # By field of a run.
+    resolved: dict[str, Any]
+    rows: int
+    metric: str
+    chance: dict[str, float]
+    notes: tuple[str, ...]
+
+
+def _resolve(spec: Any, threads: int | None) -> tuple[Any, _Facts]:
+    """Look at the machine, the model and the data."""
     import torch
 
     if not spec.threads:
@@ -187,6 +199,17 @@ def _resolve(
     elif spec.device == "cuda" and not torch.cuda.is_available():
         raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
     kernels_for(torch.empty(0, device=spec.device))  # forced ones that cannot run fail here
+    code = given.find(spec)
+    return spec, _of_objective(code) if isinstance(code, Objective) else _of_problem(spec)
+
+
+def _of_objective(code: Objective) -> _Facts:
+    resolved = {"model_fingerprint": code.fingerprint, "data_fingerprint": ""}
+    resolved |= {"changed": (), "kernels": None}
+    return _Facts(Extent(code.D, 1, 0, 0, 0), resolved, 1, given.METRICS[code.direction], {}, ())
+
+
+def _of_problem(spec: Any) -> _Facts:
     problem = kinds.load(spec)
     model = problem.build(0)
     if spec.head != "subspace" and not model.head:
@@ -200,4 +223,6 @@ def _resolve(
         "kernels": kernels.other_than_fused(spec.device),
     }
     missed = reach.unreached(spec.model, model, problem.train)
-    return spec, problem, span, resolved, (*problem.notes, *model.notes, *missed)
+    notes = (*problem.notes, *model.notes, *missed)
+    metric = problem.metrics[0]
+    return _Facts(span, resolved, len(problem.train), metric, problem.chance, notes)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from idim import estimate
-from idim.config import RunSpec
+from idim.config import MODULE, OBJECTIVE, RunSpec
 from idim.search import Done, next_runs
 from idim.store import Record, Store, write_json, write_text
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
@@ -93,7 +93,7 @@ def _steps(whole: list[Outcome], stopped: list[Outcome]) -> dict[str, int]:
 def _protocol(sweep: Record) -> dict[str, str]:
     """Say how the number was made, in words."""
     own = sweep["baseline"] == "own"
-    held_out = sweep["select"] == "split" and sweep["task"] != "toy"
+    held_out = sweep["select"] == "split" and sweep["task"] not in ("toy", MODULE, OBJECTIVE)
     length = _many(sweep["steps"], "step") if sweep["steps"] else _many(sweep["epochs"], "epoch")
     return {
         "baseline": "own full fine-tuning" if own else f"fixed value {sweep['baseline']:g}",
@@ -113,7 +113,21 @@ def _protocol(sweep: Record) -> dict[str, str]:
             "free": "trained directly, beside d",
             "frozen": "frozen at its random start",
         }[sweep["head"]],
-    }
+    } | _own_code(sweep, length)
+
+
+def _own_code(sweep: Record, length: str) -> dict[str, str]:
+    """Say what is otherwise where a user's own code is the problem."""
+    selection = {"selection": "learning rate selected on the reported score"}
+    if sweep["task"] == MODULE:
+        return selection | {
+            "training": f"AdamW on its own loss, {length}, linear decay, warm-up "
+            f"{sweep['warmup']:g}, weight decay {sweep['weight_decay']:g}, {sweep['dtype']}"
+        }
+    if sweep["task"] == OBJECTIVE:
+        own = dict.fromkeys(("checkpoint", "training", "head"), "the objective's own")
+        return selection | own | {"seeds": f"{_seeds(sweep)}; each is the objective's to use"}
+    return {}
 
 
 def _seeds(sweep: Record) -> str:

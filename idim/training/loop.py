@@ -185,7 +185,8 @@ def predict(spec: RunSpec, model: Model, problem: Problem, split: Split) -> np.n
     for start in range(0, len(rows), 256):
         batch = rows.batch(range(start, min(start + 256, len(rows))))
         with _autocast(spec):
-            outputs.append(model.outputs(batch).float().cpu())
+            found = model.outputs(batch)
+            outputs.append((found if found.dtype == torch.float64 else found.float()).cpu())
     return problem.answers(torch.cat(outputs))
 
 

@@ -1,0 +1,205 @@
+"""d90 of a user's own training: `idim.measure`."""
+
+import logging
+import multiprocessing
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from idim.api.summary import Summary
+from idim.api.sweep import carry_out, silent, tupled
+from idim.config import MODULE, OBJECTIVE, SweepSpec, load, slug
+from idim.errors import IdimError
+from idim.problems import given
+from idim.problems.given import METRICS, Given, Objective, Own, Trial
+from idim.store import Store
+from idim.sweeps import Event, plan
+
+log = logging.getLogger(__name__)
+
+Direction = Literal["maximize", "minimize"]
+
+# How a sweep of a user's own code is searched unless the call says otherwise.
+_DEFAULTS: dict[str, Any] = {
+    "baseline_lr": (3e-4, 1e-3, 3e-3), "d_max": 10_000, "max_runs": 40, "threads": 1,
+    "batch_size": 1,
+}  # fmt: skip
+# Settings of the search, which are all that an objective leaves to us.
+_SEARCH = (
+    "d", "d_min", "d_max", "points", "lr", "lr_multiples", "baseline_lr", "seeds", "threshold",
+    "baseline", "search", "tolerance", "max_runs", "lr_transfer",
+)  # fmt: skip
+
+
+def measure(
+    objective: Callable[[Trial], float] | None = None,
+    *,
+    D: int | None = None,
+    module: Callable[[], nn.Module] | None = None,
+    loss: Callable[[nn.Module], Tensor] | None = None,
+    evaluate: Callable[[nn.Module], float] | None = None,
+    head: Sequence[str] = (),
+    direction: Direction = "maximize",
+    out: str | Path | None = None,
+    version: str = "",
+    jobs: int = 1,
+    progress: Callable[[Event], None] = silent,
+    tell: Callable[[str], None] = silent,
+    **settings: Any,
+) -> Summary:
+    """Measure d90 of a training of your own, or go on where an earlier call was stopped.
+
+    Give either an objective, which trains and scores by itself, or a module with its loss and its
+    evaluation, which idim trains.
+
+    Args:
+        objective: called with a `Trial`: trains in a subspace of `trial.d` dimensions (None: all
+            parameters; 0: none, the untrained model) at the rate `trial.lr`, with whatever is
+            drawn fixed by `trial.seed`; returns the score, or the loss if direction is "minimize".
+        D: how many parameters it trains where `trial.d` is None.
+        module: makes the module; torch's generator is seeded before, so each seed has its own.
+        loss: of the module, a tensor of one number to minimise; called once a step, in training
+            mode, with torch's generator seeded by the run's seed and the step, so that rows may be
+            drawn by torch.randint or torch.randperm.
+        evaluate: returns the score of the module, or its loss if direction is "minimize"; called
+            in evaluation mode, without gradients.
+        head: names of the submodules that are new, for the setting `head`.
+        direction: "minimize" if losses are returned.  The target then is the threshold's share of
+            the gain, from the loss of the untrained model of the same seed to that of full
+            training.
+        out: folder of the results; by default one in ./idim-out, by the name of the function.
+        version: say another one when code has changed that the function calls; a change of its
+            own source is seen.
+        jobs: processes.  With more than one, a script must call this below
+            `if __name__ == "__main__":`, as any that starts processes.
+        progress: told of every event of a run.
+        tell: given a line for whatever was damaged in the folder, and is done again.
+        **settings: options of `idim sweep` by their names there, with underscores: of the search
+            for an objective (baseline_lr, lr, seeds, d_min, d_max, max_runs, ...), of the training
+            too for a module (steps, projection, weight_decay, ...).
+
+    Returns:
+        d90 with its evidence.
+
+    Raises:
+        IdimError: arguments that do not go together, a setting that is of no use, or a folder
+            that holds runs of other code.
+        RunFailed: the machine failed.
+
+    Source:
+        Li et al. 2018, section 2: the smallest d that reaches 0.9 of the baseline.
+    """
+    _refuse_second_main()
+    if direction not in METRICS:
+        raise IdimError(f"direction must be 'maximize' or 'minimize', not {direction!r}.")
+    if direction == "minimize" and settings.get("baseline", "own") != "own":
+        raise IdimError("a gain has no fixed baseline; leave out baseline=, which is measured.")
+    form = module, loss, evaluate
+    if objective is not None and form == (None, None, None) and not head:
+        code = _objective(objective, D, direction, version, settings)
+        task, more = OBJECTIVE, {"steps": 1, "pruning": "none", "d_min": min(10, code.D)}
+    elif objective is None and D is None and module and loss and evaluate:
+        prints = given.fingerprint(module, loss, evaluate, version=version)
+        code = Own(
+            name=given.name_of(module), make=module, loss=loss, evaluate=evaluate,
+            head=tuple(head), direction=direction, fingerprint=prints,
+        )  # fmt: skip
+        task, more = MODULE, {"steps": 1000, "d_min": 10}
+    else:
+        raise IdimError(
+            "give an objective and D, or module, loss and evaluate (and head); not both."
+        )
+    given.register(code)
+    spec = _spec(code.name, task, _DEFAULTS | more, tupled(settings), tell)
+    place = Path("idim-out", slug(code.name)) if out is None else Path(out)
+    _refuse_changed(code, place)
+    jobs = _possible(code, jobs)
+    return carry_out(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
+
+
+def _objective(
+    call: Callable[[Trial], float],
+    D: int | None,
+    direction: str,
+    version: str,
+    settings: dict[str, Any],
+) -> Objective:
+    if not callable(call):
+        raise IdimError("the objective must be a function of a trial.")
+    if not isinstance(D, int) or isinstance(D, bool) or D < 1:
+        raise IdimError(f"give D=, how many numbers full training chooses, not {D!r}.")
+    others = [name for name in settings if name in _known() and name not in _SEARCH]
+    if others:
+        raise IdimError(
+            f"{others[0]} would not be used: an objective trains by itself; leave it out."
+        )
+    return Objective(
+        name=given.name_of(call), call=call, D=D, direction=direction,
+        fingerprint=given.fingerprint(call, version=f"{version}/{D}/{direction}"),
+    )  # fmt: skip
+
+
+def _known() -> set[str]:
+    return set(SweepSpec.__dataclass_fields__)
+
+
+def _spec(
+    name: str,
+    task: str,
+    defaults: dict[str, Any],
+    settings: dict[str, Any],
+    tell: Callable[[str], None],
+) -> SweepSpec:
+    for own in ("model", "task", "data"):
+        if own in settings:
+            raise IdimError(f"{own} is the function itself here; leave it out.")
+    if settings.get("d") or settings.get("points") or settings.get("search") == "grid":
+        defaults = {k: v for k, v in defaults.items() if k not in ("max_runs", "pruning")}
+    if settings.get("d"):
+        defaults = {k: v for k, v in defaults.items() if k not in ("d_min", "d_max")}
+    if "epochs" in settings:
+        raise IdimError("a module has no rows to count epochs by; give steps.")
+    return load(SweepSpec, None, defaults | settings | {"model": name, "task": task}, tell)
+
+
+def _refuse_changed(code: Given, out: Path) -> None:
+    held = Store(out).held()
+    if held and held["model"] == slug(code.name) and held["model_fingerprint"] != code.fingerprint:
+        raise IdimError(
+            f"'{out}' holds runs of other code: '{code.name}' (or its version, D or direction) "
+            "has changed since; give another out=."
+        )
+
+
+def _possible(code: Given, jobs: int) -> int:
+    """Return how many processes can be used: code that cannot be sent to another has this one."""
+    if jobs <= 1:
+        return jobs
+    why = ""
+    try:
+        pickle.dumps(code)
+    except Exception:  # whatever a user's object raises
+        why = "it is a closure or holds what cannot be copied"
+    function = code.call if isinstance(code, Objective) else code.make
+    if not why and function.__module__ == "__main__" and not _main_file():
+        why = "it was typed in, not read from a file"
+    if why:
+        log.warning("'%s' cannot go to another process: %s; jobs=1.", code.name, why)
+        return 1
+    return jobs
+
+
+def _main_file() -> str | None:
+    return getattr(sys.modules["__main__"], "__file__", None)
+
+
+def _refuse_second_main() -> None:
+    """Refuse the call that a started process makes by reading the script again."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(
+            "error: with jobs above 1, call idim.measure below `if __name__ == '__main__':`."
+        )

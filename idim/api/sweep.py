@@ -1,0 +1,90 @@
+"""`idim sweep` from Python."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from idim.api.summary import Summary
+from idim.config import SweepSpec, load, with_recipe
+from idim.errors import IdimError
+from idim.sweeps import Event, Plan, default_out, execute, plan, write
+
+
+def silent(_: Any) -> None:
+    """Say nothing."""
+
+
+def sweep(
+    *,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    progress: Callable[[Event], None] = silent,
+    tell: Callable[[str], None] = silent,
+    **settings: Any,
+) -> Summary:
+    """Measure d90 of a model on a task, or go on where an earlier call was stopped.
+
+    Does the same runs in the same folder as `idim sweep` with the same settings.
+
+    Args:
+        out: folder of the results; by default one in ./idim-out, by what is measured.
+        jobs: processes.  With more than one, a script must call this below
+            `if __name__ == "__main__":`, as any that starts processes.
+        progress: told of every event of a run.
+        tell: given a line for whatever was damaged in the folder, and is done again.
+        **settings: the options of `idim sweep` by their names there, with underscores, for
+            instance model="tiny", task="paraphrase", d=(10, 100), projection="sparse".
+
+    Returns:
+        d90 with its evidence.
+
+    Raises:
+        IdimError: a setting that is unknown, of a wrong type, out of range or of no use, or a
+            folder that holds another sweep.
+        RunFailed: the machine failed.
+
+    Example:
+        `idim.sweep(model="toy", baseline=1.0).d90` is 10.
+    """
+    spec = load(SweepSpec, None, tupled(settings), tell)
+    place = Path(default_out(with_recipe(spec)) if out is None else out)
+    return carry_out(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
+
+
+def carry_out(
+    planned: Plan,
+    out: Path,
+    *,
+    jobs: int,
+    progress: Callable[[Event], None],
+    tell: Callable[[str], None],
+) -> Summary:
+    """Do what is missing of a plan, and write the files that people look at."""
+    if jobs < 1:
+        raise IdimError(f"jobs must be at least 1, got {jobs}.")
+    with _undisturbed():
+        summary = execute(planned, out, jobs=jobs, progress=progress, tell=tell)
+    write(summary, out)
+    return Summary(summary)
+
+
+def tupled(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with lists as the tuples that specs hold."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leave the caller's torch as it was: runs set threads, seeds and deterministic kernels."""
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(state)
+        torch.use_deterministic_algorithms(strict, warn_only=warn)

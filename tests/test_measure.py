@@ -1,0 +1,272 @@
+"""A training of one's own: the same store, search, resume and report; mistakes are one line."""
+
+import logging
+import math
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import idim
+from idim.errors import IdimError
+from idim.problems import given
+from idim.report import publish, table
+from idim.store import Store
+from idim.sweeps import evidence
+from idim.training.loop import learning_rate, stream
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+CALLS: list[idim.Trial] = []
+# The made-up problem: its score passes 0.9 of full training's 0.8 where d is at least this.
+CROSSING = 37
+
+
+def score(trial: idim.Trial) -> float:
+    """A curve of known crossing, the best rate being what the matched step length says."""
+    CALLS.append(trial)
+    if trial.d is None:
+        return 0.8
+    if trial.d == 0:
+        return 0.1
+    return 0.73 if trial.d >= CROSSING else 0.3
+
+
+def loss(trial: idim.Trial) -> float:
+    """The same as a loss: 5 untrained, 1 trained, so the target is 5 - 0.9 * 4 = 1.4."""
+    shift = 0.01 * trial.seed  # a seed's own start takes no part in its gain
+    if trial.d == 0:
+        return 5.0 + shift
+    return (1.0 if trial.d is None else 1.3 if trial.d >= CROSSING else 2.0) + shift
+
+
+GRID = {"d": [10, 36, 37, 100], "lr": [1.0], "baseline_lr": [0.1], "seeds": 2}
+
+
+@pytest.fixture(autouse=True)
+def _no_calls():
+    CALLS.clear()
+
+
+def test_an_objective_is_searched_stored_and_reported_like_any_sweep(tmp_path):
+    out = tmp_path / "out"
+    found = idim.measure(score, D=5000, out=out, baseline_lr=[0.1], max_runs=60)
+    assert found.baseline == pytest.approx(0.8)
+    assert found.line == pytest.approx(0.72)
+    assert found.bracket[0] < CROSSING <= found.d90 <= 1.2 * CROSSING
+    assert found.record["protocol"]["training"] == "the objective's own"
+    assert repr(found).startswith(f"<d90 = {found.d90} of D = 5,000: test_measure-score, trained")
+    assert (out / "curve.png").stat().st_size > 10_000
+    assert {t.d for t in CALLS} >= {None, found.d90}
+    calls = len(CALLS)
+    again = idim.measure(score, D=5000, out=out, baseline_lr=[0.1], max_runs=60)
+    assert (again.record, len(CALLS)) == (found.record, calls)
+    assert idim.load(out).record == found.record
+    report = publish.publish(found.record, evidence(out), "again", tmp_path / "report")
+    text = next(p for p in report if p.suffix == ".md").read_text()
+    assert "which trains and scores by itself" in text
+    assert "columns of norm 1" not in text
+
+
+def test_a_loss_is_measured_by_its_gain_seed_by_seed(tmp_path):
+    found = idim.measure(loss, D=500, direction="minimize", out=tmp_path, **GRID)
+    assert found.d90 == CROSSING
+    assert found.record["metric"] == "gain"
+    assert found.baseline == pytest.approx(4.0)
+    assert found.line == pytest.approx(3.6)
+    (full, *_) = (r.result() for r in Store(tmp_path).runs() if r.spec().d is None)
+    assert set(full["score"]) == {"gain", "loss"}
+
+
+def test_a_frame_has_the_rows_of_the_table(tmp_path):
+    found = idim.measure(score, D=500, out=tmp_path, **GRID)
+    frame = found.to_frame()
+    assert frame["d"].isna().tolist() == [True, False, False, False, False]
+    assert frame["d"].tolist()[1:] == [10, 36, 37, 100]
+    assert frame["mean"].tolist() == [0.8, 0.3, 0.3, 0.73, 0.73]
+    assert frame["passes"].tolist()[1:] == [False, False, True, True]
+    assert str(found) == table.text(found.record).rstrip()
+    assert found.plot(tmp_path / "figures" / "x").axes
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {"x.png", "x.svg"}
+
+
+# --- a module with its loss ----------------------------------------------------------------
+
+
+def net() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 1))
+
+
+def data(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randn(256, 6, generator=torch.Generator().manual_seed(seed))
+    return x, (x[:, :1] * x[:, 1:2]).sin()
+
+
+def squares(module: nn.Module) -> torch.Tensor:
+    x, y = data(0)
+    rows = torch.randint(len(x), (32,))
+    return F.mse_loss(module(x[rows]), y[rows])
+
+
+def held_out(module: nn.Module) -> float:
+    x, y = data(1)
+    assert not module.training
+    return F.mse_loss(module(x), y).item()
+
+
+FORM = {"module": net, "loss": squares, "evaluate": held_out, "direction": "minimize"}
+TRAINING = {"steps": 60, "d": [5, 40], "lr": [0.1], "baseline_lr": [0.03], "seeds": 2}
+
+
+def test_a_module_is_trained_by_the_same_loop(tmp_path):
+    found = idim.measure(**FORM, **TRAINING, out=tmp_path)
+    assert sum(p.numel() for p in net().parameters()) == found.D
+    assert found.record["runs"]["done"] == 6
+    assert found.baseline > 0
+    specs = {(r.spec().d, r.spec().seed): r for r in Store(tmp_path).runs()}
+    full = specs[None, 0].result()
+    # by hand: AdamW on the same rows, from the same theta_0
+    torch.manual_seed(stream(0, "init"))
+    module = net()
+    start = held_out(module.eval())
+    optimizer = torch.optim.AdamW(module.parameters(), weight_decay=0.0)
+    for step in range(60):
+        optimizer.param_groups[0]["lr"] = 0.03 * learning_rate(step, 60, 0.06)
+        torch.manual_seed(stream(0, "step", step))
+        optimizer.zero_grad()
+        squares(module.train()).backward()
+        optimizer.step()
+    assert full["score"]["gain"] == pytest.approx(start - held_out(module.eval()), rel=1e-4)
+
+
+def test_the_callers_torch_is_left_as_it_was(tmp_path):
+    torch.set_num_threads(2)
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    idim.measure(**FORM, **TRAINING, out=tmp_path, threads=1)
+    assert torch.equal(torch.rand(3), wanted)
+    assert torch.get_num_threads() == 2
+
+
+def test_a_sweep_from_python_is_that_of_the_command_line(tmp_path):
+    found = idim.sweep(model="toy", d=[9, 10], seeds=1, lr=[5.0], baseline=1, out=tmp_path)
+    assert found.d90 == 10
+    given = {"model": "toy", "d": "9,10", "seeds": "1", "lr": "5", "baseline": "1"}
+    words = [f"{name}={value}" for name, value in given.items()]
+    command = [sys.executable, "-m", "idim", "sweep", *words, "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert b"2 of 2 runs were done before" in done.stderr
+    assert str(idim.load(tmp_path)) == str(found)
+
+
+@pytest.mark.parametrize("example", ["plain_loop.py", "language_model.py"])
+def test_the_examples_measure_d90(example, tmp_path):
+    # the first numbers of the search are enough to see that it runs as it stands
+    text = (EXAMPLES / example).read_text().replace("max_runs=30", "max_runs=4")
+    script = tmp_path / example
+    script.write_text(text)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(script.stem)
+    assert "all of 4 runs are spent" in done.stdout
+    assert script.with_suffix(".png").exists()
+
+
+# --- what decides the number is in the id, and what cannot be is one line --------------------
+
+
+def factory(threshold: int):
+    def inner(trial: idim.Trial) -> float:
+        return 1.0 if trial.d is None or trial.d >= threshold else 0.1
+
+    return inner
+
+
+def test_the_fingerprint_sees_source_bindings_and_version():
+    prints = [
+        given.fingerprint(score), given.fingerprint(loss), given.fingerprint(factory(3)),
+        given.fingerprint(factory(4)), given.fingerprint(partial(score)),
+        given.fingerprint(partial(score, 1)), given.fingerprint(score, version="2"),
+    ]  # fmt: skip
+    assert given.fingerprint(score) == prints[0]
+    assert given.fingerprint(factory(3)) == prints[2]
+    assert len(set(prints)) == len(prints)
+
+
+def test_changed_code_in_an_old_folder_is_refused(tmp_path):
+    idim.measure(factory(37), D=500, out=tmp_path, **GRID)
+    line = r"holds runs of other code: 'test_measure:factory\.inner' .* has changed since"
+    with pytest.raises(IdimError, match=line):
+        idim.measure(factory(36), D=500, out=tmp_path, **GRID)
+    with pytest.raises(IdimError, match=line):
+        idim.measure(factory(37), D=500, version="2", out=tmp_path, **GRID)
+    assert idim.measure(factory(37), D=500, out=tmp_path, **GRID).d90 == CROSSING
+
+
+def test_a_closure_stays_in_this_process(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        found = idim.measure(factory(37), D=500, out=tmp_path, jobs=4, **GRID)
+    assert found.d90 == CROSSING
+    assert "cannot go to another process: it is a closure" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(math.nan, "returned nan"), (None, "returned a NoneType; a number is wanted"),
+     ("x", "returned a str"), ([1, 2], "returned a list"), (math.inf, "returned inf")],
+)  # fmt: skip
+def test_what_is_no_number_fails_the_run_and_says_so(value, said, tmp_path):
+    def odd(trial: idim.Trial) -> float:
+        return value if trial.d == 36 else score(trial)
+
+    found = idim.measure(odd, D=500, out=tmp_path, **GRID)
+    assert found.record["runs"]["failed"] == 2
+    assert [p["d"] for p in found.record["points"]] == [10, 37, 100]
+    assert any(said in (r.failure() or "") for r in Store(tmp_path).runs())
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ({}, "give an objective and D, or module"),
+        ({"objective": score}, "give D="),
+        ({"objective": score, "D": 0}, "give D="),
+        ({"objective": 3, "D": 5}, "must be a function"),
+        ({"objective": score, "D": 5, **FORM}, "not both"),
+        ({"module": net, "loss": squares}, "give an objective and D, or module"),
+        ({"objective": score, "D": 50, "direction": "up"}, "direction must be"),
+        ({"objective": score, "D": 50, "projection": "dense"}, "projection would not be used"),
+        ({"objective": score, "D": 50, "steps": 5}, "steps would not be used"),
+        ({"objective": score, "D": 50, "model": "tiny"}, "model"),
+        ({"objective": score, "D": 50, "sedes": 5}, "unknown key 'sedes'"),
+        ({"objective": score, "D": 50, "jobs": 0}, "jobs must be at least 1"),
+        ({"objective": score, "D": 50, "d": [60]}, "must lie between 1 and D=50"),
+        ({**FORM, "epochs": 3}, "give steps"),
+        ({**FORM, "direction": "minimize", "baseline": 0.5}, "a gain has no fixed baseline"),
+        ({**FORM, "head": ["nowhere"], "structure": "did", "steps": 2, "d": [5]}, "nowhere"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(words, line, tmp_path):
+    with pytest.raises(IdimError, match=line) as caught:
+        idim.measure(**words, out=tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_store_of_a_function_is_gone_on_with_by_its_program_only(tmp_path):
+    idim.measure(score, D=500, out=tmp_path, **GRID)
+    given._REGISTERED.clear()
+    run = next(Store(tmp_path).runs()).spec()
+    with pytest.raises(IdimError, match=r"call idim\.measure in it again"):
+        given.find(run)
+    assert idim.load(tmp_path).d90 == CROSSING
