@@ -195,7 +195,7 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
-                process.terminate()
+                process.kill()  # one that is still starting has other signals blocked
 
     def run_all(self, specs: list[RunSpec], root: Path, watch: Watch) -> None:
         """Execute runs, in the order of the first of each stack.
