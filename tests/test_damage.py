@@ -93,6 +93,18 @@ def damages(root: Path) -> Iterator[tuple[Path, bytes]]:
         yield from ((path, p.read_bytes()) for p in path.parent.iterdir() if p.is_file())
 
 
+def is_complete(out: Path) -> bool:
+    """Whether every run has all that is to be kept of it, and whole."""
+    for stored in Store(out).runs():
+        spec = stored.spec()
+        kept = stored.rows() is not None
+        if spec.method == "subspace" and spec.stop_at is None:
+            kept = kept and stored.trained() is not None
+        if not kept:
+            return False
+    return True
+
+
 def refused_by_estimate(out: Path, truth: dict) -> str | None:
     """Return the line that refuses a store; None where its numbers are the true ones."""
     try:
@@ -124,6 +136,7 @@ def test_no_damage_to_a_store_gives_a_wrong_number(whole, tmp_path):
             assert "\n" not in refusal, (path, refusal)
         said = []
         assert summary(execute(left, out, jobs=1, tell=said.append)) == truth, (path, n)
+        assert is_complete(out), (path, n)
         redone += bool(said)
         assert Store(out).mend() == []  # for good
         shutil.rmtree(out)
@@ -161,7 +174,7 @@ def test_what_is_no_file_is_damage_too_and_nothing_waits_for_it(whole, tmp_path)
     for n, path in enumerate(sorted(p for p in root.rglob("*") if p.is_file())):
         if path.name in UNREAD:
             continue
-        for kind in ("fifo", "folder", "loop"):
+        for kind in ("gone", "fifo", "folder", "loop"):
             out = tmp_path / f"{n}-{kind}"
             shutil.copytree(root, out)
             here = out / path.relative_to(root)
@@ -171,9 +184,27 @@ def test_what_is_no_file_is_damage_too_and_nothing_waits_for_it(whole, tmp_path)
                 assert stat.S_ISFIFO(here.stat().st_mode)
             elif kind == "folder":
                 here.mkdir()
-            else:
+            elif kind == "loop":
                 here.symlink_to(here)
             assert summary(execute(left, out, jobs=1)) == truth, (path, kind)
+
+
+def test_a_result_without_its_spec_is_refused_and_not_left_out(whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    spec = next(p.parent for p in out.rglob("result.json")) / "spec.json"
+    spec.unlink()
+    with pytest.raises(Damaged, match=r"spec\.json' is damaged \(it is missing\)"):
+        summarise(out)
+
+
+def test_a_run_whose_trained_part_is_gone_says_so(whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    file = next(out.rglob("subspace.safetensors"))
+    file.unlink()
+    with pytest.raises(IdimError, match=r"has no subspace\.safetensors any more; remove"):
+        restore(file.parent)
 
 
 def test_a_renamed_run_is_not_dropped_in_silence(whole, tmp_path):

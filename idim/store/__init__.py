@@ -40,7 +40,7 @@ from idim.store.files import (
 )
 from idim.store.older import OlderRun
 from idim.store.provenance import provenance
-from idim.store.run import Place, Run, shard
+from idim.store.run import RESULTS, Place, Run, shard
 from idim.store.seal import Record, read_sealed, unsealed, write_sealed
 from idim.store.stored import Stored
 
@@ -120,8 +120,8 @@ class Store:
     def mend(self) -> list[str]:
         """Set aside what is not as it was written, so that it is done again; say what.
 
-        A run whose spec or result is damaged goes as a whole, any other file alone.  What killed
-        processes have left half written is removed.
+        A run that would not be begun again without it, or not whole, goes as a whole; a checkpoint
+        goes alone.  What killed processes have left half written is removed.
         """
         sweep_parts(self.root)
         said = []
@@ -135,7 +135,7 @@ class Store:
     def mend_run(self, run: Stored) -> list[str]:
         """Do what `mend` does for one run."""
         found = list(run.check())
-        whole = [e for e in found if e.path.parent == run.folder and e.path.suffix == ".json"]
+        whole = [e for e in found if e.path.parent == run.folder and e.path.name in RESULTS]
         if whole:
             return [self._set_aside(run.folder, f"{whole[0].path.name}: {whole[0].why}")]
         return [self._set_aside(e.path, e.why) for e in found]

@@ -20,6 +20,9 @@ from idim.store.seal import (
 )
 from idim.store.stored import FIELDS, Stored, damages, tuples, until
 
+# What a finished run consists of.
+RESULTS = ("spec.json", "result.json", "rows.safetensors", "subspace.safetensors")
+
 
 def shard(name: str) -> str:
     """Return the folder among `runs` that holds a run: so none gets too many entries."""
@@ -140,6 +143,8 @@ class Run(Stored):
         """Return the spec, checked against the name of the folder."""
         record = read_sealed(self.folder / "spec.json", "spec", self.id)
         if record is None:
+            if (self.folder / "result.json").exists():
+                raise Damaged(self.folder / "spec.json", "it is missing")
             return None
         spec = RunSpec(**tuples(current(record, FIELDS, f"'{self.folder / 'spec.json'}'")))
         if spec.id != self.id or self.folder.parent.name != shard(self.id):
@@ -211,8 +216,6 @@ class Run(Stored):
         for folder in self._attempts():
             readers.append(Place(folder, self.id).load_checkpoint)
         yield from damages(readers)
-        if not (self.folder / "spec.json").exists() and (self.folder / "result.json").exists():
-            yield Damaged(self.folder / "spec.json", "it is missing")
 
     def _attempts(self) -> list[Path]:
         numbered = (p for p in folders(self.folder / "attempts") if p.name.isdecimal())
