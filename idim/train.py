@@ -85,12 +85,13 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
     Raises:
         IdimError: the spec does not fit the model or the data.
         Diverged: the loss became NaN or infinite.
-        RunFailed: out of memory.
+        RunFailed: out of memory, or files that were changed since the spec was made.
     """
     started = time.perf_counter()
     prepare_torch(spec)
     data = tasks.load(spec)
     model = build(spec, data)
+    refuse_changed(spec, data)
     D = sum(p.numel() for p in model.module.parameters())  # before theta_d is among them
     method = methods.apply(spec, model, stream(spec.seed, "projection"))
     rows = model.encode(data.train)
@@ -144,6 +145,25 @@ def build(spec: RunSpec, data: tasks.TaskData) -> Model:
     )
     model.module.to(spec.device)
     return model
+
+
+def refuse_changed(spec: RunSpec, data: tasks.TaskData) -> None:
+    """Refuse a model or rows that are not those the spec was made for, once both are loaded.
+
+    Raises:
+        RunFailed: files were changed since; the run's id names what they were.
+    """
+    was = {"model": spec.model_fingerprint, "rows": spec.data_fingerprint}
+    read = {
+        "model": lambda: models.fingerprint(spec.model, models.source(spec.model)),
+        "rows": lambda: data.fingerprint,
+    }
+    for what, then in was.items():
+        if then and read[what]() != then:
+            raise RunFailed(
+                f"the files of the {what} were changed after this run was planned; put them back, "
+                "or choose another --out"
+            )
 
 
 def stream(seed: int, *names: str | int) -> int:
