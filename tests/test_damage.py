@@ -11,6 +11,7 @@ import random
 import shutil
 import stat
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from idim.config import SweepSpec, load, parse_overrides
 from idim.errors import IdimError
 from idim.launch import local
-from idim.store import Damaged, Store
+from idim.store import Damaged, Store, alone
 from idim.sweep import execute, plan, run, summarise
 from idim.trained import restore
 
@@ -244,3 +245,56 @@ def test_parts_of_killed_processes_go_and_those_of_live_ones_stay(whole, tmp_pat
     os.utime(old, (0, 0))
     execute(planned(), out, jobs=1)
     assert {p.name for p in out.rglob("*.part")} == set(live)
+
+
+def test_whatever_stands_in_an_attempts_place_is_set_aside(whole, tmp_path):
+    root, truth = whole
+    for n, (name, kind) in enumerate(product(("attempts", "attempts/2"), ("file", "fifo", "link"))):
+        out = tmp_path / str(n)
+        shutil.copytree(root, out)
+        folder = next(p.parent for p in out.rglob("result.json"))
+        (folder / "result.json").unlink()
+        place = folder / name
+        shutil.rmtree(place, ignore_errors=True)
+        if kind == "file":
+            place.write_text("")
+        elif kind == "fifo":
+            os.mkfifo(place)
+        else:
+            place.symlink_to(tmp_path / "nowhere")
+        said = []
+        assert summary(execute(planned(), out, jobs=1, tell=said.append)) == truth, (name, kind)
+        assert "is damaged (not a folder)" in said[0]
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
+    mine = {"runs/mine/deep/x": "1", "sweep.json": '{"mine": 1}', "points.csv": "a,b"}
+    for n, (name, text) in enumerate(mine.items()):
+        out = tmp_path / str(n)
+        path = out / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        with pytest.raises(IdimError, match=r"which no sweep wrote; choose another --out"):
+            execute(planned(), out, jobs=1)
+        assert [p for p in out.rglob("*") if p.is_file()] == [path]
+        assert path.read_text() == text
+
+
+def test_a_file_where_damaged_ones_go_is_told(whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    (out / "damaged").write_text("")
+    next(out.rglob("result.json")).write_text("{}")
+    with pytest.raises(IdimError, match=r"damaged' is no folder; remove it"):
+        execute(planned(), out, jobs=1)
+
+
+def test_two_processes_in_one_folder_do_not_meet(tmp_path):
+    wanted = planned()
+    with alone(tmp_path), pytest.raises(IdimError, match="another idim is at work in"):
+        execute(wanted, tmp_path, jobs=1)
+    assert not (tmp_path / "sweep.json").exists()
+    spec = wanted.specs[0]
+    with alone(Store(tmp_path).run(spec).folder), pytest.raises(IdimError, match="another idim"):
+        run(spec, tmp_path)
+    assert run(spec, tmp_path)["steps"] == 20

@@ -1,5 +1,6 @@
 """One run on disk."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -216,6 +217,11 @@ class Run(Stored):
         for folder in self._attempts():
             readers.append(Place(folder, self.id).load_checkpoint)
         yield from damages(readers)
+        place = self.folder / "attempts"
+        inside = [p for p in place.iterdir() if p.name.isdecimal()] if place.is_dir() else [place]
+        for path in inside:
+            if os.path.lexists(path) and not path.is_dir():
+                yield Damaged(path, "not a folder")
 
     def _attempts(self) -> list[Path]:
         numbered = (p for p in folders(self.folder / "attempts") if p.name.isdecimal())
