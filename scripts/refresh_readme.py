@@ -47,8 +47,8 @@ def trajectory() -> str:
     copy(out / "trajectory.png", ROOT / "docs" / "trajectory.png")
     record = json.loads((out / "trajectory.json").read_text(encoding="utf-8"))
     lines = [
-        "| task | constant answer | bag of words | full, `tiny@0` | full, `tiny` | d90, `tiny` "
-        "| `tiny@0` to the same line |",
+        "| task | constant answer | bag of words | full, `tiny@0` | full, `tiny` "
+        "| fit of d90, `tiny` | `tiny@0` to the same line |",
         "|---|---|---|---|---|---|---|",
     ]
     for part in record["tasks"]:

@@ -66,7 +66,7 @@ def library(monkeypatch, tmp_path) -> Library:
     rooms = {
         "idim.sweeps": {
             "plan": fake.plan,
-            "plan_run": lambda spec: spec,
+            "plan_run": lambda spec, tell: spec,
             "run": fake.run,
             "folder_of": lambda spec, out: out / "runs" / spec.id,
             "execute": fake.execute,

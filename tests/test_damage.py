@@ -11,6 +11,7 @@ import random
 import shutil
 import stat
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from idim.api.restored import restore
 from idim.config import SweepSpec, load, parse_overrides
 from idim.errors import IdimError
 from idim.launch import worker
-from idim.store import Damaged, Store
+from idim.store import Damaged, Store, alone
 from idim.sweeps import execute, plan, run, summarise
 
 WORDS = "model=toy d=9,10 seeds=1 lr=5 baseline_lr=0.1 steps=20"
@@ -93,6 +94,18 @@ def damages(root: Path) -> Iterator[tuple[Path, bytes]]:
         yield from ((path, p.read_bytes()) for p in path.parent.iterdir() if p.is_file())
 
 
+def is_complete(out: Path) -> bool:
+    """Whether every run has all that is to be kept of it, and whole."""
+    for stored in Store(out).runs():
+        spec = stored.spec()
+        kept = stored.rows() is not None
+        if spec.method == "subspace" and spec.stop_at is None:
+            kept = kept and stored.trained() is not None
+        if not kept:
+            return False
+    return True
+
+
 def refused_by_estimate(out: Path, truth: dict) -> str | None:
     """Return the line that refuses a store; None where its numbers are the true ones."""
     try:
@@ -124,6 +137,7 @@ def test_no_damage_to_a_store_gives_a_wrong_number(whole, tmp_path):
             assert "\n" not in refusal, (path, refusal)
         said = []
         assert summary(execute(left, out, jobs=1, tell=said.append)) == truth, (path, n)
+        assert is_complete(out), (path, n)
         redone += bool(said)
         assert Store(out).mend() == []  # for good
         shutil.rmtree(out)
@@ -161,7 +175,7 @@ def test_what_is_no_file_is_damage_too_and_nothing_waits_for_it(whole, tmp_path)
     for n, path in enumerate(sorted(p for p in root.rglob("*") if p.is_file())):
         if path.name in UNREAD:
             continue
-        for kind in ("fifo", "folder", "loop"):
+        for kind in ("gone", "fifo", "folder", "loop"):
             out = tmp_path / f"{n}-{kind}"
             shutil.copytree(root, out)
             here = out / path.relative_to(root)
@@ -171,9 +185,27 @@ def test_what_is_no_file_is_damage_too_and_nothing_waits_for_it(whole, tmp_path)
                 assert stat.S_ISFIFO(here.stat().st_mode)
             elif kind == "folder":
                 here.mkdir()
-            else:
+            elif kind == "loop":
                 here.symlink_to(here)
             assert summary(execute(left, out, jobs=1)) == truth, (path, kind)
+
+
+def test_a_result_without_its_spec_is_refused_and_not_left_out(whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    spec = next(p.parent for p in out.rglob("result.json")) / "spec.json"
+    spec.unlink()
+    with pytest.raises(Damaged, match=r"spec\.json' is damaged \(it is missing\)"):
+        summarise(out)
+
+
+def test_a_run_whose_trained_part_is_gone_says_so(whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    file = next(out.rglob("subspace.safetensors"))
+    file.unlink()
+    with pytest.raises(IdimError, match=r"has no subspace\.safetensors any more; remove"):
+        restore(file.parent)
 
 
 def test_a_renamed_run_is_not_dropped_in_silence(whole, tmp_path):
@@ -213,3 +245,56 @@ def test_parts_of_killed_processes_go_and_those_of_live_ones_stay(whole, tmp_pat
     os.utime(old, (0, 0))
     execute(planned(), out, jobs=1)
     assert {p.name for p in out.rglob("*.part")} == set(live)
+
+
+def test_whatever_stands_in_an_attempts_place_is_set_aside(whole, tmp_path):
+    root, truth = whole
+    for n, (name, kind) in enumerate(product(("attempts", "attempts/2"), ("file", "fifo", "link"))):
+        out = tmp_path / str(n)
+        shutil.copytree(root, out)
+        folder = next(p.parent for p in out.rglob("result.json"))
+        (folder / "result.json").unlink()
+        place = folder / name
+        shutil.rmtree(place, ignore_errors=True)
+        if kind == "file":
+            place.write_text("")
+        elif kind == "fifo":
+            os.mkfifo(place)
+        else:
+            place.symlink_to(tmp_path / "nowhere")
+        said = []
+        assert summary(execute(planned(), out, jobs=1, tell=said.append)) == truth, (name, kind)
+        assert "is damaged (not a folder)" in said[0]
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
+    mine = {"runs/mine/deep/x": "1", "sweep.json": '{"mine": 1}', "points.csv": "a,b"}
+    for n, (name, text) in enumerate(mine.items()):
+        out = tmp_path / str(n)
+        path = out / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        with pytest.raises(IdimError, match=r"which no sweep wrote; choose another --out"):
+            execute(planned(), out, jobs=1)
+        assert [p for p in out.rglob("*") if p.is_file()] == [path]
+        assert path.read_text() == text
+
+
+def test_a_file_where_damaged_ones_go_is_told(whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    (out / "damaged").write_text("")
+    next(out.rglob("result.json")).write_text("{}")
+    with pytest.raises(IdimError, match=r"damaged' is no folder; remove it"):
+        execute(planned(), out, jobs=1)
+
+
+def test_two_processes_in_one_folder_do_not_meet(tmp_path):
+    wanted = planned()
+    with alone(tmp_path), pytest.raises(IdimError, match="another idim is at work in"):
+        execute(wanted, tmp_path, jobs=1)
+    assert not (tmp_path / "sweep.json").exists()
+    spec = wanted.specs[0]
+    with alone(Store(tmp_path).run(spec).folder), pytest.raises(IdimError, match="another idim"):
+        run(spec, tmp_path)
+    assert run(spec, tmp_path)["steps"] == 20

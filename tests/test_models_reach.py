@@ -8,11 +8,11 @@ from makers import make_mrpc, make_tiny_bert
 from torch import nn
 from torch.nn import functional as F
 
-from idim.config import Setup, SweepSpec
+from idim.config import RunSpec, Setup, SweepSpec
 from idim.errors import IdimError, RunFailed
 from idim.problems import kinds, reach
 from idim.problems.base import Model, Problem
-from idim.sweeps import plan
+from idim.sweeps import plan, plan_run
 
 
 class Towers(nn.Module):
@@ -107,3 +107,12 @@ def test_a_plan_says_what_the_model_does_not_train(tmp_path, monkeypatch):
     assert sum(n.startswith("The model's weights lack bert.pooler:") for n in plan(spec).notes) == 1
     monkeypatch.setattr(reach, "unreached", lambda *a: ["The first batch reaches none of x."])
     assert plan(spec).notes[-1] == "The first batch reaches none of x."
+
+
+def test_a_single_run_is_told_the_same(tmp_path):
+    bert, rows = make_tiny_bert(tmp_path / "bert"), make_mrpc(tmp_path / "glue")
+    shared = {"model": str(bert), "task": "mrpc", "data": str(rows), "steps": 2, "max_length": 4}
+    said = []
+    plan_run(RunSpec(**shared, d=30), said.append)
+    assert said == [f"note: {note}" for note in plan(SweepSpec(**shared, d=(30,))).notes]
+    assert any("cut" in note for note in said)

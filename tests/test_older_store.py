@@ -14,8 +14,8 @@ import pytest
 from idim import restore
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError
-from idim.store import OlderRun, Run, Store
-from idim.sweeps import execute, plan, plan_run, run, summarise
+from idim.store import Damaged, OlderRun, Run, Store
+from idim.sweeps import evidence, execute, plan, plan_run, run, summarise
 
 HOME = Path(__file__).parent / "stores"
 SAID = json.loads((HOME / "schema1.json").read_text())
@@ -115,3 +115,52 @@ def test_another_runs_spec_is_not_believed_in_an_older_store(store):
     (one / "spec.json").write_bytes((two / "spec.json").read_bytes())
     with pytest.raises(IdimError, match=f"{one.name}/spec.json' is damaged"):
         summarise(store / "toy")
+
+
+RESULTS = [
+    {"score": {"accuracy": True}}, {"score": {"accuracy": 7.5}}, {"score": {"accuracy": -5}},
+    {"score": {"accuracy": "0.9"}}, {"score": {"accuracy": [1]}}, {"score": {"accuracy": 10**400}},
+    {"score": {}}, {"score": None}, {"select": "x"}, {"select": [1]}, {"select": {"f1": None}},
+    {"seconds": None}, {"seconds": "x"}, {"steps": "x"}, {"steps": None}, {"steps": -1},
+    {"trainable": 1.5}, {"loss": None}, {"error": 5},
+]  # fmt: skip
+SPECS = [{"keep_head": True}, {"threads": 2}, {"stacked": True}, {"lr": 7.0}, {"d": "x"}]
+SWEEPS = [
+    {"chance": "x"}, {"notes": 5}, {"notes": [5]}, {"metric": 5}, {"D": "x"}, {"D": True},
+    {"steps": None}, {"keep_head": True}, {"seeds": "x"}, {"d": 5}, {"tensors": "x"},
+    {"data_fingerprint": 3},
+]  # fmt: skip
+PROVENANCES = [{"utc": 5}, {"kernels": ["a"]}, {"versions": None}, None]
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [(name, c) for name, cs in {"result": RESULTS, "spec": SPECS, "sweep": SWEEPS}.items()
+     for c in cs],
+    ids=str,
+)  # fmt: skip
+def test_what_schema_1_cannot_have_written_is_no_number_and_stops_nothing(store, file, change):
+    out = store / "digits-did"
+    path = out / "sweep.json" if file == "sweep" else next(out.glob(f"runs/*d40*/{file}.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(Damaged, match=rf"{file}\.json' is damaged"):
+        summarise(out)
+    if file != "sweep":
+        assert len(Store(out).mend()) == 1
+        assert Store(out).mend() == []
+
+
+@pytest.mark.parametrize("content", PROVENANCES, ids=str)
+def test_an_odd_older_provenance_says_nothing(store, content):
+    out = store / "digits-did"
+    for path in out.glob("runs/*/provenance.json"):
+        whole = json.loads(path.read_text())
+        path.write_text(json.dumps({} if content is None else whole | content))
+    assert evidence(out)["sources"] == []
+
+
+def test_a_metric_that_the_runs_were_not_scored_by_is_refused(store):
+    path = store / "digits-did" / "sweep.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metric": "f1"}))
+    with pytest.raises(IdimError, match=r"was not scored by f1, the metric of its sweep"):
+        summarise(store / "digits-did")

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+from makers import make_mrpc, make_tiny_bert
+from safetensors.torch import load_file, save_file
 
 from idim import launch
 from idim.config import RunSpec, SweepSpec
@@ -142,3 +145,33 @@ def test_a_sweep_goes_on_with_the_threads_it_began_with(tmp_path):
     again = plan(spec, tmp_path)
     assert again.spec.threads == 2
     assert [s.id for s in again.specs] == [s.id for s in first.specs]
+
+
+def test_files_that_change_while_a_sweep_runs_stop_it(tmp_path):
+    """Else the numbers of other rows, or of another model, would lie under the id of these."""
+    model, rows = make_tiny_bert(tmp_path / "bert"), make_mrpc(tmp_path / "glue")
+    words = {"model": str(model), "task": "mrpc", "data": str(rows), "steps": 2, "seeds": 1}
+    wanted = plan(SweepSpec(**words, d=(20, 30), lr=(0.1,), baseline_lr=(1e-3,)))
+    weights = model / "model.safetensors"
+    for path, what in ((next(rows.glob("**/train*")), "rows"), (weights, "model")):
+        whole = path.read_bytes()
+        out = tmp_path / what
+
+        def spoil(event, path=path, whole=whole):
+            if event.kind == "done" and path.read_bytes() == whole:
+                if path.suffix == ".safetensors":
+                    tensors = load_file(path)
+                    save_file({n: t * 0.5 for n, t in tensors.items()}, path, {"format": "pt"})
+                else:
+                    table = pq.read_table(path)
+                    pq.write_table(table.slice(1), path)
+
+        found = execute(wanted, out, jobs=1, progress=spoil)
+        assert (found["runs"]["done"], found["runs"]["failed"]) == (1, 2)
+        said = {r.failure() for r in Store(out).runs()} - {None}
+        assert said == {
+            f"the files of the {what} were changed after this run was planned; put them back, or "
+            "choose another --out"
+        }
+        path.write_bytes(whole)
+        assert execute(wanted, out, jobs=1)["runs"]["done"] == 3

@@ -23,9 +23,11 @@ from idim.errors import MACHINE
 from idim.sweeps.execute import _Watch
 from idim.sweeps.outcomes import Outcome, told_once
 
-# What the installed `idim` does, with a sign from where on both signals are in its hands.
+# What the installed `idim` does, with a sign from where on both signals are in its hands.  A shell
+# has Ctrl-C ignored in what it starts in the background, which these tests may be part of.
 ENTRY = (
-    "import os, sys; from idim.__main__ import main;os.write(int(sys.argv.pop(1)), b'x'); main()"
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from idim.__main__ import main; os.write(int(sys.argv.pop(1)), b'x'); main()"
 )
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 

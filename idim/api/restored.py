@@ -30,6 +30,10 @@ def restore(folder: str | Path) -> nn.Module:
         raise IdimError(f"'{folder}' holds no finished run; give OUT/runs/<xx>/<id>.")
     if spec.method == "full":
         raise IdimError(f"'{folder}' is full fine-tuning, which keeps no weights; train it again.")
+    if not run.trained_file.exists():
+        raise IdimError(
+            f"'{folder}' has no subspace.safetensors any more; remove it and run it again."
+        )
     if isinstance(run, Run):
         run.trained()  # its checksum
     problem = kinds.load(spec)

@@ -39,7 +39,7 @@ def run(
     from idim.sweeps import run as train
 
     with redirect_stdout(sys.stderr):
-        spec = plan_run(spec)
+        spec = plan_run(spec, note)
         note(f"writing to {folder_of(spec, out)}")
         with follow() as progress:
             result = train(spec, out, progress, note)

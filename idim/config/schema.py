@@ -43,6 +43,8 @@ def current(record: Record, known: Collection[str], what: str) -> Record:
         raise IdimError(f"{what} has no schema that is known: {schema!r}.")
     if schema > SCHEMA:
         raise IdimError(f"{what} was written by a newer idim (schema {schema}); update idim.")
+    if schema == 1 and (odd := sorted(record.keys() & set(_NEW_IN_2))):
+        raise IdimError(f"{what} has the key '{odd[0]}', which its schema does not know.")
     for upgrade in UPGRADES[schema - 1 :]:
         record = upgrade(record)
     strange = sorted(record.keys() - known - {"schema"})

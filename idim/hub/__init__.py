@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from idim.errors import IdimError, OffLine
@@ -84,12 +85,18 @@ def fingerprint(files: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for path in paths:
         try:
-            with path.open("rb") as f:
-                digest = hashlib.file_digest(f, "sha256").hexdigest()
+            stat = path.stat()
+            digest = _digest(path.absolute(), (stat.st_size, stat.st_mtime_ns, stat.st_ino))
         except OSError as e:
             raise IdimError(f"cannot read '{path}': {e.strerror}.") from None
         total.update(f"{digest} {path.absolute().relative_to(top).as_posix()}\n".encode())
     return total.hexdigest()[:16]
+
+
+@lru_cache(maxsize=256)  # every run asks whether its model is still what it was
+def _digest(path: Path, _: tuple[int, ...]) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _local_folder(name: str) -> Path | None:

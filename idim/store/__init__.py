@@ -32,6 +32,7 @@ from idim.config import SCHEMA, RunSpec, SweepSpec, current
 from idim.errors import IdimError
 from idim.store.files import (
     Damaged,
+    alone,
     folders,
     read_json,
     sweep_parts,
@@ -39,9 +40,9 @@ from idim.store.files import (
     write_json,
     write_text,
 )
-from idim.store.older import OlderRun
+from idim.store.older import OlderRun, check_older_sweep
 from idim.store.provenance import provenance
-from idim.store.run import Place, Run, shard
+from idim.store.run import RESULTS, Place, Run, shard
 from idim.store.seal import Record, read_sealed, unsealed, write_sealed
 from idim.store.stored import Stored
 
@@ -53,6 +54,7 @@ __all__ = [
     "Run",
     "Store",
     "Stored",
+    "alone",
     "provenance",
     "read_json",
     "read_sealed",
@@ -64,6 +66,10 @@ __all__ = [
     "write_text",
 ]
 
+# Says how a run came about; no number comes from it.
+ABOUT = ("provenance.json", "failed.json")
+# What people look at beside the runs.
+WRITTEN = ("summary.json", "points.csv", "curve.png", "curve.svg")
 _SHARD = re.compile("[0-9a-f]{2}")
 # What a sweep's record holds beside the fields of its spec.
 _OF_A_SWEEP = (
@@ -121,8 +127,8 @@ class Store:
     def mend(self) -> list[str]:
         """Set aside what is not as it was written, so that it is done again; say what.
 
-        A run whose spec or result is damaged goes as a whole, any other file alone.  What killed
-        processes have left half written is removed.
+        A run that would not be begun again without it, or not whole, goes as a whole; a checkpoint
+        goes alone.  What killed processes have left half written is removed.
         """
         sweep_parts(self.root)
         said = []
@@ -136,7 +142,7 @@ class Store:
     def mend_run(self, run: Stored) -> list[str]:
         """Do what `mend` does for one run."""
         found = list(run.check())
-        whole = [e for e in found if e.path.parent == run.folder and e.path.suffix == ".json"]
+        whole = [e for e in found if e.path.parent == run.folder and e.path.name in RESULTS]
         if whole:
             return [self._set_aside(run.folder, f"{whole[0].path.name}: {whole[0].why}")]
         return [self._set_aside(e.path, e.why) for e in found]
@@ -148,12 +154,15 @@ class Store:
     def _set_aside(self, path: Path, why: str) -> str:
         """Move a file or folder out of the way, to where nothing is read; say so."""
         home = self.root / "damaged"
+        if os.path.lexists(home) and not home.is_dir():
+            raise IdimError(f"'{home}' is no folder; remove it: what is damaged is moved there.")
         home.mkdir(exist_ok=True)
         name = "-".join(path.relative_to(self.root).parts)
         free = (home / f"{name}.{n}" for n in itertools.count(1))
         to = next(p for p in free if not os.path.lexists(p))
         path.rename(to)
-        return f"'{path}' is damaged ({why}); set aside as '{to}', and done again."
+        again = "" if path.name in ABOUT else ", and done again"
+        return f"'{path}' is damaged ({why}); set aside as '{to}'{again}."
 
     def claim(self, sweep: Record, loose: Container[str] = ()) -> list[str]:
         """Make the folder this sweep's; return what had to be set aside for it.
@@ -166,6 +175,7 @@ class Store:
             IdimError: it holds another sweep; the line names the first keys that differ.
         """
         said = []
+        self._refuse_foreign()
         try:
             held = self.held()
         except Damaged as e:
@@ -207,8 +217,36 @@ class Store:
         elif not _IN_1 <= record.keys() <= _SWEEP_KEYS:
             raise Damaged(path, "not a sweep")
         else:
-            record |= {"kernels": self._older_kernels}
+            try:
+                record = current(record, _SWEEP_KEYS, "it") | {"kernels": self._older_kernels}
+                check_older_sweep(record)
+            except IdimError as e:
+                raise Damaged(path, str(e).rstrip(".")) from None
+            return _DEFAULTS | record
         return _DEFAULTS | current(record, _SWEEP_KEYS, f"'{path}'")
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a folder that holds what nobody may move or write over: it is not ours.
+
+        Raises:
+            IdimError: naming what it holds.
+        """
+        runs = [path.name for path in folders(self.root / "runs")]
+        ours = [n for n in runs if _SHARD.fullmatch(n) or _is_begun(self.root / "runs" / n)]
+        if ours:  # what else lies there was moved or damaged
+            return
+        names = [f"runs/{name}" for name in runs]
+        if not names and not (self.root / "sweep.json").is_file():
+            names = [n for n in WRITTEN if (self.root / n).exists()]
+        elif not names:
+            with suppress(Damaged):
+                self.held()
+                return
+            names = ["sweep.json"]
+        if names:
+            raise IdimError(
+                f"'{self.root}' holds {names[0]}, which no sweep wrote; choose another --out."
+            )
 
     def older(self) -> int:
         """Count the runs that an older version stored, without checksums."""

@@ -1,12 +1,14 @@
 """Files that are whole or absent, and reads that cannot hang."""
 
+import hashlib
 import json
 import os
 import platform
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +44,11 @@ def write_bytes(path: Path, *content: bytes | memoryview) -> None:
             f.flush()
             os.fsync(f.fileno())
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as e:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+        if isinstance(e, OSError):  # the name beside it is nobody's concern
+            e.filename, e.filename2 = str(path), None
         raise
 
 
@@ -136,6 +140,34 @@ def _is_left(path: Path) -> bool:
     except OSError:  # somebody else's, and alive
         pass
     return _start(int(pid)) != start
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes of this machine.
+
+    Two that train the same run would each end the other's attempt.
+
+    Raises:
+        IdimError: another one holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    lock = FileLock(Path(tempfile.gettempdir()) / f"idim-{user}-{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise IdimError(
+            f"another idim is at work in '{folder}'; wait for its end, or choose another --out."
+        ) from None
+    except OSError:  # no place for locks: work without
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def folders(place: Path) -> Iterator[Path]:

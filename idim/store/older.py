@@ -1,14 +1,20 @@
 """Runs that schema 1 stored: read, never written."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from idim.config import RunSpec, current, older_id, slug
+from idim.config import RunSpec, SweepSpec, current, older_id, slug
 from idim.errors import IdimError
 from idim.store.files import Damaged, parse, read_bytes, read_json
 from idim.store.seal import Record
 from idim.store.stored import FIELDS, Stored, damages, tuples, until
+
+# What schema 1 noted of a start, and a report reads.
+_PROVENANCE = {"utc": str, "host": str, "machine": str, "python": str, "versions": dict}
+_PROVENANCE |= {"cpus": int, "kernels": str}
 
 
 class OlderRun(Stored):
@@ -27,8 +33,8 @@ class OlderRun(Stored):
             raise Damaged(path, "not a spec")
         if older_id(record, slug) != self.folder.name:
             raise Damaged(path, "it is of another run")
-        record = current(record, FIELDS, f"'{path}'")
         try:
+            record = current(record, FIELDS, "it")
             return RunSpec(**tuples(record | {"kernels": self.kernels}))
         except (IdimError, TypeError, ValueError) as e:
             raise Damaged(path, str(e).rstrip(".")) from None
@@ -39,10 +45,7 @@ class OlderRun(Stored):
         record = read_json(path)
         if record is None:
             return None
-        has_score = isinstance(record, dict) and (
-            isinstance(record.get("score"), dict) or isinstance(record.get("error"), str)
-        )
-        if not has_score:
+        if not _is_result(record):
             raise Damaged(path, "not a result")
         return record
 
@@ -54,7 +57,10 @@ class OlderRun(Stored):
     def provenance(self) -> Record | None:
         """Return by what and where the last attempt began."""
         record = read_json(self.folder / "provenance.json")
-        return record if isinstance(record, dict) else None
+        is_sound = isinstance(record, dict) and all(
+            isinstance(record.get(name), kind) for name, kind in _PROVENANCE.items()
+        )
+        return record if is_sound else None
 
     def check(self) -> Iterator[Damaged]:
         """Read everything that a number comes from."""
@@ -88,3 +94,59 @@ class OlderRun(Stored):
             if isinstance(record, dict) and isinstance(record.get("step"), int):
                 lines.append(record)
         return (state, until(state, lines)) if "step" in state else None
+
+
+def _is_result(record: Any) -> bool:
+    """Whether a result can be what schema 1 wrote: no checksum says so."""
+    if not isinstance(record, dict):
+        return False
+    if "error" in record:
+        return isinstance(record["error"], str) and isinstance(record.get("diverged", False), bool)
+    counts = ("D", "trainable", "steps", "schedule")
+    return (
+        _is_scores(record.get("score"))
+        and (record.get("select") is None or _is_scores(record["select"]))
+        and all(isinstance(record.get(n, 0), int) and record.get(n, 0) >= 0 for n in counts)
+        and all(_is_finite(record.get(name, 0.0)) for name in ("seconds", "loss"))
+    )
+
+
+def _is_scores(scores: Any) -> bool:
+    """Whether these are scores by metric; none of schema 1 went beyond 1."""
+    return (
+        isinstance(scores, dict)
+        and scores != {}
+        and all(_is_finite(v) and abs(v) <= 1 for v in scores.values())
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        return is_number and math.isfinite(value)
+    except OverflowError:  # an int beyond all floats
+        return False
+
+
+def check_older_sweep(record: Record) -> None:
+    """Refuse the record of a sweep of schema 1 that cannot be what was written.
+
+    Raises:
+        IdimError: a value of another type, or out of range.
+    """
+    known = {f.name for f in fields(SweepSpec)}
+    SweepSpec(**tuples({k: v for k, v in record.items() if k in known}))
+    facts = {
+        "D": type(record["D"]) is int and record["D"] > 0,
+        "metric": isinstance(record["metric"], str),
+        "chance": record["chance"] is None or _is_finite(record["chance"]),
+        "notes": isinstance(record["notes"], list)
+        and all(isinstance(n, str) for n in record["notes"]),
+        "model_fingerprint": isinstance(record["model_fingerprint"], str),
+        "data_fingerprint": isinstance(record["data_fingerprint"], str),
+        "tensors": type(record.get("tensors", 1)) is int,
+        "steps": bool(record["steps"]) != bool(record["epochs"]),
+    }
+    for name, is_right in facts.items():
+        if not is_right:
+            raise IdimError(f"{name} is not what a sweep writes.")

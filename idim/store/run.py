@@ -1,5 +1,6 @@
 """One run on disk."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,6 +20,9 @@ from idim.store.seal import (
     write_tensors,
 )
 from idim.store.stored import FIELDS, Stored, damages, tuples, until
+
+# What a finished run consists of.
+RESULTS = ("spec.json", "result.json", "rows.safetensors", "subspace.safetensors")
 
 
 def shard(name: str) -> str:
@@ -148,6 +152,8 @@ class Run(Stored):
         """Return the spec, checked against the name of the folder."""
         record = read_sealed(self.folder / "spec.json", "spec", self.id)
         if record is None:
+            if (self.folder / "result.json").exists():
+                raise Damaged(self.folder / "spec.json", "it is missing")
             return None
         spec = RunSpec(**tuples(current(record, FIELDS, f"'{self.folder / 'spec.json'}'")))
         if spec.id != self.id or self.folder.parent.name != shard(self.id):
@@ -219,8 +225,11 @@ class Run(Stored):
         for folder in self._attempts():
             readers.append(Place(folder, self.id).load_checkpoint)
         yield from damages(readers)
-        if not (self.folder / "spec.json").exists() and (self.folder / "result.json").exists():
-            yield Damaged(self.folder / "spec.json", "it is missing")
+        place = self.folder / "attempts"
+        inside = [p for p in place.iterdir() if p.name.isdecimal()] if place.is_dir() else [place]
+        for path in inside:
+            if os.path.lexists(path) and not path.is_dir():
+                yield Damaged(path, "not a folder")
 
     def _attempts(self) -> list[Path]:
         numbered = (p for p in folders(self.folder / "attempts") if p.name.isdecimal())

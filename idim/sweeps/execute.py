@@ -12,7 +12,7 @@ from idim.config import QUARTER, RunSpec, SweepSpec, slug
 from idim.errors import RunFailed
 from idim.machine import cores
 from idim.search import Done, next_runs
-from idim.store import Record, Run, Store
+from idim.store import Record, Run, Store, alone
 from idim.sweeps.outcomes import Outcome, outcomes, told_once
 from idim.sweeps.plan import Plan
 from idim.sweeps.summary import summarise
@@ -68,8 +68,20 @@ def execute(
         tell: given a line for what was damaged in the folder, and is set aside and done again.
 
     Raises:
-        IdimError: `out` holds another sweep.
+        IdimError: `out` holds another sweep, or another process is at work in it.
     """
+    with alone(out):
+        return _execute(plan, out, jobs, workers, progress, tell)
+
+
+def _execute(
+    plan: Plan,
+    out: Path,
+    jobs: int | None,
+    workers: launch.Launched | None,
+    progress: Progress,
+    tell: Tell,
+) -> Record:
     store = Store(out)
     for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
         tell(line)
@@ -143,7 +155,7 @@ def run(
     if result is None:
         watch = _Watch(store, progress, 1)
         watch.expect([spec])
-        with launch.start(1) as workers:
+        with alone(stored.folder), launch.start(1) as workers:
             workers.run_all([spec], out, watch)
         result = stored.result() or {"error": stored.failure()}
     if "error" in result:

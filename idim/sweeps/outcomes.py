@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from idim.config import RunSpec, SweepSpec
+from idim.errors import IdimError
 from idim.estimate import Score
 from idim.search import Space
 from idim.store import Record, Store
@@ -24,6 +25,11 @@ class Outcome:
     def score(self, metric: str) -> Score:
         """Return what an estimate needs to know."""
         result = self.result or {}
+        if "score" in result and metric not in result["score"]:
+            raise IdimError(
+                f"run '{self.run.id}' was not scored by {metric}, the metric of its sweep; "
+                "sweep.json is not that of these runs."
+            )
         return Score(
             d=self.run.d,
             lr=self.run.lr,

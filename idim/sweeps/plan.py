@@ -1,5 +1,6 @@
 """Resolve a sweep: every name looked up, nothing run yet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -152,13 +153,19 @@ def _with_d(spec: SweepSpec, span: Extent) -> SweepSpec:
     return replace(spec, d=tuple(sorted(set(spec.d))))
 
 
-def plan_run(spec: RunSpec) -> RunSpec:
+def plan_run(spec: RunSpec, tell: Callable[[str], None] = lambda _: None) -> RunSpec:
     """Resolve one run: device, fingerprints, and whether d fits.
+
+    Args:
+        spec: what the user asks for.
+        tell: given a line for each thing that a reader of the score must know.
 
     Raises:
         IdimError: as `plan`.
     """
     spec, facts = _resolve(with_recipe(spec), None)
+    for note in facts.notes:
+        tell(f"note: {note}")
     if spec.d is not None:
         check_d(spec.d, facts.span.D, facts.span.lambdas, spec.said_groups)
     spec = replace(spec, **facts.resolved)

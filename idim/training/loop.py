@@ -86,12 +86,13 @@ def train(spec: RunSpec, resume: State | None = None) -> Iterator[Step | Result]
     Raises:
         IdimError: the spec does not fit the model or the data.
         Diverged: the loss became NaN or infinite.
-        RunFailed: out of memory.
+        RunFailed: out of memory, or files that were changed since the spec was made.
     """
     started = time.perf_counter()
     prepare_torch(spec)
     problem = kinds.load(spec)
     model = build(spec, problem)
+    refuse_changed(spec, problem)
     D = sum(p.numel() for p in model.module.parameters())  # before theta_d is among them
     method = methods.apply(spec, model, stream(spec.seed, "projection"))
     rows = model.encode(problem.train)
@@ -138,6 +139,22 @@ def build(spec: RunSpec, problem: Problem) -> Model:
     model = problem.build(stream(spec.seed, "init"))
     model.module.to(spec.device)
     return model
+
+
+def refuse_changed(spec: RunSpec, problem: Problem) -> None:
+    """Refuse a model or rows that are not those the spec was made for, once both are loaded.
+
+    Raises:
+        RunFailed: files were changed since; the run's id names what they were.
+    """
+    was = {"model": spec.model_fingerprint, "rows": spec.data_fingerprint}
+    now = {"model": problem.model_fingerprint, "rows": lambda: problem.data_fingerprint}
+    for what, then in was.items():
+        if then and now[what]() != then:
+            raise RunFailed(
+                f"the files of the {what} were changed after this run was planned; put them back, "
+                "or choose another --out"
+            )
 
 
 def stream(seed: int, *names: str | int) -> int:

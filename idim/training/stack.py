@@ -40,6 +40,7 @@ from idim.training.loop import (
     last_step,
     learning_rate,
     prepare_torch,
+    refuse_changed,
     stream,
 )
 
@@ -75,10 +76,12 @@ def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> 
 
     Raises:
         IdimError: a spec does not fit the model or the data.
+        RunFailed: files that were changed since the specs were made.
     """
     started = time.perf_counter()
     prepare_torch(specs[0])
     problem = kinds.load(specs[0])
+    refuse_changed(specs[0], problem)
     stack = _Stack(specs, problem)
     rows = stack.model.encode(problem.train)
     steps = count_steps(specs[0], len(rows))
