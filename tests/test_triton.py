@@ -18,7 +18,7 @@ import triton.language as tl  # noqa: E402
 
 from idim import kernels  # noqa: E402
 from idim.kernels import bits, gpu, reference  # noqa: E402
-from idim.kernels.gpu import fastfood, fastfood_device, hashes, onehot, sparse, twins  # noqa: E402
+from idim.kernels.gpu import fastfood, fastfood_device, hashes, onehot, products, sparse  # noqa: E402
 from idim.kernels.gpu.pieces import Piece, key_words  # noqa: E402
 from idim.kernels.reference import Keys, RowKeys, Span  # noqa: E402
 from idim.projection import PROJECTIONS  # noqa: E402
@@ -299,12 +299,12 @@ ROWS = RowKeys(bits.key(7, "onehot/Pi"), bits.key(7, "onehot/sign"))
 def test_onehot_has_the_references_bits_and_its_accuracy(D, d, start, rows):
     x, v, span = draw(d), draw(rows, seed=1), Span(start, start + rows)
     expected = reference.onehot_matvec(x, span, D, ROWS)
-    assert torch.equal(twins.onehot_matvec(x, span, D, ROWS), expected)
+    assert torch.equal(products.onehot_matvec(x, span, D, ROWS), expected)
     exact = reference.onehot_rmatvec(v.double(), span, D, d, ROWS)
-    assert error(twins.onehot_rmatvec(v, span, D, d, ROWS), exact) < 1e-6
+    assert error(products.onehot_rmatvec(v, span, D, d, ROWS), exact) < 1e-6
     short = v.bfloat16()
     exact = reference.onehot_rmatvec(short.double(), span, D, d, ROWS)
-    assert error(twins.onehot_rmatvec(short, span, D, d, ROWS), exact) < 1e-6
+    assert error(products.onehot_rmatvec(short, span, D, d, ROWS), exact) < 1e-6
 
 
 # Behind a projection
@@ -333,7 +333,7 @@ def test_a_subspace_holds_the_references_weights_on_triton(kind, dtype, forced, 
         sub.refresh()
         return gradient, [p.detach().clone() for p in net.parameters()]
 
-    assert kernels.choose(torch.device(DEVICE), torch.float32) is twins
+    assert kernels.choose(torch.device(DEVICE), torch.float32) is products
     ours = train()
     monkeypatch.setenv("IDIM_KERNELS", "reference")
     theirs = train()
@@ -358,16 +358,16 @@ def test_longer_columns_than_the_kernels_take_are_the_references(kind, forced, m
 def test_every_twin_has_the_references_signature():
     for kind in ("fastfood", "orthogonal", "onehot", "sparse"):
         for part in ("matvec", "rmatvec", "write"):
-            ours, theirs = (getattr(m, f"{kind}_{part}") for m in (twins, reference))
+            ours, theirs = (getattr(m, f"{kind}_{part}") for m in (products, reference))
             assert ours.__annotations__ == theirs.__annotations__
 
 
 def test_kernels_that_are_wrong_here_are_not_used(monkeypatch):
-    assert twins.what_fails.__wrapped__(torch.device(DEVICE)) == ""
+    assert products.what_fails.__wrapped__(torch.device(DEVICE)) == ""
     monkeypatch.setattr(sparse, "sparse_rmatvec", lambda v, rows, D, count, d, k: v[:d])
-    assert "sparse rmatvec differs" in twins.what_fails.__wrapped__(torch.device(DEVICE))
+    assert "sparse rmatvec differs" in products.what_fails.__wrapped__(torch.device(DEVICE))
     monkeypatch.setattr(onehot, "onehot_matvec", lambda *_: 1 / 0)
-    found = twins.what_fails.__wrapped__(torch.device(DEVICE))
+    found = products.what_fails.__wrapped__(torch.device(DEVICE))
     assert found == "their onehot fails (ZeroDivisionError: division by zero)"
 
 

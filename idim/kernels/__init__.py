@@ -67,9 +67,9 @@ def _chosen(device: str, forced: str) -> ModuleType:
     if not reason and fused == "cpu":
         return cpu
     if not reason:
-        from idim.kernels.gpu import twins
+        from idim.kernels.gpu import products
 
-        return twins
+        return products
     if forced:
         remedy = {"cpu": "reinstall idim with a C compiler", "triton": "unset it"}[forced]
         raise Unavailable(f"{VARIABLE}={forced}, but {reason}; {remedy}.")
@@ -92,6 +92,6 @@ def _why_not(fused: str, device: str) -> str:
     reason = gpu.why_not()
     if reason:
         return reason
-    from idim.kernels.gpu import twins
+    from idim.kernels.gpu import products
 
-    return twins.what_fails(torch.device(device))
+    return products.what_fails(torch.device(device))
