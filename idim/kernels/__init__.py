@@ -1,17 +1,17 @@
 """Pure functions of arrays: the random bits and the transforms that make P.  Imports no other room.
 
-Each kernel module has the functions of `reference` under the same names: `fastfood_matvec`,
-`fastfood_rmatvec`, `fastfood_write`, and so for orthogonal, onehot and sparse.  `choose` picks one.
+Each module of kernels has `matvec`, `rmatvec` and `write`, which take P as a value, `map.Map`;
+`choose` picks one.
 """
 
 import logging
 import os
 from functools import cache
-from types import ModuleType
 
 import torch
 
 from idim.kernels import cpu, gpu, reference
+from idim.kernels.map import Kernels
 
 # Forces one of KERNELS; unset, the fastest that works here is chosen.
 VARIABLE = "IDIM_KERNELS"
@@ -22,8 +22,8 @@ class Unavailable(ValueError):
     """The kernels that IDIM_KERNELS asks for do not exist or cannot run here."""
 
 
-def choose(device: torch.device, dtype: torch.dtype) -> ModuleType:
-    """Return the kernel module for arithmetic of a dtype on a device.
+def choose(device: torch.device, dtype: torch.dtype) -> Kernels:
+    """Return the kernels for arithmetic of a dtype on a device.
 
     float64 is the reference's: it is what the fused kernels are measured against.
 
@@ -55,7 +55,7 @@ def other_than_fused(device: str) -> str | None:
 
 
 @cache
-def _chosen(device: str, forced: str) -> ModuleType:
+def _chosen(device: str, forced: str) -> Kernels:
     if forced and forced not in KERNELS:
         raise Unavailable(f"unknown {VARIABLE}={forced}; known: {', '.join(KERNELS)}.")
     if forced == "reference":

@@ -1,6 +1,7 @@
 """P as a linear map from R^d to R^D: a value fixed by (kind, D, d, seed), never stored on disk."""
 
-from idim.kernels.reference import SMALL, Piece
+from idim.kernels.map import Piece
+from idim.kernels.reference import SMALL
 from idim.projection.base import Projection, kernels_for
 from idim.projection.dense import Dense
 from idim.projection.fastfood import Fastfood

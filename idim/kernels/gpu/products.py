@@ -1,112 +1,70 @@
-"""The Triton kernels under the names and signatures of `reference`; what `choose` returns.
+"""`matvec`, `rmatvec` and `write` on a GPU; what `choose` returns there.
 
-Columns beyond `gpu.LONGEST` and dtypes the kernels do not read are the reference's.
+Columns beyond `gpu.LONGEST` are the reference's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from idim.kernels import reference
-from idim.kernels.bits import Key, key
+from idim.kernels.bits import key
 from idim.kernels.gpu import LONGEST, fastfood, onehot, sparse
-from idim.kernels.gpu.pieces import DTYPES, Table
-from idim.kernels.gpu.pieces import Piece as Laid
-from idim.kernels.reference import Keys, Piece, RowKeys, Span
+from idim.kernels.gpu.pieces import DTYPES, Laid
+from idim.kernels.map import KINDS, Map, Piece, Span
+
+# One launch serves many tensors; the one-hot kind's kernels take one each.
+_IN_TABLES = {"fastfood": fastfood, "orthogonal": fastfood, "sparse": sparse}
 
 
-def fastfood_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
-    """Return rows of H G Pi H B theta_d, unscaled."""
-    if n > LONGEST:
-        return reference.fastfood_matvec(theta_d, rows, n, keys)
-    return fastfood.fastfood_matvec(theta_d, rows, n, keys)
+def matvec(P: Map, theta_d: Tensor, rows: Span) -> Tensor:
+    """Return rows of P theta_d, float32."""
+    if _is_too_long(P):
+        return reference.matvec(P, theta_d, rows)
+    if P.kind == "onehot":
+        return onehot.matvec(P, theta_d, rows)
+    out = torch.empty(rows.stop - rows.start, device=theta_d.device)
+    if out.numel():
+        made_by = _IN_TABLES[P.kind]
+        made_by.write(P, theta_d, made_by.table_of(P, [Laid(out, rows.start)]))
+    return out
 
 
-def fastfood_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,) float32."""
-    if n > LONGEST:
-        return reference.fastfood_rmatvec(v, rows, d, n, keys)
-    return fastfood.fastfood_rmatvec(v.contiguous(), rows, d, n, keys)
+def rmatvec(P: Map, v: Tensor, rows: Span) -> Tensor:
+    """Return the adjoint of the same rows: float32, from float32, bfloat16 or float16 v."""
+    if _is_too_long(P):
+        return reference.rmatvec(P, v, rows)
+    v = v.contiguous()
+    if P.kind == "onehot":
+        return onehot.rmatvec(P, v, rows)
+    if not v.numel():
+        return torch.zeros(P.d, device=v.device)
+    made_by = _IN_TABLES[P.kind]
+    return made_by.fold(P, made_by.table_of(P, [Laid(v, rows.start)]))
 
 
-def fastfood_write(pieces: Sequence[Piece], theta_d: Tensor, n: int, keys: Keys) -> None:
+def write(P: Map, pieces: Sequence[Piece], theta_d: Tensor) -> None:
     """Write theta_0 + scale * P theta_d into each piece, in one launch for each dtype."""
-    if n > LONGEST:
-        reference.fastfood_write(pieces, theta_d, n, keys)
+    if _is_too_long(P) or P.kind == "onehot":
+        reference.write_by(pieces, lambda rows: matvec(P, theta_d, rows))
         return
-    for table in _tables(pieces, lambda laid: fastfood.table_of(laid, n)):
-        fastfood.write(theta_d, table, keys)
+    made_by = _IN_TABLES[P.kind]
+    for laid in _by_dtype(pieces):
+        made_by.write(P, theta_d, made_by.table_of(P, laid))
 
 
-def orthogonal_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
-    """Return rows of H G Pi H B theta_d with signs for G, unscaled."""
-    if n > LONGEST:
-        return reference.orthogonal_matvec(theta_d, rows, n, keys)
-    return fastfood.fastfood_matvec(theta_d, rows, n, keys, is_orthogonal=True)
+def _is_too_long(P: Map) -> bool:
+    return P.kind in ("fastfood", "orthogonal") and P.n > LONGEST
 
 
-def orthogonal_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,) float32."""
-    if n > LONGEST:
-        return reference.orthogonal_rmatvec(v, rows, d, n, keys)
-    return fastfood.fastfood_rmatvec(v.contiguous(), rows, d, n, keys, is_orthogonal=True)
-
-
-def orthogonal_write(pieces: Sequence[Piece], theta_d: Tensor, n: int, keys: Keys) -> None:
-    """Write theta_0 + scale * P theta_d into each piece, in one launch for each dtype."""
-    if n > LONGEST:
-        reference.orthogonal_write(pieces, theta_d, n, keys)
-        return
-    for table in _tables(pieces, lambda laid: fastfood.table_of(laid, n)):
-        fastfood.write(theta_d, table, keys, is_orthogonal=True)
-
-
-def onehot_matvec(theta_d: Tensor, rows: Span, D: int, keys: RowKeys) -> Tensor:
-    """Return sign * theta_d[column] of each row, unscaled."""
-    return onehot.onehot_matvec(theta_d, rows, D, keys)
-
-
-def onehot_rmatvec(v: Tensor, rows: Span, D: int, d: int, keys: RowKeys) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,) float32."""
-    return onehot.onehot_rmatvec(v.contiguous(), rows, D, d, keys)
-
-
-def onehot_write(pieces: Sequence[Piece], theta_d: Tensor, D: int, keys: RowKeys) -> None:
-    """Write theta_0 + scale * P theta_d into each piece."""
-    reference.write(pieces, lambda rows: onehot.onehot_matvec(theta_d, rows, D, keys))
-
-
-def sparse_matvec(theta_d: Tensor, rows: Span, D: int, count: int, k: Key) -> Tensor:
-    """Return rows of the unscaled sparse P times theta_d."""
-    return sparse.sparse_matvec(theta_d, rows, D, count, k)
-
-
-def sparse_rmatvec(v: Tensor, rows: Span, D: int, count: int, d: int, k: Key) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,) float32."""
-    return sparse.sparse_rmatvec(v.contiguous(), rows, D, count, d, k)
-
-
-def sparse_write(pieces: Sequence[Piece], theta_d: Tensor, D: int, count: int, k: Key) -> None:
-    """Write theta_0 + scale * P theta_d into each piece, in one launch for each dtype."""
-    for table in _tables(pieces, lambda laid: sparse.table_of(laid, D, count)):
-        sparse.write(theta_d, table, k)
-
-
-def _tables(pieces: Sequence[Piece], lay: Callable[[list[Laid]], Table[Any]]) -> list[Table[Any]]:
-    """Lay pieces out by dtype, each with its scale."""
-    tables = []
-    by_dtype = sorted((p for p in pieces if p.theta.numel()), key=lambda p: str(p.theta.dtype))
-    for dtype, alike in groupby(by_dtype, key=lambda p: p.theta.dtype):
-        group = list(alike)
+def _by_dtype(pieces: Sequence[Piece]) -> Iterator[list[Laid]]:
+    filled = sorted((p for p in pieces if p.theta.numel()), key=lambda p: str(p.theta.dtype))
+    for dtype, alike in groupby(filled, key=lambda p: p.theta.dtype):
         assert dtype in DTYPES
-        table = lay([Laid(p.theta, p.start, p.theta_0) for p in group])
-        table.scale.copy_(torch.tensor([p.scale for p in group]))
-        tables.append(table)
-    return tables
+        yield [Laid(p.theta, p.start, p.theta_0, p.scale) for p in alike]
 
 
 @cache
@@ -116,25 +74,20 @@ def what_fails(device: torch.device) -> str:
     A compiler or driver that nobody has met must not decide a result: the check takes seconds once
     in a process, and Triton keeps what it compiled.
     """
-    D, d, n = 5000, 200, 256
+    D, d, everything = 5000, 200, Span(0, 5000)
     generator = torch.Generator().manual_seed(0)
     x, v = (torch.randn(size, generator=generator).to(device) for size in (d, D))
-    keys = Keys(*(key(0, f"check/{part}") for part in Keys._fields))
-    rows, everything = RowKeys(keys.Pi, keys.B), Span(0, D)
-    ours: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
-        "fastfood": ((n, keys), (d, n, keys)),
-        "orthogonal": ((n, keys), (d, n, keys)),
-        "onehot": ((D, rows), (D, d, rows)),
-        "sparse": ((D, 70, keys.Pi), (D, 70, d, keys.Pi)),
-    }
-    here = globals()
-    for kind, (forward, adjoint) in ours.items():
+    keys = tuple(key(0, f"check/{part}") for part in ("B", "Pi", "G"))
+    count = {"fastfood": 3, "orthogonal": 3, "onehot": 2, "sparse": 1}
+    for kind in KINDS:
+        P = Map(kind, D, d, 70 if kind == "sparse" else 256, keys[: count[kind]])
         try:
-            for name, given, more in (("matvec", x, forward), ("rmatvec", v, adjoint)):
-                found = here[f"{kind}_{name}"](given, everything, *more)
-                expected = getattr(reference, f"{kind}_{name}")(given, everything, *more)
+            for ours, theirs, given in (
+                (matvec, reference.matvec, x), (rmatvec, reference.rmatvec, v)
+            ):  # fmt: skip
+                found, expected = (f(P, given, everything) for f in (ours, theirs))
                 if not torch.allclose(found, expected, rtol=1e-4, atol=1e-3):
-                    return f"their {kind} {name} differs from the reference's"
+                    return f"their {kind} {ours.__name__} differs from the reference's"
         except Exception as e:  # whatever a compiler raises
             return f"their {kind} fails ({type(e).__name__}: {str(e).splitlines()[0]})"
     return ""
