@@ -16,10 +16,10 @@ from idim.errors import IdimError
 class Names(MutableMapping[str, Any]):
     """What a field of a spec may name, with the class behind each name.
 
-    Beside the package's own there are those that a program enters (`table["mine"] = Mine`) and
-    those that installed packages have as entry points, which the command line and the processes
-    of a sweep know too.  A name goes into run ids: code that comes to mean something else needs
-    another name.
+    Beside the package's own there are those that a program enters (`table["mine"] = Mine`, which a
+    process of a sweep knows only if it runs that line too, as at the top of a script), and those
+    that installed packages have as entry points, known everywhere.  A name goes into run ids:
+    code that comes to mean something else needs another name.
 
     Args:
         kind: what one is called in errors; its plural is the entry points' group, after "idim.".
