@@ -67,3 +67,11 @@ def test_the_two_commands_stand_on_the_first_screen():
     assert "-c constraints.txt . && .venv/bin/idim sweep\n" in head
     assert "-e '.[dev]' && .venv/bin/python -m pytest\n" in head
     assert (ROOT / "constraints.txt").read_text().count("torch==2.13.0\n") == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_every_example_of_a_page_runs(path):
+    examples = re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.M | re.S)
+    assert examples
+    for example in examples:
+        exec(compile(example, path.name, "exec"), {})

@@ -67,7 +67,10 @@ def test_columns_have_unit_norm_and_are_as_orthogonal_as_theory_says(kind):
     # a squared norm has a standard deviation of about sqrt(2/D) = 0.006
     torch.testing.assert_close(gram.diag(), torch.ones(d, dtype=gram.dtype), rtol=0.03, atol=0)
     off = gram[~torch.eye(d, dtype=torch.bool)]
-    assert abs(off.square().mean() * D - GRAM_VARIANCE[kind]) < 0.15
+    variance = off.square().mean() * D
+    if kind in GRAM_VARIANCE:
+        assert abs(variance - GRAM_VARIANCE[kind]) < 0.15
+    assert variance < 2.15  # no kind is less orthogonal than Fastfood
     # the sparse kind's tail is that of a signed Poisson variable: 8 sigma is one draw in 10^4
     assert off.abs().max() * D**0.5 <= 8
 

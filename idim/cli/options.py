@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,7 @@ from idim.config import (
     TrajectorySpec,
     parse_overrides,
 )
-from idim.config.checks import JOBS, SHARE, Bound
+from idim.config.checks import JOBS, SHARE, Bound, choices
 from idim.config.load import parse_number
 from idim.config.unused import unused
 from idim.errors import IdimError
@@ -258,8 +258,8 @@ def _keyword(name: str, annotation: Any) -> inspect.Parameter:
 
 def _help(row: Row, field: Field[Any]) -> str:
     text = row.help
-    if get_origin(field.type) is Literal:
-        text += f": {', '.join(get_args(field.type))}"
+    if (names := choices(field.type)) is not None:
+        text += f": {', '.join(names)}"
     is_open = field.default in (None, (), "") or field.type is bool
     default = row.default if is_open else _typed(field.default)
     return f"{text}  [default: {default}]" if default else text

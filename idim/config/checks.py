@@ -1,9 +1,9 @@
 """What values a spec's fields may take; every problem of a spec is found at once."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from idim.errors import unknown
 from idim.plain import brief
@@ -14,16 +14,24 @@ def type_problems(spec: Any) -> list[str]:
     problems = []
     for f in fields(spec):
         value, kind = getattr(spec, f.name), f.type
-        if get_origin(kind) is Literal:
+        if (names := choices(kind)) is not None:
             if not isinstance(value, str):
-                problems.append(f"{f.name}: expected one of {_listed(kind)}, got {brief(value)}")
-            elif value not in get_args(kind):
-                problems.append(str(unknown(f.name, value, get_args(kind))).rstrip("."))
+                listed = ", ".join(names)
+                problems.append(f"{f.name}: expected one of {listed}, got {brief(value)}")
+            elif value not in names:
+                problems.append(str(unknown(f.name, value, names)).rstrip("."))
         elif not _fits(value, kind):
             problems.append(f"{f.name}: expected {said(kind)}, got {brief(value)}")
         elif any(_is_no_name(v) for v in (value if isinstance(value, tuple) else (value,))):
             problems.append(f"{f.name}: {brief(value)} is no name: it holds a zero byte")
     return problems
+
+
+def choices(kind: Any) -> Collection[str] | None:
+    """Return the names that a field of a type may hold: fixed, or of a table; None if any."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return get_args(kind)[1] if get_origin(kind) is Annotated else None
 
 
 def said(kind: Any) -> str:
@@ -37,10 +45,6 @@ def said(kind: Any) -> str:
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     names = ("true or false" if k is bool else k.__name__ for k in kinds if k is not type(None))
     return " or ".join(names)
-
-
-def _listed(kind: Any) -> str:
-    return ", ".join(get_args(kind))
 
 
 def _is_no_name(value: Any) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from idim import reading
-from idim.config.checks import said
+from idim.config.checks import choices, said
 from idim.config.recipes import Recipe, recipe
 from idim.config.specs import PretrainSpec, RunSpec, SweepSpec, TrajectorySpec
 from idim.config.unused import idle, refuse_unused
@@ -170,7 +170,7 @@ def _parse(name: str, text: str, kind: Any) -> Any:
     for to in (int, float):
         if to in kinds and (number := parse_number(text, to)) is not None:
             return number
-    if any(k is str or get_origin(k) is Literal for k in kinds):
+    if any(k is str or choices(k) is not None for k in kinds):
         return text
     raise IdimError(f"{name}: expected {said(kind)}, got {brief(text)}.")
 

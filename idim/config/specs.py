@@ -9,14 +9,15 @@ import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from idim.config.checks import range_problems, type_problems
+from idim.config.names import PROJECTIONS
 from idim.config.recipes import recipe
 from idim.config.schema import ONLY_IN_SUBSPACE, SCHEMA, older_id
 from idim.errors import IdimError
 
-Projection = Literal["dense", "sparse", "fastfood", "orthogonal", "onehot"]
+Projection = Annotated[str, PROJECTIONS]
 Structure = Literal["did", "said"]
 SaidGroups = Literal["tensor", "module", "block"]
 Norm = Literal["global", "tensor"]

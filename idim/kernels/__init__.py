@@ -1,17 +1,17 @@
 """Pure functions of arrays: the random bits and the transforms that make P.  Imports no other room.
 
-Each kernel module has the functions of `reference` under the same names: `fastfood_matvec`,
-`fastfood_rmatvec`, `fastfood_write`, and so for orthogonal, onehot and sparse.  `choose` picks one.
+Each module of kernels has `matvec`, `rmatvec` and `write`, which take P as a value, `map.Map`;
+`choose` picks one.
 """
 
 import logging
 import os
 from functools import cache
-from types import ModuleType
 
 import torch
 
 from idim.kernels import cpu, gpu, reference
+from idim.kernels.map import Kernels
 
 # Forces one of KERNELS; unset, the fastest that works here is chosen.
 VARIABLE = "IDIM_KERNELS"
@@ -22,8 +22,8 @@ class Unavailable(ValueError):
     """The kernels that IDIM_KERNELS asks for do not exist or cannot run here."""
 
 
-def choose(device: torch.device, dtype: torch.dtype) -> ModuleType:
-    """Return the kernel module for arithmetic of a dtype on a device.
+def choose(device: torch.device, dtype: torch.dtype) -> Kernels:
+    """Return the kernels for arithmetic of a dtype on a device.
 
     float64 is the reference's: it is what the fused kernels are measured against.
 
@@ -55,7 +55,7 @@ def other_than_fused(device: str) -> str | None:
 
 
 @cache
-def _chosen(device: str, forced: str) -> ModuleType:
+def _chosen(device: str, forced: str) -> Kernels:
     if forced and forced not in KERNELS:
         raise Unavailable(f"unknown {VARIABLE}={forced}; known: {', '.join(KERNELS)}.")
     if forced == "reference":
@@ -67,9 +67,9 @@ def _chosen(device: str, forced: str) -> ModuleType:
     if not reason and fused == "cpu":
         return cpu
     if not reason:
-        from idim.kernels.gpu import twins
+        from idim.kernels.gpu import products
 
-        return twins
+        return products
     if forced:
         remedy = {"cpu": "reinstall idim with a C compiler", "triton": "unset it"}[forced]
         raise Unavailable(f"{VARIABLE}={forced}, but {reason}; {remedy}.")
@@ -92,6 +92,6 @@ def _why_not(fused: str, device: str) -> str:
     reason = gpu.why_not()
     if reason:
         return reason
-    from idim.kernels.gpu import twins
+    from idim.kernels.gpu import products
 
-    return twins.what_fails(torch.device(device))
+    return products.what_fails(torch.device(device))

@@ -1,4 +1,4 @@
-"""Fused CPU kernels (fused/) through ctypes; the twins of `reference`, with the same bits of P.
+"""Fused CPU kernels (fused/) through ctypes: `reference` again, with the same bits of P.
 
 P theta_d comes out equal to the reference to the last bit.  The adjoint adds the same numbers in
 another order, fixed by the rows alone: neither threads nor instruction sets change a bit of it.
@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 
 from idim.kernels import reference
-from idim.kernels.bits import Key, gaussian_table
-from idim.kernels.reference import Keys, Piece, RowKeys, Span, lanes, window
+from idim.kernels.bits import gaussian_table
+from idim.kernels.map import Map, Piece, Span
+from idim.kernels.reference import lanes
 
 # Must equal idim_version() in fused/fused.c: a library built from other sources is refused.
 VERSION = 2
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
-FASTFOOD, ORTHOGONAL, ONEHOT, SPARSE = range(4)
+# As numbered in fused/cells.h.
+KINDS = ("fastfood", "orthogonal", "onehot", "sparse")
 
 
 class _Map(ctypes.Structure):
@@ -114,84 +116,42 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def fastfood_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
-    """Return rows of H G Pi H B theta_d, unscaled."""
-    return _matvec(_blocks(FASTFOOD, theta_d.numel(), n, keys), theta_d, rows)
+def matvec(P: Map, theta_d: Tensor, rows: Span) -> Tensor:
+    """Return rows of P theta_d, float32."""
+    out = torch.empty(rows.stop - rows.start)
+    _call_write(P, [_Piece(out.data_ptr(), None, *rows, 1.0, 0)] if out.numel() else [], theta_d)
+    return out
 
 
-def fastfood_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,) float32 from float32 or bfloat16 v."""
-    return _rmatvec(_blocks(FASTFOOD, d, n, keys), v, rows)
+def rmatvec(P: Map, v: Tensor, rows: Span) -> Tensor:
+    """Return the adjoint of the same rows: float32, from float32 or bfloat16 v."""
+    if rows.start == rows.stop:
+        return torch.zeros(P.d)
+    v = (v if v.dtype in DTYPES else v.float()).contiguous()
+    total, m = torch.empty(P.d), _struct(P)
+    threads = torch.get_num_threads()
+    call: Callable[..., int] = _library().idim_fold
+    _check(call(ctypes.byref(m), v.data_ptr(), DTYPES[v.dtype], *rows, total.data_ptr(), threads))
+    return total
 
 
-def fastfood_write(pieces: Sequence[Piece], theta_d: Tensor, n: int, keys: Keys) -> None:
+def write(P: Map, pieces: Sequence[Piece], theta_d: Tensor) -> None:
     """Write theta_0 + scale * P theta_d into each piece, in one pass over theta_0 and theta."""
-    _write(_blocks(FASTFOOD, theta_d.numel(), n, keys), pieces, theta_d)
-
-
-def orthogonal_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
-    """Return rows of H G Pi H B theta_d with signs for G, unscaled."""
-    return _matvec(_blocks(ORTHOGONAL, theta_d.numel(), n, keys), theta_d, rows)
-
-
-def orthogonal_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,) float32 from float32 or bfloat16 v."""
-    return _rmatvec(_blocks(ORTHOGONAL, d, n, keys), v, rows)
-
-
-def orthogonal_write(pieces: Sequence[Piece], theta_d: Tensor, n: int, keys: Keys) -> None:
-    """Write theta_0 + scale * P theta_d into each piece, in one pass over theta_0 and theta."""
-    _write(_blocks(ORTHOGONAL, theta_d.numel(), n, keys), pieces, theta_d)
-
-
-def onehot_matvec(theta_d: Tensor, rows: Span, D: int, keys: RowKeys) -> Tensor:
-    """Return sign * theta_d[column] of each row, unscaled."""
-    return _matvec(_windows(D, theta_d.numel(), keys), theta_d, rows)
-
-
-def onehot_rmatvec(v: Tensor, rows: Span, D: int, d: int, keys: RowKeys) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,) float32 from float32 or bfloat16 v."""
-    return _rmatvec(_windows(D, d, keys), v, rows)
-
-
-def onehot_write(pieces: Sequence[Piece], theta_d: Tensor, D: int, keys: RowKeys) -> None:
-    """Write theta_0 + scale * P theta_d into each piece, in one pass over theta_0 and theta."""
-    _write(_windows(D, theta_d.numel(), keys), pieces, theta_d)
-
-
-def sparse_matvec(theta_d: Tensor, rows: Span, D: int, count: int, k: Key) -> Tensor:
-    """Return rows of the unscaled sparse P times theta_d."""
-    return _matvec(_sparse(D, count, theta_d.numel(), k), theta_d, rows)
-
-
-def sparse_rmatvec(v: Tensor, rows: Span, D: int, count: int, d: int, k: Key) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,) float32 from float32 or bfloat16 v."""
-    return _rmatvec(_sparse(D, count, d, k), v, rows)
-
-
-def sparse_write(pieces: Sequence[Piece], theta_d: Tensor, D: int, count: int, k: Key) -> None:
-    """Write theta_0 + scale * P theta_d into each piece, in one pass over theta_0 and theta."""
-    _write(_sparse(D, count, theta_d.numel(), k), pieces, theta_d)
+    fused = [p for p in pieces if p.theta.dtype in DTYPES and p.theta.numel()]
+    _call_write(P, [_piece(p) for p in fused], theta_d)
+    # float16 and float64 parameters: rare on a CPU
+    others = [p for p in pieces if p.theta.dtype not in DTYPES]
+    reference.write_by(others, lambda rows: matvec(P, theta_d, rows))
 
 
 @lru_cache(maxsize=256)
-def _blocks(kind: int, d: int, n: int, keys: Keys) -> _Map:
-    return _map(keys, kind=kind, d=d, n=n, lanes=lanes(n))
-
-
-@lru_cache(maxsize=256)
-def _windows(D: int, d: int, keys: RowKeys) -> _Map:
-    return _map(keys, kind=ONEHOT, d=d, n=window(d), D=D)
-
-
-@lru_cache(maxsize=256)
-def _sparse(D: int, count: int, d: int, k: Key) -> _Map:
-    return _map([k], kind=SPARSE, d=d, D=D, count=count)
-
-
-def _map(keys: Sequence[Key], **fields: int) -> _Map:
-    m = _Map(table=_upper_table().data_ptr(), **fields)
-    for i, k in enumerate(keys):
+def _struct(P: Map) -> _Map:
+    m = _Map(kind=KINDS.index(P.kind), d=P.d, D=P.D, table=_upper_table().data_ptr())
+    if P.kind == "sparse":
+        m.count = P.n
+    else:
+        m.n, m.lanes = P.n, lanes(P.n)
+    for i, k in enumerate(P.keys):
         m.keys[i][:] = k
     return m
 
@@ -202,20 +162,6 @@ def _upper_table() -> Tensor:
     return table[table.numel() // 2 :].contiguous()
 
 
-def _matvec(m: _Map, theta_d: Tensor, rows: Span) -> Tensor:
-    out = torch.empty(rows.stop - rows.start)
-    _call_write(m, [_Piece(out.data_ptr(), None, *rows, 1.0, 0)] if out.numel() else [], theta_d)
-    return out
-
-
-def _write(m: _Map, pieces: Sequence[Piece], theta_d: Tensor) -> None:
-    fused = [p for p in pieces if p.theta.dtype in DTYPES and p.theta.numel()]
-    _call_write(m, [_piece(p) for p in fused], theta_d)
-    # float16 and float64 parameters: rare on a CPU
-    others = [p for p in pieces if p.theta.dtype not in DTYPES]
-    reference.write(others, lambda rows: _matvec(m, theta_d, rows))
-
-
 def _piece(p: Piece) -> _Piece:
     for t in (p.theta, p.theta_0):
         assert (t.dtype, t.shape, t.device.type) == (p.theta.dtype, p.theta.shape, "cpu")
@@ -224,25 +170,15 @@ def _piece(p: Piece) -> _Piece:
     return _Piece(*address, p.start, p.stop, p.scale, DTYPES[p.theta.dtype])
 
 
-def _call_write(m: _Map, pieces: list[_Piece], theta_d: Tensor) -> None:
+def _call_write(P: Map, pieces: list[_Piece], theta_d: Tensor) -> None:
     if not pieces:
         return
+    m = _struct(P)
     x = torch.zeros(max(m.n, m.d) + 16)  # padded to n, and to whole vectors
     x[: m.d] = theta_d
     array = (_Piece * len(pieces))(*pieces)
     call = _library().idim_write
     _check(call(ctypes.byref(m), x.data_ptr(), array, len(array), torch.get_num_threads()))
-
-
-def _rmatvec(m: _Map, v: Tensor, rows: Span) -> Tensor:
-    if rows.start == rows.stop:
-        return torch.zeros(m.d)
-    v = (v if v.dtype in DTYPES else v.float()).contiguous()
-    total = torch.empty(m.d)
-    threads = torch.get_num_threads()
-    call: Callable[..., int] = _library().idim_fold
-    _check(call(ctypes.byref(m), v.data_ptr(), DTYPES[v.dtype], *rows, total.data_ptr(), threads))
-    return total
 
 
 def _check(failed: int) -> None:

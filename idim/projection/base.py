@@ -1,8 +1,7 @@
-"""The contract of a projection: a new kind supplies four methods and inherits the rest."""
+"""The contract of a projection: a new kind supplies two methods and inherits the rest."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +9,8 @@ from torch import Tensor
 
 from idim import kernels
 from idim.errors import IdimError
-from idim.kernels.reference import Piece, Span, arithmetic, write
+from idim.kernels.map import Kernels, Piece, Span
+from idim.kernels.reference import arithmetic, write_by
 
 
 class Projection(ABC):
@@ -101,7 +101,7 @@ class Projection(ABC):
         if ends != sorted(ends):
             raise IdimError("the pieces of theta must be disjoint and in the order of their rows.")
         if self._is_small:
-            write(pieces, lambda rows: self._product(theta_d, rows))
+            write_by(pieces, lambda rows: self._product(theta_d, rows))
         else:
             self._write(theta_d, pieces)
 
@@ -145,17 +145,21 @@ class Projection(ABC):
         return kept
 
     @abstractmethod
+    def _matvec(self, theta_d: Tensor, rows: Span) -> Tensor:
+        """Return rows of P theta_d: (rows,), of the dtype and device of theta_d (d,)."""
+
+    @abstractmethod
+    def _rmatvec(self, v: Tensor, rows: Span) -> Tensor:
+        """Return the adjoint of the same rows: (d,), in `arithmetic(v.dtype)`."""
+
     def _rows(self, rows: Span, like: Tensor) -> Tensor:
         """Return rows of P as (rows, d), of the dtype and device of `like`."""
+        eye = torch.eye(self.d, dtype=like.dtype, device=like.device)
+        return torch.stack([self._matvec(e, rows) for e in eye], dim=1)
 
-    @abstractmethod
-    def _matvec(self, theta_d: Tensor, rows: Span) -> Tensor: ...
-
-    @abstractmethod
-    def _rmatvec(self, v: Tensor, rows: Span) -> Tensor: ...
-
-    @abstractmethod
-    def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None: ...
+    def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None:
+        """Write theta_0 + scale * P theta_d into each piece."""
+        write_by(pieces, lambda rows: self._matvec(theta_d, rows))
 
 
 class _Product(torch.autograd.Function):
@@ -171,7 +175,7 @@ class _Product(torch.autograd.Function):
         return ctx.P.rmatvec(gradients[0], *ctx.rows), None, None
 
 
-def kernels_for(like: Tensor) -> ModuleType:
+def kernels_for(like: Tensor) -> Kernels:
     """Choose the kernels that multiply by P where a tensor is.
 
     Raises:
@@ -181,9 +185,3 @@ def kernels_for(like: Tensor) -> ModuleType:
         return kernels.choose(like.device, arithmetic(like.dtype))
     except kernels.Unavailable as e:
         raise IdimError(str(e)) from None
-
-
-def by_columns(P: Projection, rows: Span, like: Tensor) -> Tensor:
-    """Build rows of P from its products with the unit vectors."""
-    eye = torch.eye(P.d, dtype=like.dtype, device=like.device)
-    return torch.stack([P._matvec(e, rows) for e in eye], dim=1)

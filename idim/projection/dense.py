@@ -1,13 +1,13 @@
 """Dense Gaussian projection: Li et al.'s reference, exact but O(D d) time."""
 
-from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from idim.kernels.bits import key
-from idim.kernels.reference import Piece, Span, arithmetic, dense_rows, tiles, write
+from idim.kernels.map import Span
+from idim.kernels.reference import arithmetic, dense_rows, tiles
 from idim.projection.base import Projection
 
 
@@ -43,9 +43,6 @@ class Dense(Projection):
         for tile, at in tiles(rows, self.d, v.device):
             total += v[at].to(total.dtype) @ self._tile(tile, total)
         return total
-
-    def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None:
-        write(pieces, lambda rows: self._matvec(theta_d, rows))
 
     def _tile(self, rows: Span, like: Tensor) -> Tensor:
         return dense_rows(rows, self.d, self.key, like.dtype, like.device) * self.scale

@@ -1,18 +1,18 @@
 """One non-zero a row: the cheapest projection, O(D) time, nothing stored, an exact isometry."""
 
-from collections.abc import Sequence
 from typing import final
 
 import torch
 from torch import Tensor
 
 from idim.kernels.bits import key
-from idim.kernels.reference import Piece, RowKeys, Span
-from idim.projection.base import Projection, by_columns, kernels_for
+from idim.kernels.map import Map
+from idim.kernels.reference import next_pow2
+from idim.projection.mapped import Mapped
 
 
 @final
-class OneHot(Projection):
+class OneHot(Mapped):
     """P with one entry in each row, +-1/sqrt(m_j) in column j, and m_j rows for that column.
 
     Every column has m_j = floor or ceil of D / d rows, spread evenly over P, so P^T P = I exactly.
@@ -24,24 +24,11 @@ class OneHot(Projection):
 
     def __init__(self, D: int, d: int, seed: int) -> None:
         super().__init__(D, d, seed)
-        self.keys = RowKeys(*(key(seed, f"onehot/{part}") for part in RowKeys._fields))
+        # rows of a window: every column appears, and keys are worth making
+        n = max(256, next_pow2(d))
+        self.map = Map("onehot", D, d, n, (key(seed, "onehot/Pi"), key(seed, "onehot/sign")))
 
-    def _rows(self, rows: Span, like: Tensor) -> Tensor:
-        return by_columns(self, rows, like)
-
-    def _matvec(self, theta_d: Tensor, rows: Span) -> Tensor:
-        x = theta_d * self._values(theta_d)
-        return kernels_for(x).onehot_matvec(x, rows, self.D, self.keys)
-
-    def _rmatvec(self, v: Tensor, rows: Span) -> Tensor:
-        r = kernels_for(v).onehot_rmatvec(v, rows, self.D, self.d, self.keys)
-        return r * self._values(r)
-
-    def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None:
-        x = theta_d * self._values(theta_d)
-        kernels_for(x).onehot_write(pieces, x, self.D, self.keys)
-
-    def _values(self, like: Tensor) -> Tensor:
+    def _scales(self, like: Tensor) -> Tensor:
         """1 / sqrt(m_j): the first D mod d columns have one row more."""
         rows, more = divmod(self.D, self.d)
         values = torch.full_like(like, rows**-0.5)

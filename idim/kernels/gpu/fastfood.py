@@ -12,8 +12,9 @@ from torch import Tensor
 
 from idim.kernels.bits import gaussian_table
 from idim.kernels.gpu import fastfood_device as device_code
-from idim.kernels.gpu.pieces import EXACT, Piece, Table, key_words, lay, on, shared, total
-from idim.kernels.reference import Keys, Span, lanes
+from idim.kernels.gpu.pieces import EXACT, Laid, Table, key_words, lay, on, shared, total
+from idim.kernels.map import Map
+from idim.kernels.reference import lanes
 
 # Warps of an adjoint's programs, each of which has its own partial sum: two rounds for an H100.  A
 # constant, so that the sums do not depend on the device.
@@ -62,78 +63,57 @@ def tile(n: int, numbers: int | None = None) -> Tile:
 REGISTERS = 64
 
 
-def table_of(pieces: Sequence[Piece], n: int, numbers: int | None = None) -> Table[Tile]:
+def table_of(P: Map, pieces: Sequence[Laid], numbers: int | None = None) -> Table[Tile]:
     """Lay pieces out for `write` or `fold`.
 
     Args:
+        P: with n up to gpu.LONGEST.
         pieces: of one dtype, on one device, contiguous, none empty; all with a base or none.
-        n: rows of a block, a power of two up to gpu.LONGEST.
         numbers: how many a program holds, a power of two.
     """
-    return lay(pieces, tile(n, numbers))
+    return lay(pieces, tile(P.n, numbers))
 
 
-def write(theta_d: Tensor, table: Table[Tile], keys: Keys, *, scale: float = 1.0,
-          is_orthogonal: bool = False, registers: int | None = REGISTERS) -> None:  # fmt: skip
-    """Write base + table.scale * P (scale * theta_d) into the pieces, rounded once.
+def write(
+    P: Map, theta_d: Tensor, table: Table[Tile], *, registers: int | None = REGISTERS
+) -> None:
+    """Write base + scale * P theta_d into the pieces of a table, rounded once.
 
     Args:
-        theta_d: (d,) float32, d <= n.
+        P: orthogonal draws G's signs from one word for the lanes of a row.
+        theta_d: (d,) float32.
         table: of `table_of`; without bases P's rows alone are written.
-        keys: B, Pi and G; with `is_orthogonal` G draws signs, one word for the lanes of a row.
-        scale: multiplies theta_d.
-        is_orthogonal: G = +-1 in place of N(0, 1).
         registers: a thread's, for programs of 16 warps.
     """
     device, cut = theta_d.device, table.cut
     with on(device):
         device_code.write[(table.tiles,)](
-            theta_d, key_words(keys, device), _levels(device), table.columns, table.scale,
-            len(table.columns), theta_d.numel(), scale, HAS_BASE=table.has_base,
-            **_constants(table, is_orthogonal), num_warps=cut.warps,
-            maxnreg=registers if cut.warps == 16 else None, **EXACT,
+            theta_d, key_words(P.keys, device), _levels(device), table.columns, table.scale,
+            len(table.columns), P.d, HAS_BASE=table.has_base, **_constants(P, table),
+            num_warps=cut.warps, maxnreg=registers if cut.warps == 16 else None, **EXACT,
         )  # fmt: skip
 
 
-def fold(table: Table[Tile], d: int, keys: Keys, *, scale: float = 1.0,
-         is_orthogonal: bool = False) -> Tensor:  # fmt: skip
-    """Return scale * P^T v, v the pieces of a table, each times its own scale: (d,) float32.
+def fold(P: Map, table: Table[Tile]) -> Tensor:
+    """Return P^T v, v the pieces of a table, each times its scale: (d,) float32.
 
     Each program sums its tiles in order, then a second kernel sums the programs: no atomics, the
     same bits on every run.
     """
     device, count = table.columns.device, min(table.tiles, WARPS // table.cut.warps)
-    partial = torch.empty(count, d, device=device)
+    partial = torch.empty(count, P.d, device=device)
     with on(device):
         device_code.fold[(count,)](
-            key_words(keys, device), _levels(device), table.columns, table.scale, partial,
-            len(table.columns), table.tiles, d, **_constants(table, is_orthogonal),
+            key_words(P.keys, device), _levels(device), table.columns, table.scale, partial,
+            len(table.columns), table.tiles, P.d, **_constants(P, table),
             num_warps=table.cut.warps, **EXACT,
         )  # fmt: skip
-        return total(partial, scale)
-
-
-def fastfood_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys, *,
-                    is_orthogonal: bool = False) -> Tensor:  # fmt: skip
-    """Twin of `reference.fastfood_matvec`, the same bits."""
-    out = torch.empty(rows.stop - rows.start, device=theta_d.device)
-    if out.numel():
-        table = table_of([Piece(out, rows.start)], n)
-        write(theta_d, table, keys, is_orthogonal=is_orthogonal)
-    return out
-
-
-def fastfood_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys, *,
-                     is_orthogonal: bool = False) -> Tensor:  # fmt: skip
-    """Twin of `reference.fastfood_rmatvec`; v also bfloat16 or float16, sums always float32."""
-    if not v.numel():
-        return torch.zeros(d, device=v.device)
-    return fold(table_of([Piece(v, rows.start)], n), d, keys, is_orthogonal=is_orthogonal)
+        return total(partial)
 
 
 def _levels(device: torch.device) -> Tensor:
     return gaussian_table(torch.float32, device)
 
 
-def _constants(table: Table[Tile], is_orthogonal: bool) -> dict[str, Any]:
-    return {**shared(table), **table.cut._asdict(), "IS_ORTHOGONAL": is_orthogonal}
+def _constants(P: Map, table: Table[Tile]) -> dict[str, Any]:
+    return {**shared(table), **table.cut._asdict(), "IS_ORTHOGONAL": P.kind == "orthogonal"}

@@ -132,7 +132,7 @@ def offsets(ROWS: tl.constexpr, L: tl.constexpr, W: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["S", "d"])
-def write(THETA_D, KEYS, LEVELS, PIECES, SCALE, S, d, scale, S2: tl.constexpr,
+def write(THETA_D, KEYS, LEVELS, PIECES, SCALE, S, d, S2: tl.constexpr,
            dtype: tl.constexpr, HAS_BASE: tl.constexpr, IS_ALIGNED: tl.constexpr,
            IS_ORTHOGONAL: tl.constexpr, n: tl.constexpr, LOG: tl.constexpr, L: tl.constexpr,
            W: tl.constexpr, K: tl.constexpr, STAGES: tl.constexpr):  # fmt: skip
@@ -144,7 +144,7 @@ def write(THETA_D, KEYS, LEVELS, PIECES, SCALE, S, d, scale, S2: tl.constexpr,
     row = entry_rows(ROWS, W, LOG, STAGES)
     inner = tl.arange(0, ROWS * W) % W
     lane = (inner + lane0).to(tl.uint32)
-    x = tl.load(THETA_D + row % n, mask=row % n < d, other=0.0) * scale
+    x = tl.load(THETA_D + row % n, mask=row % n < d, other=0.0)
     x = fwht(flip(x, sign_words(row, g, KEYS, 0, n, K) << lane), ROWS, W, LOG, STAGES)
     x = tl.gather(x, source(row, inner, g, KEYS, n, K, W, LOG, False), 0)
     x = diagonal(x, row, lane, g, KEYS, LEVELS, n, L, K, IS_ORTHOGONAL)

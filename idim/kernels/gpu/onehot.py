@@ -11,7 +11,7 @@ from torch import Tensor
 from idim.kernels import reference
 from idim.kernels.gpu.hashes import flip, permute, subkeys, unpermute, word
 from idim.kernels.gpu.pieces import DTYPES, EXACT, key_words, on, total
-from idim.kernels.reference import RowKeys, Span, window
+from idim.kernels.map import Map, Span
 
 BLOCK = 1024  # rows of a program of the product
 COLUMNS = 256  # columns of a program of the adjoint
@@ -56,49 +56,46 @@ def _rmatvec(V, KEYS, PARTIAL, start, stop, low, high, d, n: tl.constexpr, SHIFT
     tl.store(PARTIAL + tl.program_id(0).to(tl.int64) * d + j, sums, mask=j < d)
 
 
-def onehot_matvec(theta_d: Tensor, rows: Span, D: int, keys: RowKeys) -> Tensor:
-    """Twin of `reference.onehot_matvec`, the same bits."""
-    whole, rest = _parts(rows, D, theta_d.numel())
+def matvec(P: Map, theta_d: Tensor, rows: Span) -> Tensor:
+    """Return rows of P theta_d, the reference's bits."""
+    whole, rest = _parts(P, rows)
     out = torch.empty(whole.stop - whole.start, device=theta_d.device)
     if out.numel():
         with on(theta_d.device):
             _matvec[(triton.cdiv(out.numel(), BLOCK),)](
-                theta_d, key_words(keys, theta_d.device), out, *whole, theta_d.numel(),
-                **_constants(theta_d.numel()), BLOCK=BLOCK, **EXACT,
+                theta_d, key_words(P.keys, theta_d.device), out, *whole, P.d,
+                **_constants(P), BLOCK=BLOCK, **EXACT,
             )  # fmt: skip
     if rest.start == rest.stop:
         return out
-    return torch.cat([out, reference.onehot_matvec(theta_d, rest, D, keys)])
+    return torch.cat([out, reference.matvec(P, theta_d, rest)])
 
 
-def onehot_rmatvec(v: Tensor, rows: Span, D: int, d: int, keys: RowKeys) -> Tensor:
-    """Twin of `reference.onehot_rmatvec`; v also bfloat16 or float16, sums always float32."""
-    whole, rest = _parts(rows, D, d)
+def rmatvec(P: Map, v: Tensor, rows: Span) -> Tensor:
+    """Return the adjoint of the same rows; v also bfloat16 or float16, sums always float32."""
+    whole, rest = _parts(P, rows)
     cut = whole.stop - whole.start
-    last = reference.onehot_rmatvec(v[cut:], rest, D, d, keys)
+    last = reference.rmatvec(P, v[cut:], rest)
     if not cut:
         return last
     assert v.is_contiguous()
     assert v.dtype in DTYPES
-    n = window(d)
-    low, high = whole.start // n * n, -(-whole.stop // n) * n  # the slots of these windows
-    programs = min(FOLDERS, triton.cdiv(high, d) - low // d)
-    partial = torch.empty(programs, d, device=v.device)
+    low, high = whole.start // P.n * P.n, -(-whole.stop // P.n) * P.n  # these windows' slots
+    programs = min(FOLDERS, triton.cdiv(high, P.d) - low // P.d)
+    partial = torch.empty(programs, P.d, device=v.device)
     with on(v.device):
-        _rmatvec[(programs, triton.cdiv(d, COLUMNS))](
-            v, key_words(keys, v.device), partial, *whole, low, high, d,
-            **_constants(d), COLUMNS=COLUMNS, **EXACT,
+        _rmatvec[(programs, triton.cdiv(P.d, COLUMNS))](
+            v, key_words(P.keys, v.device), partial, *whole, low, high, P.d,
+            **_constants(P), COLUMNS=COLUMNS, **EXACT,
         )  # fmt: skip
-        return total(partial, 1.0).add_(last)
+        return total(partial).add_(last)
 
 
-def _parts(rows: Span, D: int, d: int) -> tuple[Span, Span]:
+def _parts(P: Map, rows: Span) -> tuple[Span, Span]:
     """Cut rows at the end of the whole windows."""
-    n = window(d)
-    cut = min(max(rows.start, D // n * n), rows.stop)
+    cut = min(max(rows.start, P.D // P.n * P.n), rows.stop)
     return Span(rows.start, cut), Span(cut, rows.stop)
 
 
-def _constants(d: int) -> dict[str, int]:
-    n = window(d)
-    return {"n": n, "SHIFT": n.bit_length() // 2}
+def _constants(P: Map) -> dict[str, int]:
+    return {"n": P.n, "SHIFT": P.n.bit_length() // 2}

@@ -13,12 +13,13 @@ from torch import Tensor
 from idim.kernels.bits import Key, signed
 
 
-class Piece(NamedTuple):
+class Laid(NamedTuple):
     """A contiguous tensor that holds rows [start, start + numel) of P theta_d, or of a gradient."""
 
     tensor: Tensor
     start: int
     base: Tensor | None = None  # theta_0, of the same dtype and size; may be `tensor` itself
+    scale: float = 1.0  # multiplies the rows
 
 
 class Cut(Protocol):
@@ -46,10 +47,10 @@ class Table(NamedTuple, Generic[C]):
     """Pieces as a kernel reads them, which it keeps alive but cannot follow if they move."""
 
     cut: C
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Laid, ...]
     # (pieces, 6) int64: address, address of the base, start, stop, first tile, first cell
     columns: Tensor
-    scale: Tensor  # (pieces,) float32, multiplies each piece's rows; may be written to
+    scale: Tensor  # (pieces,) float32, multiplies each piece's rows
     tiles: int
     dtype: torch.dtype
     has_base: bool
@@ -57,7 +58,7 @@ class Table(NamedTuple, Generic[C]):
     is_aligned: bool
 
 
-def lay(pieces: Sequence[Piece], cut: C) -> Table[C]:
+def lay(pieces: Sequence[Laid], cut: C) -> Table[C]:
     """Lay pieces out for one launch.
 
     Args:
@@ -67,7 +68,7 @@ def lay(pieces: Sequence[Piece], cut: C) -> Table[C]:
     device, dtype = pieces[0].tensor.device, pieces[0].tensor.dtype
     has_base = pieces[0].base is not None
     columns, tiles, is_aligned = [], 0, True
-    for tensor, start, base in pieces:
+    for tensor, start, base, _ in pieces:
         tensors = [tensor] if base is None else [tensor, base]
         assert tensor.numel()
         assert has_base == (base is not None)
@@ -77,11 +78,15 @@ def lay(pieces: Sequence[Piece], cut: C) -> Table[C]:
         columns.append((addresses[0], addresses[-1], start, stop, tiles, first))
         tiles += -(-(cut.cell(stop - 1) + 1 - first) // cut.cells) * cut.split
         is_aligned &= not any(a % 16 for a in [*addresses, start])
-    table = torch.tensor(columns, dtype=torch.int64)
-    if device.type == "cuda":
-        table = table.pin_memory()  # so that the copy waits for nothing
-    table, scale = table.to(device, non_blocking=True), torch.ones(len(pieces), device=device)
+    table = _send(torch.tensor(columns, dtype=torch.int64), device)
+    scale = _send(torch.tensor([p.scale for p in pieces], dtype=torch.float32), device)
     return Table(cut, tuple(pieces), table, scale, tiles, dtype, has_base, is_aligned)
+
+
+def _send(made: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda":
+        made = made.pin_memory()  # so that the copy waits for nothing
+    return made.to(device, non_blocking=True)
 
 
 @lru_cache(maxsize=32)
@@ -146,20 +151,20 @@ def tree_sum(x, COUNT: tl.constexpr, REST: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["count", "d"])
-def _total(PARTIAL, OUT, count, d, scale, P: tl.constexpr, BLOCK: tl.constexpr):
+def _total(PARTIAL, OUT, count, d, P: tl.constexpr, BLOCK: tl.constexpr):
     j = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     p = tl.arange(0, P * BLOCK) // BLOCK
     column = tl.program_id(0) * BLOCK + tl.arange(0, P * BLOCK) % BLOCK
     at = p.to(tl.int64) * d + column
     sums = tl.load(PARTIAL + at, mask=(p < count) & (column < d), other=0.0)
-    tl.store(OUT + j, tree_sum(sums, P, BLOCK) * scale, mask=j < d)
+    tl.store(OUT + j, tree_sum(sums, P, BLOCK), mask=j < d)
 
 
-def total(partial: Tensor, scale: float) -> Tensor:
-    """Sum (programs, d) over programs, in a fixed order, and scale."""
+def total(partial: Tensor) -> Tensor:
+    """Sum (programs, d) over programs, in a fixed order."""
     count, d = partial.shape
     out = torch.empty(d, device=partial.device)
     P = triton.next_power_of_2(count)
     block = min(128, max(1, 8192 // P))
-    _total[(triton.cdiv(d, block),)](partial, out, count, d, scale, P=P, BLOCK=block, **EXACT)
+    _total[(triton.cdiv(d, block),)](partial, out, count, d, P=P, BLOCK=block, **EXACT)
     return out

@@ -13,11 +13,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from idim.kernels.bits import Key
 from idim.kernels.gpu.hashes import subkeys, word
 from idim.kernels.gpu.pieces import (
     EXACT,
-    Piece,
+    Laid,
     Table,
     key_words,
     lay,
@@ -27,7 +26,7 @@ from idim.kernels.gpu.pieces import (
     shared,
     total,
 )
-from idim.kernels.reference import Span
+from idim.kernels.map import Map
 
 CHUNK = 1024  # columns sorted at a time, at most
 ROWS = 1024  # rows cleared or written at a time
@@ -102,7 +101,7 @@ def run_sums(row, x, LOG: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["S", "tiles", "d", "D", "count"])
-def _write(THETA_D, KEYS, PIECES, SCALE, SPACE, S, tiles, d, D, count, scale, most: tl.constexpr,
+def _write(THETA_D, KEYS, PIECES, SCALE, SPACE, S, tiles, d, D, count, most: tl.constexpr,
            S2: tl.constexpr, dtype: tl.constexpr, IS_ALIGNED: tl.constexpr,
            HAS_BASE: tl.constexpr, LOG_CHUNK: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
     CHUNK: tl.constexpr = 1 << LOG_CHUNK
@@ -124,7 +123,7 @@ def _write(THETA_D, KEYS, PIECES, SCALE, SPACE, S, tiles, d, D, count, scale, mo
             order = (row * CHUNK + at) * 2 + (bits & 1).to(tl.int32)
             order = sort(tl.where(c + at < d, order, 0x7FFFFFFF), LOG_CHUNK)
             row, is_real = order // (2 * CHUNK), order != 0x7FFFFFFF
-            x = tl.load(THETA_D + c + order // 2 % CHUNK, mask=is_real, other=0.0) * scale
+            x = tl.load(THETA_D + c + order // 2 % CHUNK, mask=is_real, other=0.0)
             x = run_sums(row, tl.where(order % 2 == 1, -x, x), LOG_CHUNK)
             following = tl.gather(row, tl.minimum(at + 1, CHUNK - 1), 0)
             is_last = is_real & ((following != row) | (at == CHUNK - 1))
@@ -165,56 +164,38 @@ def _fold(KEYS, PIECES, SCALE, PARTIAL, S, tiles, d, D, count, S2: tl.constexpr,
     tl.store(PARTIAL + tl.program_id(0).to(tl.int64) * d + j, sums, mask=j < d)
 
 
-def table_of(pieces: Sequence[Piece], D: int, count: int) -> Table[Blocks]:
-    """Lay pieces out for `write` or `fold`; `count` blocks share the D rows."""
-    return lay(pieces, Blocks(D, count))
+def table_of(P: Map, pieces: Sequence[Laid]) -> Table[Blocks]:
+    """Lay pieces out for `write` or `fold`."""
+    return lay(pieces, Blocks(P.D, P.n))
 
 
-def write(theta_d: Tensor, table: Table[Blocks], k: Key, *, scale: float = 1.0) -> None:
-    """Write base + table.scale * P (scale * theta_d) into the pieces, rounded once.
+def write(P: Map, theta_d: Tensor, table: Table[Blocks]) -> None:
+    """Write base + scale * P theta_d into the pieces of a table, rounded once.
 
     Args:
+        P: sparse.
         theta_d: (d,) float32.
         table: of `table_of`; without bases P's rows alone are written.
-        k: the key of the entries.
-        scale: multiplies theta_d.
     """
     device, programs = theta_d.device, min(table.tiles, WRITERS)
-    D, count = table.cut.D, table.cut.blocks
     space = torch.empty(programs, table.cut.most_rows, device=device)
-    chunk = min(CHUNK, triton.next_power_of_2(max(2, theta_d.numel())))
+    chunk = min(CHUNK, triton.next_power_of_2(max(2, P.d)))
     with on(device):
         _write[(programs,)](
-            theta_d, key_words((k,), device), table.columns, table.scale, space,
-            len(table.columns), table.tiles, theta_d.numel(), D, count, scale,
-            most=table.cut.most_rows, LOG_CHUNK=chunk.bit_length() - 1, ROWS=ROWS,
-            HAS_BASE=table.has_base, **shared(table), **EXACT,
-        )  # fmt: skip
-
-
-def fold(table: Table[Blocks], d: int, k: Key, *, scale: float = 1.0) -> Tensor:
-    """Return scale * P^T v, v the pieces of a table, each times its own scale: (d,) float32."""
-    device, programs = table.columns.device, min(table.tiles, FOLDERS)
-    partial = torch.empty(programs, d, device=device)
-    with on(device):
-        _fold[(programs, triton.cdiv(d, COLUMNS))](
-            key_words((k,), device), table.columns, table.scale, partial, len(table.columns),
-            table.tiles, d, table.cut.D, table.cut.blocks, COLUMNS=COLUMNS,
+            theta_d, key_words(P.keys, device), table.columns, table.scale, space,
+            len(table.columns), table.tiles, P.d, P.D, P.n, most=table.cut.most_rows,
+            LOG_CHUNK=chunk.bit_length() - 1, ROWS=ROWS, HAS_BASE=table.has_base,
             **shared(table), **EXACT,
         )  # fmt: skip
-        return total(partial, scale)
 
 
-def sparse_matvec(theta_d: Tensor, rows: Span, D: int, count: int, k: Key) -> Tensor:
-    """Twin of `reference.sparse_matvec`."""
-    out = torch.empty(rows.stop - rows.start, device=theta_d.device)
-    if out.numel():
-        write(theta_d, table_of([Piece(out, rows.start)], D, count), k)
-    return out
-
-
-def sparse_rmatvec(v: Tensor, rows: Span, D: int, count: int, d: int, k: Key) -> Tensor:
-    """Twin of `reference.sparse_rmatvec`; v also bfloat16 or float16, sums always float32."""
-    if not v.numel():
-        return torch.zeros(d, device=v.device)
-    return fold(table_of([Piece(v, rows.start)], D, count), d, k)
+def fold(P: Map, table: Table[Blocks]) -> Tensor:
+    """Return P^T v, v the pieces of a table, each times its scale: (d,) float32."""
+    device, programs = table.columns.device, min(table.tiles, FOLDERS)
+    partial = torch.empty(programs, P.d, device=device)
+    with on(device):
+        _fold[(programs, triton.cdiv(P.d, COLUMNS))](
+            key_words(P.keys, device), table.columns, table.scale, partial, len(table.columns),
+            table.tiles, P.d, P.D, P.n, COLUMNS=COLUMNS, **shared(table), **EXACT,
+        )  # fmt: skip
+        return total(partial)

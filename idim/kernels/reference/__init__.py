@@ -1,67 +1,43 @@
 """Every product in plain torch: the definition that the fused kernels obey."""
 
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from idim.kernels.map import Map, Piece, Span
+from idim.kernels.reference import fastfood, onehot, sparse
 from idim.kernels.reference.dense import dense_rows
-from idim.kernels.reference.fastfood import (
-    Diagonals,
-    Keys,
-    fastfood_diagonals,
-    fastfood_matvec,
-    fastfood_rmatvec,
-    fastfood_write,
-    fwht,
-    lanes,
-    orthogonal_diagonals,
-    orthogonal_matvec,
-    orthogonal_rmatvec,
-    orthogonal_write,
-    permutation,
-)
-from idim.kernels.reference.onehot import (
-    RowKeys,
-    onehot_matvec,
-    onehot_rmatvec,
-    onehot_write,
-    window,
-)
-from idim.kernels.reference.rows import SMALL, Piece, Span, arithmetic, next_pow2, tiles, write
-from idim.kernels.reference.sparse import (
-    Entries,
-    sparse_entries,
-    sparse_matvec,
-    sparse_rmatvec,
-    sparse_write,
-)
+from idim.kernels.reference.fastfood import diagonals, fwht, lanes, permutation
+from idim.kernels.reference.rows import SMALL, arithmetic, next_pow2, tiles, write_by
 
 __all__ = [
     "SMALL",
-    "Diagonals",
-    "Entries",
-    "Keys",
-    "Piece",
-    "RowKeys",
-    "Span",
     "arithmetic",
     "dense_rows",
-    "fastfood_diagonals",
-    "fastfood_matvec",
-    "fastfood_rmatvec",
-    "fastfood_write",
+    "diagonals",
     "fwht",
     "lanes",
+    "matvec",
     "next_pow2",
-    "onehot_matvec",
-    "onehot_rmatvec",
-    "onehot_write",
-    "orthogonal_diagonals",
-    "orthogonal_matvec",
-    "orthogonal_rmatvec",
-    "orthogonal_write",
     "permutation",
-    "sparse_entries",
-    "sparse_matvec",
-    "sparse_rmatvec",
-    "sparse_write",
+    "rmatvec",
     "tiles",
-    "window",
     "write",
+    "write_by",
 ]
+_MADE_BY = {"fastfood": fastfood, "orthogonal": fastfood, "onehot": onehot, "sparse": sparse}
+
+
+def matvec(P: Map, theta_d: Tensor, rows: Span) -> Tensor:
+    """Return rows of P theta_d."""
+    return _MADE_BY[P.kind].matvec(P, theta_d, rows)
+
+
+def rmatvec(P: Map, v: Tensor, rows: Span) -> Tensor:
+    """Return the adjoint of the same rows."""
+    return _MADE_BY[P.kind].rmatvec(P, v, rows)
+
+
+def write(P: Map, pieces: Sequence[Piece], theta_d: Tensor) -> None:
+    """Write theta_0 + scale * P theta_d into each piece."""
+    write_by(pieces, lambda rows: matvec(P, theta_d, rows))

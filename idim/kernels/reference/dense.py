@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from idim.kernels.bits import Key, gaussian, subkeys, word
-from idim.kernels.reference.rows import Span
+from idim.kernels.map import Span
 
 
 def dense_rows(rows: Span, d: int, k: Key, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -5,7 +5,7 @@ of its group, so that a butterfly runs across SIMD lanes and both reads and writ
 contiguous.  One permutation and one word of signs serve a group.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from idim.kernels.bits import Key, gaussian, signed, subkeys, word
-from idim.kernels.reference.rows import CHUNK, Piece, Span, arithmetic, write
+from idim.kernels.map import Map, Span
+from idim.kernels.reference.rows import CHUNK, arithmetic
 
 
 def fwht(x: Tensor) -> Tensor:
@@ -50,14 +51,6 @@ def lanes(n: int) -> int:
     return max(1, min(16, (1 << 16) // n))
 
 
-class Keys(NamedTuple):
-    """The keys of the three streams."""
-
-    B: Key
-    Pi: Key
-    G: Key
-
-
 class Diagonals(NamedTuple):
     """The random parts of some groups of blocks, made on the fly from positions."""
 
@@ -71,39 +64,18 @@ class Diagonals(NamedTuple):
 KEEP_ROWS = 1 << 18
 
 
-def fastfood_diagonals(
-    groups: range, n: int, keys: Keys, dtype: torch.dtype, device: torch.device
-) -> Diagonals:
+def diagonals(P: Map, groups: range, dtype: torch.dtype, device: torch.device) -> Diagonals:
     """Return B, Pi and G of a range of groups, kept if they are few and asked for often."""
-    return _diagonals(_gaussians, groups, n, keys, dtype, device)
+    small = groups.stop * P.n * lanes(P.n) <= KEEP_ROWS
+    return (_kept_diagonals if small else _make_diagonals)(P, groups, dtype, device)
 
 
-def orthogonal_diagonals(
-    groups: range, n: int, keys: Keys, dtype: torch.dtype, device: torch.device
-) -> Diagonals:
-    """Return the same with signs for G: each block is orthogonal up to scale."""
-    return _diagonals(_signs, groups, n, keys, dtype, device)
-
-
-Make = Callable[[Tensor, int, Key, torch.dtype], Tensor]
-
-
-def _diagonals(
-    make_last: Make, groups: range, n: int, keys: Keys, dtype: torch.dtype, device: torch.device
-) -> Diagonals:
-    small = groups.stop * n * lanes(n) <= KEEP_ROWS
-    make = _kept_diagonals if small else _make_diagonals
-    return make(make_last, groups, n, keys, dtype, device)
-
-
-def _make_diagonals(
-    make_last: Make, groups: range, n: int, keys: Keys, dtype: torch.dtype, device: torch.device
-) -> Diagonals:
+def _make_diagonals(P: Map, groups: range, dtype: torch.dtype, device: torch.device) -> Diagonals:
+    B, Pi, G = P.keys
     index = torch.arange(groups.start, groups.stop, device=device)
+    last = _signs if P.kind == "orthogonal" else _gaussians
     return Diagonals(
-        _signs(index, n, keys.B, dtype),
-        permutation(index, n, keys.Pi),
-        make_last(index, n, keys.G, dtype),
+        _signs(index, P.n, B, dtype), permutation(index, P.n, Pi), last(index, P.n, G, dtype)
     )
 
 
@@ -150,66 +122,35 @@ def permutation(index: Tensor, n: int, k: Key) -> Tensor:
     return x.long()
 
 
-def fastfood_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
-    """Return rows of H G Pi H B theta_d, unscaled; theta_d (d,) is padded with zeros to n.
+def matvec(P: Map, theta_d: Tensor, rows: Span) -> Tensor:
+    """Return rows of H G Pi H B theta_d; theta_d (d,) is padded with zeros to n.
 
     Source:
         Le, Sarlos & Smola 2013, eq. 7; Aghajanyan et al. 2020, eq. 2.
     """
-    return _matvec(fastfood_diagonals, theta_d, rows, n, keys)
-
-
-def fastfood_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
-    """Return the adjoint B H Pi^T G H v of the same rows, unscaled: (d,)."""
-    return _rmatvec(fastfood_diagonals, v, rows, d, n, keys)
-
-
-def fastfood_write(pieces: Sequence[Piece], theta_d: Tensor, n: int, keys: Keys) -> None:
-    """Write theta_0 + scale * P theta_d into each piece."""
-    write(pieces, lambda rows: fastfood_matvec(theta_d, rows, n, keys))
-
-
-def orthogonal_matvec(theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
-    """Return rows of H G Pi H B theta_d with signs for G, unscaled."""
-    return _matvec(orthogonal_diagonals, theta_d, rows, n, keys)
-
-
-def orthogonal_rmatvec(v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,)."""
-    return _rmatvec(orthogonal_diagonals, v, rows, d, n, keys)
-
-
-def orthogonal_write(pieces: Sequence[Piece], theta_d: Tensor, n: int, keys: Keys) -> None:
-    """Write theta_0 + scale * P theta_d into each piece."""
-    write(pieces, lambda rows: orthogonal_matvec(theta_d, rows, n, keys))
-
-
-Draw = Callable[[range, int, Keys, torch.dtype, torch.device], Diagonals]
-
-
-def _matvec(draw: Draw, theta_d: Tensor, rows: Span, n: int, keys: Keys) -> Tensor:
-    x = torch.zeros(n, dtype=theta_d.dtype, device=theta_d.device)
-    x[: theta_d.numel()] = theta_d
+    x = torch.zeros(P.n, dtype=theta_d.dtype, device=theta_d.device)
+    x[: P.d] = theta_d
     out = torch.empty(rows.stop - rows.start, dtype=x.dtype, device=x.device)
-    for groups, inside, at in _group_chunks(rows, n, x.device):
-        diag = draw(groups, n, keys, x.dtype, x.device)
+    for groups, inside, at in _group_chunks(rows, P.n, x.device):
+        diag = diagonals(P, groups, x.dtype, x.device)
         y = fwht(diag.signs * x[:, None])
         y = y.gather(1, diag.order[:, :, None].expand_as(y))
         out[at] = fwht(y * diag.last).view(-1)[inside]
     return out
 
 
-def _rmatvec(draw: Draw, v: Tensor, rows: Span, d: int, n: int, keys: Keys) -> Tensor:
-    dtype, width = arithmetic(v.dtype), lanes(n)
-    total = torch.zeros(n, dtype=dtype, device=v.device)
-    for groups, inside, at in _group_chunks(rows, n, v.device):
-        diag = draw(groups, n, keys, dtype, v.device)
-        y = torch.zeros(len(groups) * n * width, dtype=dtype, device=v.device)
+def rmatvec(P: Map, v: Tensor, rows: Span) -> Tensor:
+    """Return the adjoint B H Pi^T G H v of the same rows."""
+    dtype, width = arithmetic(v.dtype), lanes(P.n)
+    total = torch.zeros(P.n, dtype=dtype, device=v.device)
+    for groups, inside, at in _group_chunks(rows, P.n, v.device):
+        diag = diagonals(P, groups, dtype, v.device)
+        y = torch.zeros(len(groups) * P.n * width, dtype=dtype, device=v.device)
         y[inside] = v[at]
-        y = fwht(y.view(len(groups), n, width)) * diag.last
+        y = fwht(y.view(len(groups), P.n, width)) * diag.last
         y = torch.empty_like(y).scatter_(1, diag.order[:, :, None].expand_as(y), y)
         total += (fwht(y) * diag.signs).sum(dim=(0, 2))
-    return total[:d]
+    return total[: P.d]
 
 
 def _group_chunks(rows: Span, n: int, device: torch.device) -> Iterator[tuple[range, slice, slice]]:

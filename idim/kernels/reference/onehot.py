@@ -6,22 +6,16 @@ whatever D and d are, n can be a power of two, and a row costs O(1) without reje
 after the last whole window form windows of falling powers of two.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from idim.kernels.bits import Key, subkeys, word
+from idim.kernels.bits import subkeys, word
+from idim.kernels.map import Map, Span
 from idim.kernels.reference.fastfood import permutation
-from idim.kernels.reference.rows import CHUNK, Piece, Span, arithmetic, next_pow2, write
-
-
-class RowKeys(NamedTuple):
-    """The keys of the two streams."""
-
-    Pi: Key
-    sign: Key
+from idim.kernels.reference.rows import CHUNK, arithmetic
 
 
 class Windows(NamedTuple):
@@ -32,64 +26,54 @@ class Windows(NamedTuple):
     sign: Tensor  # (windows, size), +-1
 
 
-def window(d: int) -> int:
-    """Return the rows of a window: every column appears, and keys are worth making."""
-    return max(256, next_pow2(d))
-
-
-def onehot_matvec(theta_d: Tensor, rows: Span, D: int, keys: RowKeys) -> Tensor:
-    """Return sign * theta_d[column] of each row, unscaled."""
-    d = theta_d.numel()
+def matvec(P: Map, theta_d: Tensor, rows: Span) -> Tensor:
+    """Return sign * theta_d[column] of each row."""
     out = torch.empty(rows.stop - rows.start, dtype=theta_d.dtype, device=theta_d.device)
-    for w in _windows(rows, D, window(d), keys, theta_d):
+    for w in _windows(P, rows, theta_d):
         count, size = w.order.shape
         first = torch.arange(count, device=theta_d.device) * size + w.start
-        column = (first[:, None] + w.order) % d
+        column = (first[:, None] + w.order) % P.d
         inside, at = _overlap(w, rows)
         out[at] = (theta_d[column] * w.sign).view(-1)[inside]
     return out
 
 
-def onehot_rmatvec(v: Tensor, rows: Span, D: int, d: int, keys: RowKeys) -> Tensor:
-    """Return the adjoint of the same rows, unscaled: (d,)."""
-    total = torch.zeros(d, dtype=arithmetic(v.dtype), device=v.device)
-    for w in _windows(rows, D, window(d), keys, total):
+def rmatvec(P: Map, v: Tensor, rows: Span) -> Tensor:
+    """Return the adjoint of the same rows."""
+    total = torch.zeros(P.d, dtype=arithmetic(v.dtype), device=v.device)
+    for w in _windows(P, rows, total):
         inside, at = _overlap(w, rows)
         y = total.new_zeros(w.order.numel())
         y[inside] = v[at]
         y = y.view_as(w.order) * w.sign
         slots = torch.empty_like(y).scatter_(1, w.order, y).view(-1)
-        before = w.start % d
-        after = -(before + slots.numel()) % d
-        total += torch.nn.functional.pad(slots, (before, after)).view(-1, d).sum(dim=0)
+        before = w.start % P.d
+        after = -(before + slots.numel()) % P.d
+        total += torch.nn.functional.pad(slots, (before, after)).view(-1, P.d).sum(dim=0)
     return total
 
 
-def onehot_write(pieces: Sequence[Piece], theta_d: Tensor, D: int, keys: RowKeys) -> None:
-    """Write theta_0 + scale * P theta_d into each piece."""
-    write(pieces, lambda rows: onehot_matvec(theta_d, rows, D, keys))
-
-
-def _windows(rows: Span, D: int, n: int, keys: RowKeys, like: Tensor) -> Iterator[Windows]:
+def _windows(P: Map, rows: Span, like: Tensor) -> Iterator[Windows]:
     """Make the windows that rows touch, in order, several whole ones at a time."""
-    whole, step = D // n, max(1, CHUNK[like.device.type] // n)
-    last = min(whole, -(-rows.stop // n))
-    for a in range(rows.start // n, last, step):
-        yield _make(range(a, min(a + step, last)), a * n, n, keys, like)
-    index, start = whole, whole * n
-    for size in (1 << b for b in reversed(range(n.bit_length())) if (D - start) >> b & 1):
+    whole, step = P.D // P.n, max(1, CHUNK[like.device.type] // P.n)
+    last = min(whole, -(-rows.stop // P.n))
+    for a in range(rows.start // P.n, last, step):
+        yield _make(P, range(a, min(a + step, last)), a * P.n, P.n, like)
+    index, start = whole, whole * P.n
+    for size in (1 << b for b in reversed(range(P.n.bit_length())) if (P.D - start) >> b & 1):
         if rows.start < start + size and start < rows.stop:
-            yield _make(range(index, index + 1), start, size, keys, like)
+            yield _make(P, range(index, index + 1), start, size, like)
         index, start = index + 1, start + size
 
 
-def _make(index: range, start: int, size: int, keys: RowKeys, like: Tensor) -> Windows:
+def _make(P: Map, index: range, start: int, size: int, like: Tensor) -> Windows:
+    order, signs = P.keys
     windows = torch.arange(index.start, index.stop, device=like.device)
     p = torch.arange(size, dtype=torch.int32, device=like.device)
-    k0, k1 = subkeys(windows, keys.sign)
+    k0, k1 = subkeys(windows, signs)
     bits = word(p >> 4, k0[:, None], k1[:, None]) << (p & 15)  # bit 31 - b is the sign of row b
     sign = torch.where(bits < 0, -1.0, 1.0).to(like.dtype)
-    return Windows(start, permutation(windows, size, keys.Pi), sign)
+    return Windows(start, permutation(windows, size, order), sign)
 
 
 def _overlap(w: Windows, rows: Span) -> tuple[slice, slice]:

@@ -1,10 +1,11 @@
 """Ranges of rows of P, and theta = theta_0 + scale * P theta_d written over them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from idim.kernels.map import Piece, Span
 
 # Elements worked on at a time: a chunk's arrays stay in a CPU's second-level cache, and a GPU
 # gets enough work per launch.  The chunks of a row range are fixed, so sums are reproducible.
@@ -15,27 +16,6 @@ CHUNK = {"cpu": 1 << 17, "cuda": 1 << 24}
 SMALL = 1 << 16
 # Rows of theta written at a time, so that no second copy of theta exists.
 WRITE_ROWS = 1 << 22
-
-
-class Span(NamedTuple):
-    """Rows [start, stop) of P."""
-
-    start: int
-    stop: int
-
-
-class Piece(NamedTuple):
-    """A tensor and where it lies in P: its rows [start, start + numel) of theta."""
-
-    theta: Tensor  # flat, contiguous; written
-    theta_0: Tensor  # as theta; may be theta itself, for theta += scale * P theta_d
-    start: int
-    scale: float
-
-    @property
-    def stop(self) -> int:
-        """One past the last row."""
-        return self.start + self.theta.numel()
 
 
 def next_pow2(d: int) -> int:
@@ -56,7 +36,7 @@ def tiles(rows: Span, width: int, device: torch.device) -> Iterator[tuple[Span, 
         yield Span(start, stop), slice(start - rows.start, stop - rows.start)
 
 
-def write(pieces: Sequence[Piece], matvec: Callable[[Span], Tensor]) -> None:
+def write_by(pieces: Sequence[Piece], matvec: Callable[[Span], Tensor]) -> None:
     """Write theta_0 + scale * P theta_d into each piece; `matvec` returns rows of P theta_d.
 
     Sums are formed in the dtype of P theta_d (float32) and rounded once to a bfloat16 theta.

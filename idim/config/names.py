@@ -1,0 +1,92 @@
+"""Tables of names for code that lies further right: known here, imported when it is asked for.
+
+So that `idim --help` can list names, and a spec refuse others, without importing torch.
+"""
+
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator, MutableMapping
+from functools import cached_property
+from typing import Any
+
+from idim.errors import IdimError
+
+
+class Names(MutableMapping[str, Any]):
+    """What a field of a spec may name, with the class behind each name.
+
+    Beside the package's own there are those that a program enters (`table["mine"] = Mine`, which a
+    process of a sweep knows only if it runs that line too, as at the top of a script), and those
+    that installed packages have as entry points, known everywhere.  A name goes into run ids:
+    code that comes to mean something else needs another name.
+
+    Args:
+        kind: what one is called in errors; its plural is the entry points' group, after "idim.".
+        base: "module:class" that each must be a concrete subclass of.
+        own: name -> "module:class".
+    """
+
+    def __init__(self, kind: str, base: str, own: dict[str, str]) -> None:
+        self.kind, self.base, self.own = kind, base, own
+        self._entered: dict[str, Any] = {}
+
+    @cached_property
+    def _installed(self) -> dict[str, str]:
+        # its import alone is a seventh of the time of `idim --help`
+        from importlib.metadata import entry_points
+
+        return {e.name: e.value for e in entry_points(group=f"idim.{self.kind}s")}
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._entered:
+            return self._entered[name]
+        at = self.own.get(name) or self._installed[name]
+        try:
+            found = pkgutil.resolve_name(at)
+        except (ImportError, AttributeError, ValueError) as e:
+            raise IdimError(f"{self.kind} '{name}' cannot be imported from {at}: {e}.") from None
+        self._check(name, found)
+        return found
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise IdimError(f"'{name}' is no name for a {self.kind}: use letters, digits and _.")
+        if name in self.own:
+            raise IdimError(f"{self.kind} '{name}' is idim's own; choose another name.")
+        self._check(name, value)
+        self._entered[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._entered[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or name in self._entered or name in self._installed
+
+    def __iter__(self) -> Iterator[str]:
+        """List the names; those of installed packages once a name was looked for among them."""
+        return iter({**self.own, **self._entered, **self.__dict__.get("_installed", {})})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _check(self, name: str, value: Any) -> None:
+        base, said = pkgutil.resolve_name(self.base), f"{self.kind} '{name}'"
+        if not (isinstance(value, type) and issubclass(value, base)):
+            raise IdimError(f"{said} must be a subclass of {base.__module__}.{base.__name__}.")
+        if inspect.isabstract(value):
+            missing = ", ".join(sorted(value.__abstractmethods__))
+            raise IdimError(f"{said} lacks {missing}, which {base.__name__} leaves to it.")
+
+
+PROJECTIONS = Names(
+    "projection",
+    "idim.projection.base:Projection",
+    {
+        "dense": "idim.projection.dense:Dense",
+        "sparse": "idim.projection.sparse:Sparse",
+        "fastfood": "idim.projection.fastfood:Fastfood",
+        "orthogonal": "idim.projection.orthogonal:Orthogonal",
+        "onehot": "idim.projection.onehot:OneHot",
+    },
+)
