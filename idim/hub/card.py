@@ -68,6 +68,18 @@ def patterns(entry: Card) -> dict[str, list[str]]:
     return found
 
 
+def separator(entry: Card) -> str:
+    """Return what parts the cells of a configuration's CSV files; empty where it says nothing."""
+    given = entry.get("sep") or entry.get("delimiter")
+    return given if isinstance(given, str) and len(given) == 1 and given not in '"\r\n\0' else ""
+
+
+def entry(card: Card, config: str | None) -> Card:
+    """Return the entry of a configuration, None for the default one; empty where there is none."""
+    declared = configurations(card)
+    return declared.get(config or default(declared) or "", {})
+
+
 def classes(card: Card, config: str | None, label: str) -> tuple[str, ...]:
     """Return the class names that a card gives a column in `dataset_info`, by their codes."""
     infos = card.get("dataset_info")

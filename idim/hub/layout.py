@@ -100,8 +100,7 @@ def listings(names: Collection[str], card: Card, config: str | None) -> Iterator
         config: None takes the card's default, or its only one.
     """
     names = rows(names)
-    declared = cards.configurations(card)
-    entry = declared.get(config or cards.default(declared) or "", {})
+    entry = cards.entry(card, config)
     below = entry.get("data_dir")
     if found := _matching(names, cards.patterns(entry)):
         yield found

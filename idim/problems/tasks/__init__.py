@@ -128,7 +128,9 @@ def _read(task: TaskInfo, found: Found, notes: list[str]) -> tuple[TaskInfo, Spl
 
 def _texts(task: TaskInfo, found: Found, notes: list[str]) -> tuple[TaskInfo, dict[str, Split]]:
     """Read every split; the training rows settle what the task leaves open."""
-    read_ = {name: read.tables(task, name, paths, notes) for name, paths in found.splits}
+    read_ = {
+        name: read.tables(task, name, paths, notes, found.separator) for name, paths in found.splits
+    }
     learned = [rows for name in slices.bases(task.train) for rows in read_[name]]
     is_guessed = not task.columns
     task = guess.columns(task, learned, notes)

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from idim.errors import IdimError
+from idim.errors import IdimError, unknown
 from idim.hub import card as cards
 from idim.hub import layout
 from idim.hub.files import is_inside
 from idim.hub.layout import Listing, key
 from idim.problems.tasks import glue
+from idim.problems.tasks.formats import few
 from idim.problems.tasks.info import TaskInfo
 from idim.problems.tasks.slices import bases
 from idim.reading import is_folder
@@ -29,10 +30,13 @@ DEEPEST = 8
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The files of each split that is there, and the class names that the data set's card gives."""
+    """The files of each split that is there, and what the data set's card says of them."""
 
     splits: tuple[tuple[str, tuple[Path, ...]], ...]
+    # Names of the label's codes.
     classes: tuple[str, ...] = ()
+    # Between the cells of a CSV file; empty: a comma.
+    separator: str = ""
 
     def paths(self) -> Iterator[Path]:
         """Yield every file that is read."""
@@ -56,6 +60,7 @@ def find(task: TaskInfo, place: Path) -> Found:
     (names, links), card = _names(place), cards.read(place)
     if own := glue.listing(task, names):
         return Found(tuple((s, tuple(_checked(place, n) for n in own[s])) for s in own))
+    _check_config(task, place, names, cards.configurations(card))
     needs, judges = bases(task.train), bases(task.evaluation)
     listing = _best_listing(task, names, card, needs, judges)
     missing = [s for s in (*needs, *judges) if key(s) not in listing and not layout.form(s)]
@@ -68,7 +73,24 @@ def find(task: TaskInfo, place: Path) -> Found:
         judges = []
     wanted = dict.fromkeys((*needs, *judges))
     splits = tuple((s, _files(task, s, place, listing)) for s in wanted)
-    return Found(splits, cards.classes(card, task.config, task.label))
+    separator = cards.separator(cards.entry(card, task.config))
+    return Found(splits, cards.classes(card, task.config, task.label), separator)
+
+
+def _check_config(
+    task: TaskInfo, place: Path, names: list[str], declared: dict[str, cards.Card]
+) -> None:
+    """Refuse to choose between configurations, or to mix them."""
+    if len(declared) < 2 or task.config in declared:
+        return
+    if task.config is None and cards.default(declared) is None:
+        raise IdimError(
+            f"'{place}' has several configurations; choose one: {few(list(declared))} "
+            "(config = ... in the task file)."
+        )
+    own = any(name.startswith((f"{task.config}/", f"data/{task.config}/")) for name in names)
+    if task.config is not None and not own:
+        raise unknown(f"configuration of '{place}'", task.config, declared)
 
 
 def check_place(place: Path) -> None:

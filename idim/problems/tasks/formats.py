@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,8 +41,14 @@ class Table:
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def table(task: TaskInfo, path: Path, wanted: Iterable[str] = ()) -> Table:
+def table(task: TaskInfo, path: Path, wanted: Iterable[str] = (), separator: str = "") -> Table:
     """Read the given columns of one file, or all of them.
+
+    Args:
+        task: which downloads of GLUE's it may be.
+        path: the file.
+        wanted: names of columns; none: all.
+        separator: between the cells of a CSV file; empty: a comma.
 
     Raises:
         IdimError: it is malformed, empty or too large, or a column is missing.
@@ -49,6 +56,8 @@ def table(task: TaskInfo, path: Path, wanted: Iterable[str] = ()) -> Table:
     if reading.check(path, reading.ROWS) == 0:
         raise IdimError(f"'{path}' is empty.")
     reader = _READERS[form(path.name) or path.suffix]
+    if separator and reader is _csv:
+        reader = partial(_csv, separator=separator)
     try:
         found = reader(task, path, list(wanted))
     except OSError as e:
@@ -225,7 +234,7 @@ def _streamed(
 
 
 def _jsonl(task: TaskInfo, path: Path, wanted: list[str]) -> Table:
-    lines = enumerate(reading.lines(path), 1)
+    lines = enumerate(reading.lines(path, whole=reading.ROWS), 1)
     rows = [_parse(path, line.rstrip(), i) for i, line in lines if line.strip()]
     return _from_rows(path, wanted, rows)
 
@@ -258,9 +267,9 @@ def _from_rows(path: Path, wanted: list[str], rows: list[Any]) -> Table:
     return Table(path, {name: [row.get(name) for row in rows] for name in names})
 
 
-def _csv(task: TaskInfo, path: Path, wanted: list[str]) -> Table:
+def _csv(task: TaskInfo, path: Path, wanted: list[str], separator: str = ",") -> Table:
     # Strict: an unclosed quote is an error, not a cell that swallows the rest of the file.
-    return _delimited(task, path, wanted, delimiter=",", strict=True)
+    return _delimited(task, path, wanted, delimiter=separator, strict=True)
 
 
 def _tsv(task: TaskInfo, path: Path, wanted: list[str]) -> Table:
@@ -270,7 +279,7 @@ def _tsv(task: TaskInfo, path: Path, wanted: list[str]) -> Table:
 
 def _delimited(task: TaskInfo, path: Path, wanted: list[str], **dialect: Any) -> Table:
     csv.field_size_limit(reading.ROW)  # Python's own is 131,072 characters
-    lines = csv.reader(reading.lines(path), **dialect)
+    lines = csv.reader(reading.lines(path, whole=reading.ROWS), **dialect)
     try:
         first = next(lines, [])
         header = glue.header(task, first) or first

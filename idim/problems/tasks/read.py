@@ -26,7 +26,9 @@ ONE_LABEL = (
 )
 
 
-def tables(task: TaskInfo, split: str, files: Sequence[Path], notes: list[str]) -> list[Table]:
+def tables(
+    task: TaskInfo, split: str, files: Sequence[Path], notes: list[str], separator: str = ""
+) -> list[Table]:
     """Read the files of one split of a text task: what the task names, or all columns.
 
     Raises:
@@ -35,9 +37,9 @@ def tables(task: TaskInfo, split: str, files: Sequence[Path], notes: list[str]) 
     wanted = [*task.columns, task.label] if task.columns else []
     if len(files) == 2 and files[0].suffix == ".txt":
         return [_mrpc(task, split, files[0], files[1])]
-    found = [table(task, file, wanted) for file in files]
+    found = [table(task, file, wanted, separator) for file in files]
     notes += [
-        f"{rows.short} rows of '{rows.path.name}' lack cells and are left out, as from the hub's."
+        f"{rows.short:,} row(s) of '{rows.path.name}' lack cells and are left out, as the hub does."
         for rows in found
         if rows.short
     ]
@@ -51,6 +53,8 @@ def _mrpc(task: TaskInfo, split: str, rows: Path, held: Path) -> Table:
     whole = table(task, rows, [*wanted, *glue.MRPC_ID])
     ids = zip(*(whole.columns[name] for name in glue.MRPC_ID), strict=True)
     kept = [(pair in pairs) != (split == "train") for pair in ids]
+    if not any(kept):
+        raise IdimError(f"'{held}' holds no pair of '{rows}', or all of them.")
     return Table(rows, {name: list(compress(whole.columns[name], kept)) for name in wanted})
 
 
