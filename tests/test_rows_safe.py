@@ -96,6 +96,13 @@ def test_a_task_file_names_no_file_outside_its_data(tmp_path, outside, name):
     assert "leads out of" in refusal
 
 
+@pytest.mark.parametrize("config", ["../outside", "x/../../outside", "OUTSIDE"])
+def test_a_configuration_is_no_way_out(tmp_path, outside, config):
+    found = texts(tmp_path, config=config.replace("OUTSIDE", str(outside)))
+    assert len(found) == 1
+    assert "no file for split 'train'" in found.pop()
+
+
 def test_what_is_given_itself_may_be_a_link(tmp_path, outside):
     (tmp_path / "there").symlink_to(outside)
     (tmp_path / "one.csv").symlink_to(outside / "train.csv")

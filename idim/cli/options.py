@@ -101,7 +101,7 @@ class Row:
 
 MEASURED = [
     Row("model", "NAME", "Hub id, local folder, or a name of `idim models`"),
-    Row("task", "NAME", "A name of `idim tasks`, or your own TOML file", "by model"),
+    Row("task", "NAME", "A name of `idim tasks`, your own TOML file, or rows", "by model"),
     Row("data", "DIR", "The task's rows as local parquet or jsonl files", "from the hub"),
     Row("train_samples", "N", "Train on N rows of a fixed shuffle", "all"),
     Row("eval_samples", "N", "Score on N rows of a fixed shuffle", "all"),
