@@ -206,6 +206,27 @@ def test_arrow_is_read_unless_its_buffers_are_compressed(tmp_path, kind, packed)
         }
 
 
+@pytest.mark.parametrize("kind", ["file", "stream"])
+@pytest.mark.parametrize("form", ["dictionary", "view"])
+def test_one_long_text_in_many_rows_of_arrow_is_bounded(tmp_path, monkeypatch, kind, form):
+    monkeypatch.setattr(reading, "ROWS", 30 * reading.MB)
+    long, codes = "a" * 1_000_000, pa.array([0] * 1500, pa.int8())
+    same = pa.DictionaryArray.from_arrays(codes, [long])
+    if form == "view":
+        cell = pa.array([long], pa.string_view())
+        views = pa.py_buffer(cell.buffers()[1].to_pybytes() * 1500)
+        same = pa.Array.from_buffers(pa.string_view(), 1500, [None, views, *cell.buffers()[2:]])
+    (tmp_path / "rows").mkdir()
+    path = str(tmp_path / "rows/train.arrow")
+    table = pa.table({"text": same, "label": codes})
+    new = pa.ipc.new_file if kind == "file" else pa.ipc.new_stream
+    with pa.OSFile(path, "wb") as file, new(file, table.schema) as out:
+        out.write_table(table)
+    found = []
+    assert grown(lambda: found.extend(texts(tmp_path))) < 900 * reading.MB
+    assert found[0].endswith("unpacks to more; at most 30 MB are read.")
+
+
 @pytest.mark.parametrize("content", [b"ARROW1\0\0", b"ARROW1", b"\xff\xff\xff\xff\x10", b"x" * 99])
 def test_a_spoilt_arrow_file_is_one_line(tmp_path, content):
     (tmp_path / "rows").mkdir()

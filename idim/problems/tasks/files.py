@@ -17,9 +17,9 @@ from idim.hub import layout
 from idim.hub.files import is_inside
 from idim.hub.layout import Listing, key
 from idim.problems.tasks import glue
-from idim.problems.tasks.formats import few
 from idim.problems.tasks.info import TaskInfo
 from idim.problems.tasks.slices import bases
+from idim.problems.tasks.tables import few
 from idim.reading import is_folder
 
 _IDX_STEMS = {"train": "train", "test": "t10k"}

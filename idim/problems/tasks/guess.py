@@ -11,9 +11,9 @@ from typing import Any
 
 from idim.errors import IdimError
 from idim.problems.tasks import read
-from idim.problems.tasks.formats import Table, few
 from idim.problems.tasks.info import TaskInfo
 from idim.problems.tasks.metrics import OF_CLASSES
+from idim.problems.tasks.tables import Table, few
 
 # Names of columns, the usual one first.
 _LABELS = (

@@ -17,8 +17,9 @@ import numpy as np
 from idim.errors import IdimError
 from idim.problems.tasks import glue
 from idim.problems.tasks.data import Split
-from idim.problems.tasks.formats import Table, table
+from idim.problems.tasks.formats import table
 from idim.problems.tasks.info import TaskInfo
+from idim.problems.tasks.tables import Table
 
 ONE_LABEL = (
     "token, multi-label and sequence-to-sequence tasks are not measured: a row has one or two "

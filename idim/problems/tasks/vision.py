@@ -16,9 +16,10 @@ import numpy as np
 from idim import reading
 from idim.errors import IdimError
 from idim.problems.tasks.data import Split, concatenate
-from idim.problems.tasks.formats import Table, table
+from idim.problems.tasks.formats import table
 from idim.problems.tasks.info import TaskInfo
 from idim.problems.tasks.read import targets
+from idim.problems.tasks.tables import Table
 
 _UINT8 = 0x08
 # Pixels; a picture of a few kB may have a billion of them.
