@@ -134,13 +134,13 @@ def upto(file: BinaryIO, most: int) -> bytes:
 
 
 @contextmanager
-def stream(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, or what a `.gz` holds, to read it bit by bit.
+def stream(path: Path, limit: int | None = None) -> Iterator[BinaryIO]:
+    """Open a file of at most `limit` bytes, or what a `.gz` holds, to read it bit by bit.
 
     Raises:
         IdimError: as `opened`, or it turns out not to be a good gzip file.
     """
-    with opened(path) as file:
+    with opened(path, limit) as file:
         if path.suffix != ".gz":
             yield file
             return
@@ -151,18 +151,21 @@ def stream(path: Path) -> Iterator[BinaryIO]:
 
 
 def lines(path: Path, *, whole: int = ROWS, line: int = ROW) -> Iterator[str]:
-    """Yield the lines of a UTF-8 text, newlines kept, a byte order mark left out.
+    """Yield the lines of a UTF-8 text, also of a `.gz`, newlines kept, a byte order mark left out.
 
     Raises:
-        IdimError: as `opened`, or a line is longer than `line` bytes.
+        IdimError: as `opened`, a line is longer than `line` bytes, or a `.gz` is not a good one or
+            unpacks to more than `whole` bytes.
         UnicodeDecodeError: it is not UTF-8.
     """
-    with opened(path, whole) as file:
+    with stream(path, whole) as file:
         words = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         for i in range(1, 1 << 62):
             found = words.readline(line)
             if not found:
                 return
+            if path.suffix == ".gz" and file.tell() > whole:
+                raise too_large(f"'{path}'", whole, "unpacks to more")
             if len(found) >= line:
                 raise too_large(f"'{path}'", line, f"has more in line {i}")
             yield found

@@ -1,8 +1,9 @@
 """A small Hugging Face Hub on 127.0.0.1: serves ROOT/{models,datasets}/OWNER/NAME/... to the real
 client libraries and logs every request.
 
-A folder `NAME` is the main branch, `NAME@BRANCH` another one.  A commit is the hash of a branch's
-files, so an edited folder has moved on to a new commit; a copy `NAME@old` keeps the old one.
+A folder `NAME` is the main branch, `NAME@BRANCH` another one, its slashes as %2F.  A commit is the
+hash of a branch's files, so an edited folder has moved on to a new commit; a copy `NAME@old` keeps
+the old one.
 """
 
 import hashlib
@@ -196,7 +197,7 @@ def _branches(kind_folder: Path, repo: str) -> dict[str, Path]:
     main = kind_folder / repo
     if not main.is_dir():
         return {}
-    others = {p.name.split("@", 1)[1]: p for p in main.parent.glob(f"{main.name}@*")}
+    others = {unquote(p.name.split("@", 1)[1]): p for p in main.parent.glob(f"{main.name}@*")}
     return {"main": main} | others
 
 

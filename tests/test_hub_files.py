@@ -91,7 +91,8 @@ FOLDERS = ["README.md", "mrpc/train.parquet", "rte/train.parquet"]
         ("plain_text", ["data/train.parquet", "x.csv"], {}, ["data/train.parquet"]),
         (None, ["a.parquet", "b.json"], {}, ["a.parquet"]),
         (None, ["a-files/x.csv", "b.parquet"], declared("a"), ["a-files/x.csv"]),
-        ("b", ["a-files/x", "b-files/y"], declared("a", "b"), ["b-files/y"]),
+        ("b", ["a-files/x.csv", "b-files/y.csv"], declared("a", "b"), ["b-files/y.csv"]),
+        (None, ["a.csv", "a.jsonl.gz"], {}, ["a.jsonl.gz"]),
     ],
 )
 def test_a_configuration_takes_its_own_files(
@@ -114,7 +115,10 @@ def test_a_configuration_takes_its_own_files(
         ),
         (None, [], declared("mrpc", "rte"), "has several configurations; choose one: mrpc, rte."),
         ("mrpc", [], declared("mrpc"), r"has no file 'mrpc-files/\*' though its card names it"),
-        (None, ["a.csv"], {}, "no parquet files on the hub; try 'o/n@refs/convert/parquet'"),
+        (None, ["a.txt"], {}, "no file of rows on the hub; try 'o/n@refs/convert/parquet'"),
+        (None, ["n.py", "a.zip"], {}, "is made by code of its own, which idim never runs; try 'o"),
+        (None, ["a.zip"], {}, "has its rows in an archive, a.zip; try 'o/n@refs/convert/parquet'"),
+        ("a", ["a-files/x.h5"], declared("a"), "no file of rows on the hub; try"),
     ],
 )
 def test_a_configuration_that_is_not_there_is_one_clear_error(

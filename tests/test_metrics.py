@@ -13,6 +13,7 @@ from idim.problems.tasks.metrics import METRICS, score
 CLASSES = {
     "accuracy": sk.accuracy_score,
     "f1": lambda t, p: sk.f1_score(t, p, zero_division=0),
+    "macro_f1": lambda t, p: sk.f1_score(t, p, average="macro", zero_division=0),
     "mcc": sk.matthews_corrcoef,
 }
 VALUES = {
@@ -47,10 +48,19 @@ def test_class_metrics_equal_sklearn(metric, n, seed):
 @pytest.mark.filterwarnings("ignore:A single label was found")
 @settings(deadline=None)
 @given(n=sizes, seed=seeds, classes=st.integers(2, 6))
-def test_mcc_of_many_classes_equals_sklearn(n, seed, classes):
+def test_mcc_and_macro_f1_of_many_classes_equal_sklearn(n, seed, classes):
     predictions, targets = coded(n, seed, classes)
-    expected = sk.matthews_corrcoef(targets, predictions)
-    assert score("mcc", predictions, targets) == pytest.approx(expected, abs=1e-12)
+    for metric in ("mcc", "macro_f1"):
+        expected = CLASSES[metric](targets, predictions)
+        assert score(metric, predictions, targets) == pytest.approx(expected, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(n=sizes, seed=seeds)
+def test_rmse_equals_sklearn(n, seed):
+    predictions, targets = valued(n, seed)
+    expected = sk.root_mean_squared_error(targets.astype(float), predictions.astype(float))
+    assert score("rmse", predictions, targets) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("metric", VALUES)

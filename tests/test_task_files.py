@@ -81,15 +81,15 @@ def test_two_files_of_one_split_are_refused(folder):
 
 
 def test_a_missing_split_names_the_ones_that_are_there(folder):
-    (folder / "validation.parquet").rename(folder / "test.parquet")
-    with pytest.raises(IdimError, match=r"'validation' of task 'mrpc' \(found: test, train\)"):
+    (folder / "train.parquet").rename(folder / "test.parquet")
+    with pytest.raises(IdimError, match=r"'train' of task 'mrpc' \(found: test, validation\)"):
         mrpc(folder)
 
 
 def test_a_broken_link_is_a_missing_file(folder):
     (folder / "validation.parquet").unlink()
     (folder / "validation.parquet").symlink_to(folder / "gone")
-    with pytest.raises(IdimError, match="no file for split 'validation'"):
+    with pytest.raises(IdimError, match=r"validation\.parquet' is a link to nothing"):
         mrpc(folder)
 
 
@@ -216,8 +216,9 @@ def test_the_labels_of_another_task_are_refused(folder):
 def test_a_missing_folder_and_a_file_as_folder_are_told_apart(folder):
     with pytest.raises(IdimError, match=r"data folder '.*nowhere' does not exist"):
         mrpc(folder / "nowhere")
-    with pytest.raises(IdimError, match="is a file; give the folder"):
-        mrpc(folder / "train.parquet")
+    (folder / "rows.txt").touch()
+    with pytest.raises(IdimError, match="no rows are read from; give a folder, or a file"):
+        mrpc(folder / "rows.txt")
 
 
 def test_a_folder_is_asked_for_and_refused_where_it_means_nothing(folder):

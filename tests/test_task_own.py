@@ -60,11 +60,11 @@ def test_labels_one_to_five_stars_are_names_not_positions(tmp_path):
 BAD_TASKS = {
     "key": ({"colums": "text"}, "unknown key 'colums'; did you mean 'columns'"),
     "columns": ({"columns": None}, "columns is missing: name the text column"),
-    "three": ({"columns": ["a", "b", "c"]}, "one or two text columns, got 3"),
     "type": ({"labels": [0, 1]}, r"labels: expected a text or a list of texts, got \[0, 1\]"),
     "metric": ({"metric": "acuracy"}, "unknown metric 'acuracy'; did you mean 'accuracy'"),
     "regression": ({"metric": "pearson"}, "pearson is for regression: leave out labels"),
-    "no labels": ({"labels": None, "metric": "f1"}, "f1 needs labels"),
+    "both": ({"labels": None, "metric": ["accuracy", "rmse"]}, "rmse is for regression"),
+    "rmse": ({"labels": None, "metric": "rmse"}, "needs a metric that rises: put pearson or spear"),
     "one class": ({"labels": ["calm"]}, "two or more different class names"),
     "f1 of 3": ({"labels": list("abc"), "metric": "f1"}, "f1 is for two classes, got 3"),
     "two places": ({"hub": "a/b"}, "give hub or data, not both"),

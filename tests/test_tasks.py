@@ -200,7 +200,7 @@ def test_mnist_has_its_published_shape():
 
 
 def test_cifar10_has_its_published_shape():
-    files = tasks.files.find(info("cifar10"), Path(shared("cifar10_jpeg")))
+    files = dict(tasks.files.find(info("cifar10"), Path(shared("cifar10_jpeg"))).splits)
     assert pq.read_metadata(files["train"][0]).num_rows == 50_000
     test = tasks.vision.images(info("cifar10"), files["test"])  # all of train takes ten seconds
     assert test.inputs.shape == (10_000, 3, 32, 32)

@@ -22,7 +22,7 @@ Task = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="A name of `idim tasks`, or your own TOML file",
+        help="A name of `idim tasks`, your own TOML file, or rows",
     ),
 ]
 

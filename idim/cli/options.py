@@ -101,8 +101,8 @@ class Row:
 
 MEASURED = [
     Row("model", "NAME", "Hub id, local folder, or a name of `idim models`"),
-    Row("task", "NAME", "A name of `idim tasks`, or your own TOML file", "by model"),
-    Row("data", "DIR", "Folder of the task's rows: parquet, jsonl, csv or tsv", "from the hub"),
+    Row("task", "NAME", "A name of `idim tasks`, your own TOML file, or rows", "by model"),
+    Row("data", "DIR", "The task's rows: a folder or a file of your own", "from the hub"),
     Row("train_samples", "N", "Train on N rows of a fixed shuffle", "all"),
     Row("eval_samples", "N", "Score on N rows of a fixed shuffle", "all"),
     Row("max_length", "N", "Cut texts after N tokens"),

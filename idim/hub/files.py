@@ -3,10 +3,14 @@
 import json
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from idim.errors import IdimError, unknown
+from idim.hub import card as cards
+from idim.hub import layout
+from idim.hub.card import Card
 from idim.hub.pins import CANONICAL, Wanted
 
 WEIGHTS, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"
@@ -18,8 +22,10 @@ BESIDE_TOKENIZER = (
 # Files of a model folder that decide what is loaded: by what their names end or begin with.
 ENDS = (".json", ".safetensors", ".txt", ".model", ".spm", ".bpe", ".tiktoken", ".codes", ".vocab")
 BEGINS = ("tokenizer.", "vocab.")
-# Parquet folders of these names are splits or plain storage, not configurations.
+# Folders of these names are splits or plain storage, not configurations.
 PLAIN_FOLDERS = {"data", "train", "validation", "test"}
+# The branch on which the hub keeps its own conversion, as CONFIG/SPLIT/0000.parquet.
+CONVERTED = "refs/convert/parquet"
 
 
 def check_model(folder: Path, name: str) -> None:
@@ -106,19 +112,24 @@ def deciding(folder: Path, name: str) -> list[Path]:
         IdimError: one is no file, or a link out of the folder other than to the hub cache's blobs.
     """
     paths = [p for p in entries(folder, name) if p.name.endswith(ENDS) or p.name.startswith(BEGINS)]
-    here = folder.resolve()
-    blobs = [here.parent.parent / "blobs"] if here.parent.name == "snapshots" else []
     for path in paths:
         if not path.is_file():
             kind = "a link to nothing" if path.is_symlink() else "not a file"
             raise IdimError(f"'{path.name}' in model folder '{name}' is {kind}.")
-        real = path.resolve()
-        if path.is_symlink() and not any(real.is_relative_to(top) for top in (here, *blobs)):
+        if path.is_symlink() and not is_inside(folder, path):
             raise IdimError(
                 f"'{path.name}' in model folder '{name}' is a link out of the folder; "
                 "put the file itself there."
             )
     return paths
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Whether a file, its links followed, lies in a folder or in the hub's cache around it."""
+    here = folder.resolve()
+    snapshots = [top.parent for top in (here, *here.parents) if top.parent.name == "snapshots"]
+    tops = (here, *(place.parent / "blobs" for place in snapshots))
+    return any(path.resolve().is_relative_to(top) for top in tops)
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:
@@ -137,7 +148,7 @@ def weight_files(folder: Path, name: str) -> list[Path]:
 def needed(wanted: Wanted, names: Collection[str], card: dict[str, Any]) -> list[str]:
     """Choose file patterns: enough to load, and no second format, language or configuration."""
     if wanted.kind == "dataset":
-        return ["README.md"] * ("README.md" in names) + _data_patterns(wanted, names, card)
+        return ["README.md"] * ("README.md" in names) + _data_files(wanted, names, card)
     if "config.json" not in names:
         raise IdimError(f"{wanted} has no config.json on the hub: not a transformers model.")
     top = [n for n in names if "/" not in n]
@@ -155,46 +166,49 @@ def _no_weights(wanted: Wanted, names: list[str]) -> IdimError:
     return IdimError(f"{wanted} has only {_pickles(names)[0]} on the hub{_NO_PICKLES}{tip}")
 
 
-def _data_patterns(wanted: Wanted, names: Collection[str], card: dict[str, Any]) -> list[str]:
-    """Find a configuration's files: as the card declares, else its folder, else all parquet."""
-    declared = {c.get("config_name", "default"): c for c in card.get("configs") or ()}
-    config = wanted.config or _default(wanted, declared)
+def _data_files(wanted: Wanted, names: Collection[str], card: Card) -> list[str]:
+    """Find all splits of a configuration: as the card declares them, else as the names say."""
+    declared = cards.configurations(card)
+    config = wanted.config or cards.default(declared)
+    if len(declared) > 1 and config is None:
+        raise _several(wanted, declared)
     if declared and config not in declared:
         raise unknown(f"configuration of {wanted.repo}", config or "", declared)
-    if declared and (patterns := _declared_patterns(declared[config])):
-        return patterns
-    parquet = [n for n in names if n.endswith(".parquet")]
-    if not parquet:
-        raise IdimError(
-            f"{wanted} has no parquet files on the hub; try '{wanted.repo}@refs/convert/parquet', "
-            "the hub's own conversion, or give them with --data FOLDER."
-        )
-    folders = {n.split("/")[0] for n in parquet if "/" in n}
-    if config in folders:
-        return [f"{config}/*.parquet"]
-    if wanted.config and folders - PLAIN_FOLDERS:
-        raise unknown(f"configuration of {wanted.repo}", wanted.config, sorted(folders))
-    return ["*.parquet"]
+    data = layout.rows(names)
+    for pattern in (
+        p for ps in cards.patterns(declared.get(config or "", {})).values() for p in ps
+    ):
+        if not layout.matching(data, [pattern]):
+            if other := layout.matching(names, [pattern]):
+                raise _no_rows(wanted, other)
+            raise IdimError(f"{wanted} has no file '{pattern}' though its card names it.")
+    if not data:
+        raise _no_rows(wanted, names)
+    tops = sorted({n.split("/")[0] for n in data if "/" in n} - PLAIN_FOLDERS)
+    if wanted.config and not declared and tops and wanted.config not in tops:
+        raise unknown(f"configuration of {wanted.repo}", wanted.config, tops)
+    if wanted.revision == CONVERTED and not config and len(tops) > 1:
+        raise _several(wanted, tops)
+    found = layout.listings(data, card, config)
+    chosen = next(x for x in found if declared or any(layout.is_known(split) for split in x))
+    return [escape(n) for files in chosen.values() for n in layout.preferred(files)]
 
 
-def _default(wanted: Wanted, declared: dict[str, dict[str, Any]]) -> str | None:
-    marked = [n for n, c in declared.items() if c.get("default") or n == "default"]
-    if len(declared) > 1 and not marked:
-        raise IdimError(f"{wanted} has several configurations; choose one: {', '.join(declared)}.")
-    return next(iter(marked or declared), None)
+def _several(wanted: Wanted, names: Iterable[str]) -> IdimError:
+    return IdimError(f"{wanted} has several configurations; choose one: {', '.join(names)}.")
 
 
-def _declared_patterns(entry: dict[str, Any]) -> list[str]:
-    """Flatten a card's `data_files`: a pattern, a list, or a list of {split, path}."""
-    given = entry.get("data_files") or []
-    patterns: list[str] = []
-    for item in given if isinstance(given, list) else [given]:
-        paths = item.get("path", []) if isinstance(item, dict) else item
-        patterns += paths if isinstance(paths, list) else [paths]
-    below = entry.get("data_dir")
-    if below:
-        return [f"{below}/{p}" for p in patterns or ["*"]]
-    return patterns
+def _no_rows(wanted: Wanted, names: Collection[str]) -> IdimError:
+    if wanted.revision == CONVERTED:
+        return IdimError(f"{wanted} has no rows on the hub.")
+    packed = next((n for n in names if n.endswith((".zip", ".tar", ".tar.gz", ".tgz"))), None)
+    why = f"has its rows in an archive, {packed}" if packed else "has no file of rows on the hub"
+    if any(n.endswith(".py") for n in names):
+        why = "is made by code of its own, which idim never runs"
+    return IdimError(
+        f"{wanted} {why}; try '{wanted.repo}@{CONVERTED}', the hub's own conversion, or give its "
+        f"rows with --data FOLDER ({', '.join(layout.FORMATS)})."
+    )
 
 
 def matching(wanted: Wanted, names: Collection[str], patterns: list[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
+from glob import escape
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -125,7 +126,7 @@ def fetch(wanted: Wanted, pin: Pin | None, known: Iterable[str]) -> Pin:
             info.id,
             repo_type=wanted.kind,
             revision=revision,
-            allow_patterns=list(files),
+            allow_patterns=[escape(name) for name in files],
             tqdm_class=Bar,
         )
     return Pin(wanted.key, wanted.kind, info.id, Path(folder).name, files)

@@ -13,8 +13,9 @@ from idim import hub
 from idim.builtin import language
 from idim.config import Setup
 from idim.errors import IdimError, unreadable
-from idim.problems.tasks import files, read, vision
+from idim.problems.tasks import files, guess, read, slices, vision
 from idim.problems.tasks.data import Split, TaskData, concatenate, fingerprint
+from idim.problems.tasks.files import Found
 from idim.problems.tasks.info import TASKS, TaskInfo, info
 from idim.problems.tasks.metrics import score
 from idim.reading import expanded
@@ -26,10 +27,15 @@ SELECT_SHARE = 10
 SELECT_MIN = 32
 SELECT_MAX = 2000
 # One seed a purpose: rows kept and rows held out must not depend on each other.
-_TRAIN_SEED, _EVALUATION_SEED, _SELECT_SEED = 1, 2, 3
+_TRAIN_SEED, _EVALUATION_SEED, _SELECT_SEED, _HELD_SEED = 1, 2, 3, 4
 
-# By split: path, size and time of each file, so that the cache never serves rows of old files.
-Files = tuple[tuple[str, tuple[tuple[Path, int, int], ...]], ...]
+# A missing evaluation split: this share of the training rows, within these bounds.
+HELD_SHARE = 5
+HELD_MIN = 32
+HELD_MAX = 5000
+
+# Size and time of each file, so that the cache never serves rows of old ones.
+Stamps = tuple[tuple[int, int], ...]
 
 
 def load(setup: Setup) -> TaskData:
@@ -47,26 +53,22 @@ def load(setup: Setup) -> TaskData:
     task = info(setup.task)
     try:
         found = _find(task, setup.data)
+        stamps = tuple((s.st_size, s.st_mtime_ns) for s in map(Path.stat, found.paths()))
     except OSError as e:
         raise unreadable(f"'{e.filename}'", e) from None
-    return _load(task, found, setup.train_samples, setup.eval_samples, setup.select == "split")
+    hold_out = setup.select == "split"
+    return _load(task, found, stamps, setup.train_samples, setup.eval_samples, hold_out)
 
 
-def _find(task: TaskInfo, data: str | None) -> Files:
+def _find(task: TaskInfo, data: str | None) -> Found:
     if task.is_builtin:
         if data is not None:
             raise IdimError(f"task '{task.name}' reads no folder; leave out --data.")
-        return ()
-    found = files.find(task, _folder(task, data))
-    return tuple((name, tuple(_stamped(path) for path in paths)) for name, paths in found.items())
+        return Found(())
+    return files.find(task, _place(task, data))
 
 
-def _stamped(path: Path) -> tuple[Path, int, int]:
-    stat = path.stat()
-    return path, stat.st_size, stat.st_mtime_ns
-
-
-def _folder(task: TaskInfo, data: str | None) -> Path:
+def _place(task: TaskInfo, data: str | None) -> Path:
     local = task.data if data is None else data
     if local is not None:
         return expanded(local)
@@ -78,13 +80,14 @@ def _folder(task: TaskInfo, data: str | None) -> Path:
 @lru_cache(maxsize=1)  # a worker runs many specs on the same rows; images are too big to keep more
 def _load(
     task: TaskInfo,
-    found: Files,
+    found: Found,
+    stamps: Stamps,
     train_samples: int | None,
     eval_samples: int | None,
     hold_out: bool,
 ) -> TaskData:
     notes: list[str] = []
-    whole, evaluation = _read(task, found, notes)
+    task, whole, evaluation = _read(task, found, notes)
     whole = _keep(whole, train_samples, _TRAIN_SEED, "training", notes)
     evaluation = _keep(evaluation, eval_samples, _EVALUATION_SEED, "evaluation", notes)
     train, select = _hold_out(task, whole) if hold_out else (whole, None)
@@ -100,13 +103,15 @@ def _load(
     )
 
 
-def _read(task: TaskInfo, found: Files, notes: list[str]) -> tuple[Split, Split]:
+def _read(task: TaskInfo, found: Found, notes: list[str]) -> tuple[TaskInfo, Split, Split]:
     if task.is_made:
-        return _made(task, "train"), _made(task, "validation")
+        return task, _made(task, "train"), _made(task, "validation")
     if task.kind == "vector":
-        return vision.digits()
-    reader = read.texts if task.kind == "text" else vision.images
-    splits = {name: reader(task, tuple(path for path, *_ in paths)) for name, paths in found}
+        return task, *vision.digits()
+    if task.kind == "text":
+        task, splits = _texts(task, found, notes)
+    else:
+        splits = {name: vision.images(task, paths) for name, paths in found.splits}
     for name, split in splits.items():
         published = task.rows.get(name, len(split))
         if len(split) != published:
@@ -114,10 +119,48 @@ def _read(task: TaskInfo, found: Files, notes: list[str]) -> tuple[Split, Split]
                 f"{name} has {len(split)} rows, the published {task.name} {published}: "
                 "scores do not compare with published ones."
             )
-    train, evaluation = (
-        concatenate([splits[name] for name in names]) for names in (task.train, task.evaluation)
+    return task, *_assembled(task, splits, notes)
+
+
+def _texts(task: TaskInfo, found: Found, notes: list[str]) -> tuple[TaskInfo, dict[str, Split]]:
+    """Read every split; the training rows settle what the task leaves open."""
+    read_ = {
+        name: read.tables(task, name, paths, notes, found.separator) for name, paths in found.splits
+    }
+    learned = [rows for name in slices.bases(task.train) for rows in read_[name]]
+    is_guessed = not task.columns
+    task = guess.columns(task, learned, notes)
+    task = guess.labels(task, learned, found.classes, notes, codes=is_guessed)
+    if len(task.columns) > 2:
+        first, *rest = task.columns
+        notes.append(
+            f"of {len(task.columns)} text columns {first} is the first text, "
+            f"{' and '.join(rest)}, joined by a space, the second."
+        )
+    made = {
+        name: concatenate([read.texts(task, rows, found.classes) for rows in tables])
+        for name, tables in read_.items()
+    }
+    return task, made
+
+
+def _assembled(task: TaskInfo, splits: dict[str, Split], notes: list[str]) -> tuple[Split, Split]:
+    """Join the splits, or the slices of them, to learn from and to report on."""
+    slices.check_apart(task, {name: len(split) for name, split in splits.items()})
+    train = slices.joined(task.train, splits)
+    if all(base in splits for base in slices.bases(task.evaluation)):
+        return train, slices.joined(task.evaluation, splits)
+    n = len(train)
+    size = min(max(n // HELD_SHARE, HELD_MIN), HELD_MAX, n // 2)
+    if size == 0:
+        raise IdimError(f"task '{task.name}' has one row, and none to evaluate on.")
+    notes.append(
+        f"there is no split '{task.evaluation[0]}': {size:,} of the {n:,} training rows are held "
+        "out in its place, the same whatever the seed (a fifth, at least 32 and at most 5,000, "
+        "never over half)."
     )
-    return train, evaluation
+    order = _shuffled(n, _HELD_SEED)
+    return train.take(np.sort(order[size:])), train.take(np.sort(order[:size]))
 
 
 def _made(task: TaskInfo, name: str) -> Split:

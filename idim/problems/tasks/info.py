@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from idim.errors import unknown
-from idim.reading import expanded
+from idim.hub.layout import form, stem
+from idim.reading import expanded, is_folder
 
 Kind = Literal["text", "image", "vector", "toy"]
 
@@ -20,16 +21,20 @@ class TaskInfo:
     name: str
     kind: Kind
     about: str
-    # Where the rows lie: a hub data set (and its config), or a local folder; neither: `--data`.
+    # Where the rows lie: a hub data set (and its config), or a local folder or file; neither:
+    # `--data`.
     hub: str | None = None
     config: str | None = None
     data: str | None = None
+    # The columns of text; none: guessed, like the label's.
     columns: tuple[str, ...] = ()
     label: str = "label"
     # Class names in the order of their codes; empty means regression.
     labels: tuple[str, ...] = ()
-    # The first is the one that d90 uses.
+    # The first is the one that d90 uses; none: as the labels that are found ask for.
     metrics: tuple[str, ...] = ("accuracy",)
+    # Whether the evaluation split may be held out of the training rows where it is missing.
+    may_hold_out: bool = True
     # Written by the package itself, from its own language (`idim.builtin.language`).
     is_made: bool = False
     # Names of the splits, concatenated in this order.
@@ -175,7 +180,7 @@ TASKS: dict[str, TaskInfo] = {task.name: task for task in _ALL}
 
 
 def info(name: str) -> TaskInfo:
-    """Return the task of a name in `TASKS`, or the one that a user's `.toml` file describes.
+    """Return the task of a name in `TASKS`, or what a user's file is: a `.toml`, or rows.
 
     Raises:
         IdimError: an unknown name (with the nearest known one), or a bad file.
@@ -186,4 +191,15 @@ def info(name: str) -> TaskInfo:
         from idim.problems.tasks.own import from_file
 
         return from_file(expanded(name))
-    raise unknown("task", name, TASKS, hint="Your own task is a .toml file, given by its path.")
+    if form(name) or is_folder(expanded(name)):
+        return TaskInfo(
+            name=stem(name) or name,
+            kind="text",
+            about=f"your own rows, {name}",
+            data=str(expanded(name)),
+            metrics=(),
+        )
+    raise unknown(
+        "task", name, TASKS,
+        hint="Your own task is a .toml file, or rows (.csv, .jsonl, .parquet), given by its path.",
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from idim.errors import RunFailed, unknown
 
 
 def score(metric: str, predictions: np.ndarray, targets: np.ndarray) -> float:
-    """Score predictions against targets; higher is better.
+    """Score predictions against targets; higher is better, but for `rmse`.
 
     Args:
         metric: a name in `METRICS`.
@@ -46,6 +46,12 @@ def f1(predictions: np.ndarray, targets: np.ndarray) -> float:
     return 2 * hits / (int(np.sum(predictions == 1)) + int(np.sum(targets == 1))) if hits else 0.0
 
 
+def macro_f1(predictions: np.ndarray, targets: np.ndarray) -> float:
+    """Mean over the classes that are predicted or wanted of each one's F1."""
+    classes = np.union1d(predictions, targets)
+    return float(np.mean([f1(predictions == c, targets == c) for c in classes]))
+
+
 def mcc(predictions: np.ndarray, targets: np.ndarray) -> float:
     """Matthews correlation of any number of classes; 0 where either side is constant.
 
@@ -75,6 +81,12 @@ def spearman(predictions: np.ndarray, targets: np.ndarray) -> float:
     return pearson(_ranks(predictions), _ranks(targets))
 
 
+def rmse(predictions: np.ndarray, targets: np.ndarray) -> float:
+    """Root of the mean squared error: the one metric that falls as a model gets better."""
+    errors = predictions.astype(np.float64) - targets.astype(np.float64)
+    return float(np.sqrt(np.mean(errors * errors)))
+
+
 def performance(predictions: np.ndarray, targets: np.ndarray) -> float:
     """Mean of the predictions: the toy's model outputs its own performance."""
     return float(np.mean(predictions))
@@ -83,11 +95,15 @@ def performance(predictions: np.ndarray, targets: np.ndarray) -> float:
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": accuracy,
     "f1": f1,
+    "macro_f1": macro_f1,
     "mcc": mcc,
     "pearson": pearson,
     "spearman": spearman,
+    "rmse": rmse,
     "performance": performance,
 }
+OF_CLASSES = {"accuracy", "f1", "macro_f1", "mcc"}
+OF_VALUES = {"pearson", "spearman", "rmse"}
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

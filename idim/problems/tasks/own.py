@@ -7,14 +7,13 @@ from idim.config.load import toml
 from idim.errors import IdimError, unknown
 from idim.plain import brief
 from idim.problems.tasks.info import TaskInfo
-from idim.problems.tasks.metrics import METRICS
+from idim.problems.tasks.metrics import METRICS, OF_CLASSES, OF_VALUES
 from idim.reading import expanded
 
 KEYS = (
     "name", "data", "hub", "config", "columns", "label", "labels", "metric", "train", "evaluation",
 )  # fmt: skip
 _LISTS = ("columns", "labels", "metric", "train", "evaluation")
-_CORRELATIONS = ("pearson", "spearman")
 
 
 def from_file(path: Path) -> TaskInfo:
@@ -41,9 +40,10 @@ def from_file(path: Path) -> TaskInfo:
         columns=values["columns"],
         label=values.get("label", "label"),
         labels=labels,
-        metrics=values.get("metric", ("accuracy",) if labels else ("pearson",)),
+        metrics=values.get("metric", ("accuracy",) if labels else ()),
         train=values.get("train", ("train",)),
         evaluation=values.get("evaluation", ("validation",)),
+        may_hold_out="evaluation" not in values,
     )
 
 
@@ -78,8 +78,6 @@ def _contradictions(values: dict[str, Any]) -> list[str]:
         problems.append("give hub or data, not both (--data overrides either).")
     if "columns" not in values:
         problems.append("columns is missing: name the text column, or the two of a sentence pair.")
-    elif len(values["columns"]) > 2:
-        problems.append(f"columns takes one or two text columns, got {len(values['columns'])}.")
     shared = set(values.get("train", ("train",))) & set(values.get("evaluation", ("validation",)))
     if shared:
         problems.append(f"'{min(shared)}' is in train and in evaluation; scores need unseen rows.")
@@ -95,10 +93,13 @@ def _metric_problems(metrics: tuple[str, ...], labels: tuple[str, ...]) -> list[
     known = [name for name in METRICS if name != "performance"]
     problems = [str(unknown("metric", m, known)) for m in metrics if m not in known]
     for metric in metrics:
-        if metric in _CORRELATIONS and labels:
+        if metric in OF_VALUES and (labels or set(metrics) & OF_CLASSES):
             problems.append(f"{metric} is for regression: leave out labels, or use accuracy.")
-        elif metric in known and metric not in _CORRELATIONS and not labels:
-            problems.append(f"{metric} needs labels, the class names in the order of their codes.")
-        elif metric == "f1" and len(labels) != 2:
-            problems.append(f"f1 is for two classes, got {len(labels)} labels; use accuracy.")
+        elif metric == "f1" and labels and len(labels) != 2:
+            problems.append(f"f1 is for two classes, got {len(labels)} labels; use macro_f1.")
+    if metrics[:1] == ("rmse",):
+        problems.append(
+            "rmse falls as a model gets better, and d90 needs a metric that rises: put pearson or "
+            "spearman first, rmse after it."
+        )
     return problems

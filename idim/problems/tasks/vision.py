@@ -16,8 +16,10 @@ import numpy as np
 from idim import reading
 from idim.errors import IdimError
 from idim.problems.tasks.data import Split, concatenate
+from idim.problems.tasks.formats import table
 from idim.problems.tasks.info import TaskInfo
-from idim.problems.tasks.read import Table, table, targets
+from idim.problems.tasks.read import targets
+from idim.problems.tasks.tables import Table
 
 _UINT8 = 0x08
 # Pixels; a picture of a few kB may have a billion of them.
@@ -89,9 +91,9 @@ def _idx(path: Path, dimensions: int) -> np.ndarray:
 
 
 def _encoded(task: TaskInfo, path: Path) -> Split:
-    """Decode a parquet file whose image column holds {bytes, path}, as `datasets` writes it."""
-    if path.suffix != ".parquet":
-        raise IdimError(f"'{path}': images are read from .parquet files.")
+    """Decode a file whose image column holds {bytes, path}, as `datasets` writes it."""
+    if path.suffix not in (".parquet", ".arrow"):
+        raise IdimError(f"'{path}': images are read from .parquet and .arrow files.")
     rows, column = _image_table(task, path)
     # `path` only names the original file; the picture itself must be inside.
     arrays: list[np.ndarray] = []
@@ -113,8 +115,8 @@ def _scaled(pixels: np.ndarray) -> np.ndarray:
 
 def _image_table(task: TaskInfo, path: Path) -> tuple[Table, str]:
     with suppress(IdimError):  # the hub's own cifar10 calls its column `img`
-        return table(task, path, ("img",)), "img"
-    return table(task, path, task.columns), task.columns[0]
+        return table(task, path, ("img", task.label)), "img"
+    return table(task, path, (*task.columns, task.label)), task.columns[0]
 
 
 def _pixels(path: Path, i: int, cell: Any) -> np.ndarray:
