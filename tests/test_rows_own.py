@@ -253,3 +253,37 @@ def test_json_rows_are_written_as_they_are_read(tmp_path):
         out.writeheader()
         out.writerows(moody(60))
     assert guessed(path).fingerprint == guessed(tmp_path / "rows.csv").fingerprint
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    ("labels", "values", "wanted"),
+    [
+        (["1", "two"], ["1", "two"], [0, 1]),
+        (["1", "two"], ["0", "1"], None),  # places, or a name?
+        (["0", "one"], ["0", "1"], None),
+        (["5", "7"], ["5", "7"], [0, 1]),
+        (["5", "7"], ["0", "1"], None),
+        (["glad", "sad"], ["0", "1"], [0, 1]),
+    ],
+)
+def test_a_name_that_is_a_number_is_never_a_place(tmp_path, suffix, labels, values, wanted):
+    rows = [{"text": f"it is day {i}", "label": values[i % 2]} for i in range(8)]
+    for split in ("train", "validation"):
+        write(tmp_path / f"{split}{suffix}", rows)
+    task = str(own(tmp_path, data=None, labels=labels))
+    if wanted is None:
+        with pytest.raises(IdimError, match=r"has label|label"):
+            load(Setup(task=task, data=str(tmp_path)))
+    else:
+        read = load(Setup(task=task, data=str(tmp_path), select="eval"))
+        assert read.train.targets.tolist() == wanted * 4
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, "nan", "inf", 1e400])
+def test_a_value_beyond_float32_is_a_bad_row(tmp_path, value):
+    rows = [{"text": f"it is day {i}", "label": value if i == 3 else i} for i in range(8)]
+    for split in ("train", "validation"):
+        write(tmp_path / f"{split}.csv", rows)
+    with pytest.raises(IdimError, match=r"row 4 .*where a number is wanted"):
+        load(Setup(task=str(own(tmp_path, data=None, labels=None)), data=str(tmp_path)))

@@ -21,6 +21,8 @@ from idim.problems.tasks.formats import table
 from idim.problems.tasks.info import TaskInfo
 from idim.problems.tasks.tables import Table
 
+# Values are trained on and scored as float32.
+LARGEST = float(np.finfo(np.float32).max)
 ONE_LABEL = (
     "token, multi-label and sequence-to-sequence tasks are not measured: a row has one or two "
     "texts and one class, or one number"
@@ -122,7 +124,9 @@ def _codes(task: TaskInfo, rows: Table, classes: tuple[str, ...]) -> dict[str, i
     if set(truths) == {"true", "false"}:  # a Boolean is meant by name, whatever the order
         return positions | truths | names
     if not declared:
-        return names if numerals(task.labels) else positions | names
+        # a name that is a number would be taken for a place, of another class
+        is_number = numerals(task.labels) or positions.keys() & names.keys()
+        return names if is_number else positions | names
     if set(declared) == set(names):  # by name: the file may order its classes otherwise
         return names | {str(i): names[name] for i, name in enumerate(declared)}
     if numerals(declared) and len(declared) == len(names):
@@ -159,7 +163,7 @@ def _number(rows: Table, i: int, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
+    if not abs(number) <= LARGEST:
         raise bad_row(rows, i, f"has label {reprlib.repr(value)} where a number is wanted")
     return number
 
