@@ -14,6 +14,15 @@ import pytest
 import torch
 
 
+def pytest_collection_modifyitems(items):
+    """Leave out what takes minutes; IDIM_SLOW=1 runs it."""
+    if os.environ.get("IDIM_SLOW") == "1":
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; IDIM_SLOW=1 runs it"))
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path, monkeypatch):
     """Keep the user's pins and hub cache out of sight and out of reach."""

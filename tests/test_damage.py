@@ -24,7 +24,7 @@ from idim.store import Damaged, Store, alone
 from idim.sweeps import execute, plan, run, summarise
 
 WORDS = "model=toy d=9,10 seeds=1 lr=5 baseline_lr=0.1 steps=20"
-SAMPLE = int(os.environ.get("IDIM_DAMAGES", "100"))
+SAMPLE = int(os.environ.get("IDIM_DAMAGES", "60"))
 OTHERS = (b"null", b"5", b"[]", b"{}", b'"x"', b'{"score": {"performance": 0.1}}', b"[" * 3000)
 # Written for people, read by nobody: `sweep` makes them anew.
 UNREAD = {"summary.json", "points.csv", "curve.png", "curve.svg"}

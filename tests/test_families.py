@@ -138,8 +138,6 @@ def test_a_rows_logits_are_its_own_and_a_step_is_plain_transformers(family, tmp_
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_family_passes_or_is_refused_in_one_line(tmp_path):
-    if "IDIM_SLOW" not in os.environ:
-        pytest.skip("takes minutes; IDIM_SLOW=1 runs it")
     wanted = os.environ.get("IDIM_FAMILIES", "").split() or families.names()
     written = Path(os.environ.get("IDIM_FAMILIES_TABLE", tmp_path / "table"))
     table: dict[str, str] = {}

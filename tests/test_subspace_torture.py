@@ -19,7 +19,7 @@ from idim import Subspace
 from idim.errors import IdimError
 from idim.projection import PROJECTIONS
 
-COUNT = 2_000 if os.environ.get("IDIM_SLOW") == "1" else 500
+COUNT = 2_000 if os.environ.get("IDIM_SLOW") == "1" else 250
 LENGTH = 14  # operations of a sequence, at most
 D = 6
 

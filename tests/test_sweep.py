@@ -50,9 +50,7 @@ def timeless(summary: dict) -> dict:
 def test_the_toy_problem_has_intrinsic_dimension_10(kind, tmp_path):
     """Li et al. 2018: ten independent constraints, so d = 9 cannot solve it and d = 10 can."""
     words = f"model=toy projection={kind} d=8,9,10,11 seeds=3 lr=5,20 baseline_lr=0.1"
-    # a worker knows what is installed or its script enters, not what this process entered
-    jobs = 1 if kind == "stripes" else None
-    summary = execute(plan(spec(words)), tmp_path, jobs=jobs)
+    summary = execute(plan(spec(words)), tmp_path, jobs=1)
     assert (summary["d90"], summary["bracket"]) == (10, [9, 10])
     assert [p["mean"] > 0.99 for p in summary["points"]] == [False, False, True, True]
 
@@ -249,9 +247,8 @@ def test_what_cannot_be_restored_is_one_line(where, line, tmp_path):
         restore(folder)
 
 
-@pytest.mark.parametrize("make", [make_tiny_bert, make_tiny_roberta])
-def test_a_tiny_transformer_runs_a_whole_sweep_offline(make, tmp_path):
-    make(tmp_path / "tiny model")
+def test_a_tiny_transformer_runs_a_whole_sweep_offline(tmp_path):
+    make_tiny_bert(tmp_path / "tiny model")
     make_mrpc(tmp_path / "data")
     result = idim(
         "sweep", "--model", str(tmp_path / "tiny model"), "--task", "mrpc",
@@ -282,9 +279,8 @@ def test_a_hub_model_and_task_are_fetched_once_and_then_need_no_network(tmp_path
         asked = len(hub.requests)
         cached = idim(*words, str(tmp_path / "b"), env=env)
         assert len(hub.requests) == asked  # pinned: not one request
-    gone = idim(*words, str(tmp_path / "c"), env=env)
-    results = [timeless(json.loads(r.stdout)) for r in (online, cached, gone)]
-    assert results[0] == results[1] == results[2]
+    results = [timeless(json.loads(r.stdout)) for r in (online, cached)]
+    assert results[0] == results[1]
 
 
 def test_without_network_a_hub_name_costs_seconds_and_one_line(tmp_path):

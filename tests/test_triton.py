@@ -318,8 +318,14 @@ def forced(monkeypatch):
     kernels._chosen.cache_clear()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        pytest.param(k, d, marks=[] if d == DTYPES[0] or k == "fastfood" else pytest.mark.slow)
+        for k in KINDS
+        for d in DTYPES
+    ],
+)
 def test_a_subspace_holds_the_references_weights_on_triton(kind, dtype, forced, monkeypatch):
     def train():
         torch.manual_seed(0)
@@ -387,6 +393,7 @@ def test_without_triton_or_a_gpu_it_says_so(monkeypatch):
     assert gpu.describe() == "triton: not in use, triton is not installed"
 
 
+@pytest.mark.slow
 def test_every_kernel_compiles_for_a_hopper_gpu(tmp_path):
     """The interpreter accepts programs that the compiler refuses."""
     script = Path(__file__).parent / "compile_triton.py"
