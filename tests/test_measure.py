@@ -259,7 +259,6 @@ def test_what_is_no_number_fails_the_run_and_says_so(value, said, tmp_path):
         ({**FORM, "direction": "minimize", "baseline": 0.5}, "a gain has no fixed baseline"),
         ({**FORM, "head": ["nowhere"], "structure": "did", "steps": 2, "d": [5]}, "nowhere"),
     ],
-    ids=str,
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(words, line, tmp_path):
     with pytest.raises(IdimError, match=line) as caught:
