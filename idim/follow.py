@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -67,6 +67,12 @@ class Follower:
     def after_load(self) -> None:
         """Take over a state dict that was loaded into the module."""
         self.theta.take_loaded()
+
+    def take_first(self, parameter: nn.Parameter, gradient: Tensor) -> None:
+        """Take the gradient that made a deep copy need its subspace in a backward pass."""
+        self.theta.accept()
+        number = next(i for i, s in enumerate(self.theta.slots) if s.parameter is parameter)
+        self.theta.gradients.take(number, gradient)
 
     def before_step(self) -> None:
         """Check what an optimizer is about to step from; combine gradients."""

@@ -58,13 +58,10 @@ class Gradients:
         for embedding in embeddings:
             embedding.register_forward_pre_hook(_sparse)
             embedding.register_forward_hook(_dense, always_call=True)
-        self._handles = []
-        for i, slot in enumerate(slots):
-            needed = slot.parameter.requires_grad  # a copied module may have been frozen in part
-            slot.parameter.requires_grad_(True)
-            fold = _Fold(weakref.ref(self), i)
-            self._handles.append(slot.parameter.register_post_accumulate_grad_hook(fold))
-            slot.parameter.requires_grad_(needed)
+        self._handles = [
+            hook_gradient(slot.parameter, _Fold(weakref.ref(self), i))
+            for i, slot in enumerate(slots)
+        ]
 
     def close(self) -> None:
         """Let go of the parameters."""
@@ -179,6 +176,15 @@ class _Fold:
     @property
     def is_alive(self) -> bool:
         return self._gradients() is not None
+
+
+def hook_gradient(parameter: nn.Parameter, hook: Callable[[Tensor], None]) -> Any:
+    """Have a hook called whenever backward has added to a parameter's gradient."""
+    needed = parameter.requires_grad  # a copied module may have been frozen in part
+    parameter.requires_grad_(True)
+    handle = parameter.register_post_accumulate_grad_hook(hook)
+    parameter.requires_grad_(needed)
+    return handle
 
 
 def is_bound(parameter: Tensor) -> bool:

@@ -149,13 +149,17 @@ class Theta:
             self._written = [w.to(self._own[0].device) for w in self._written]
         for written, p in zip(self._written, self._own, strict=True):
             written.copy_(p)
+        self._note_delta()
+        self._stamps.renew()
+        self._own_stamps.renew()
+
+    def _note_delta(self) -> None:
+        """Keep P theta_d of the small tensors, for the gradients of their lambdas."""
         gradients, theta_d = self.gradients, self._own[0].detach()
         has_small = self._lambdas is not None and gradients.small < self.projection.D
         # a theta_d that is still 0 gives the lambdas no gradient, however often it is written
         if has_small and (gradients.delta is not None or theta_d.any()):
             gradients.delta = self.projection.matvec(theta_d, gradients.small)
-        self._stamps.renew()
-        self._own_stamps.renew()
 
     def is_stale(self) -> bool:
         """Tell whether theta_d was changed since theta was written."""
@@ -185,6 +189,22 @@ class Theta:
             self._check_values(touched)
         if touched or self.is_stale():
             self.refresh()
+
+    @torch.no_grad()
+    def accept(self) -> None:
+        """Check all of a copy whose parts have run; a backward pass forbids to write it anew.
+
+        Raises:
+            IdimError: the module does not hold what theta_d makes, or made when it was copied.
+        """
+        self.check_parameters()
+        self._check_values(self._stamps.changed())
+        self._note_delta()
+        self._stamps.renew()
+        if all(
+            torch.equal(p, w.to(p.device)) for p, w in zip(self._own, self._written, strict=True)
+        ):
+            self._own_stamps.renew()
 
     def take_loaded(self) -> None:
         """Take over what `load_state_dict` copied in.

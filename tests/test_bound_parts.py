@@ -1,0 +1,87 @@
+"""Copies of a bound module, and what else trains its parts: followed, or refused in one line."""
+
+import copy
+import gc
+
+import pytest
+import torch
+from test_bound import LINE, assert_theta, bound, train
+from test_subspace import batch, weights
+from torch import nn
+from torch.nn import functional as F
+
+from idim import Subspace
+from idim.errors import IdimError
+
+
+def parts_loss(module):
+    x, y = batch()
+    return F.cross_entropy(module[2](torch.tanh(module[0](x))), y)
+
+
+class Parts(nn.Module):
+    """A module that runs the parts of a bound one, never the bound one itself."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner[2](torch.tanh(self.inner[0](x)))
+
+
+COPIES = {
+    "copy": copy.deepcopy,
+    "copy of a copy": lambda m: copy.deepcopy(copy.deepcopy(m)),
+    "in another module": lambda m: copy.deepcopy(Parts(m)).inner,
+    "in a list": lambda m: copy.deepcopy([m[2].weight, m])[1],
+    "moved": lambda m: copy.deepcopy(m)._apply(lambda t: t.clone()),
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("structure", ["did", "said"])
+def test_a_deep_copy_that_trains_through_its_parts_follows(how, copies, structure):
+    module, sub, steps = bound(structure=structure, copies=copies)
+    train(module, 2, steps)
+    twin = COPIES[how](module)
+    more = torch.optim.SGD(twin.parameters(), lr=0.5)
+    for _ in range(3):
+        more.zero_grad()
+        parts_loss(twin).backward()
+        more.step()
+        train(module, 1, steps)
+    theirs = Subspace.of(twin)
+    assert theirs is not None
+    torch.testing.assert_close(theirs.theta_d, sub.theta_d, rtol=1e-9, atol=1e-12)
+    assert_theta(theirs)
+    assert not any(len(p._post_accumulate_grad_hooks) > 1 for p in weights(twin).values())
+
+
+def test_a_deep_copy_is_checked_before_its_parts_are_trained():
+    module, _, steps = bound()
+    train(module, 2, steps)
+    for change, line in (
+        (lambda m: m[0].weight.add_(1.0), LINE),
+        (lambda m: m[2].subspace_theta_d.add_(1.0), "ran on the old theta"),
+        (lambda m: setattr(m, "1", nn.Tanh()) or m[0].register_parameter("bias", None), "replaced"),
+    ):
+        twin = copy.deepcopy(module)
+        with torch.no_grad():
+            change(twin)
+        with pytest.raises(IdimError, match=line):
+            parts_loss(twin).backward()
+
+
+def test_parts_of_a_copy_are_not_bound_anew_and_are_plain_without_it():
+    module, _, _ = bound()
+    twin = copy.deepcopy(module)
+    with pytest.raises(IdimError, match="is part of a module that is bound"):
+        Subspace(twin[0], d=5)
+    first = twin[0]
+    del twin
+    gc.collect()
+    first(batch()[0]).sum().backward()
+    assert first.weight.grad is not None
+    Subspace(first, d=5)
