@@ -21,6 +21,10 @@ from idim.gradients import hook_gradient, is_bound, plain
 NAMES = ("subspace_theta_d", "subspace_lambdas")
 # The attribute by which DistributedDataParallel is told what is not its business.
 IGNORED = "_ddp_params_and_buffers_to_ignore"
+LOST = (
+    "this module was pickled while it was bound to a subspace, and has lost it: bind a new "
+    "Subspace to it, or make the module anew and use Subspace.load."
+)
 
 
 class Bound(Protocol):
@@ -50,6 +54,7 @@ class Tie:
 
     A deep copy of the module gets a tie of its own, which makes the copy's subspace when it is
     first needed: in a forward pass of its own, or when a gradient comes to one of its parameters.
+    A module that came through pickle has a tie without subspace: it runs, but refuses to train.
 
     Args:
         place: the name of the part of the module that holds theta_d; "" for the module itself.
@@ -80,6 +85,7 @@ class Tie:
     def detach(self, module: nn.Module) -> None:
         """Take all of it away."""
         self.sub = self._adopt = None
+        self._inside = []
         self._unwatch()
         for name in NAMES:
             module.get_submodule(self.place)._parameters.pop(name, None)
@@ -108,6 +114,11 @@ class Tie:
             self._unwatch()
         return self.sub
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether a subspace can still be made."""
+        return self._adopt is not None
+
     def _watch(self, module: nn.Module | None, inside: Iterable[nn.Parameter]) -> None:
         """Wait for the gradients of a copy's parameters, whose hooks no copy has."""
         self._module = None if module is None else weakref.ref(module)
@@ -122,6 +133,8 @@ class Tie:
     def before_gradient(self, parameter: nn.Parameter) -> None:
         """Fold the first gradient of a copy that no forward pass of its own has bound."""
         gradient, parameter.grad = parameter.grad, None
+        if self._adopt is None:
+            raise IdimError(LOST)
         module = None if self._module is None else self._module()
         if module is None:
             raise IdimError("parts of a copied module ran before it: call the module itself first.")
@@ -139,10 +152,7 @@ class Tie:
         if sub is not None:
             sub.before_forward()
         elif module.training and torch.is_grad_enabled():
-            raise IdimError(
-                "this module was pickled while it was bound to a subspace, and has lost it: bind "
-                "a new Subspace to it, or make the module anew and use Subspace.load."
-            )
+            raise IdimError(LOST)
 
     def after_load(self, module: nn.Module, keys: Any) -> None:
         """Check what `load_state_dict` brought."""
@@ -160,8 +170,12 @@ class Tie:
         return copy
 
     def __getstate__(self) -> dict[str, Any]:
-        lost = {"sub": None, "_adopt": None, "_module": None, "_inside": [], "_watches": []}
-        return self.__dict__ | lost
+        return self.__dict__ | {"sub": None, "_adopt": None, "_module": None, "_watches": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["place"])
+        self._ignored = state["_ignored"]
+        self._watch(None, state.get("_inside", []))  # not in what an older version pickled
 
 
 class _Watch:
@@ -176,13 +190,14 @@ class _Watch:
             tie.before_gradient(parameter)
 
     @property
-    def is_alive(self) -> bool:
-        return self._tie() is not None
+    def is_bound(self) -> bool:
+        tie = self._tie()
+        return tie is not None and tie.is_copy
 
 
 def _is_watched(parameter: Tensor) -> bool:
     hooks = (parameter._post_accumulate_grad_hooks or {}).values()
-    return any(isinstance(hook, _Watch) and hook.is_alive for hook in hooks)
+    return any(isinstance(hook, _Watch) and hook.is_bound for hook in hooks)
 
 
 def tie_of(module: nn.Module) -> Tie | None:

@@ -2,10 +2,12 @@
 
 import copy
 import gc
+import io
+import pickle
 
 import pytest
 import torch
-from test_bound import LINE, assert_theta, bound, train
+from test_bound import LINE, assert_theta, bound, loss_of, train
 from test_subspace import batch, weights
 from torch import nn
 from torch.nn import functional as F
@@ -85,3 +87,40 @@ def test_parts_of_a_copy_are_not_bound_anew_and_are_plain_without_it():
     first(batch()[0]).sum().backward()
     assert first.weight.grad is not None
     Subspace(first, d=5)
+
+
+def saved_whole(module):
+    """Return what `torch.save` and `torch.load` make of a module."""
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+PICKLES = {
+    "pickle": lambda m: pickle.loads(pickle.dumps(m)),
+    "torch.save": saved_whole,
+    "twice": lambda m: saved_whole(saved_whole(m)),
+    "copied after": lambda m: copy.deepcopy(saved_whole(m)),
+    "copied before": lambda m: saved_whole(copy.deepcopy(m)),
+    "in another module": lambda m: saved_whole(Parts(m)).inner,
+}
+
+
+@pytest.mark.parametrize("how", PICKLES)
+@pytest.mark.parametrize("use", ["parts", "eval", "train"])
+def test_a_pickled_module_trains_nothing_whatever_of_it_runs(how, use):
+    module, _, steps = bound()
+    train(module, 2, steps)
+    twin = PICKLES[how](module).train(use == "train")
+    before = {n: p.detach().clone() for n, p in twin.named_parameters()}
+    optimizer = torch.optim.Adam(twin.parameters(), lr=0.1)
+    with pytest.raises(IdimError, match="was pickled while it was bound"):
+        (parts_loss if use == "parts" else loss_of)(twin).backward()
+    optimizer.step()
+    assert all(torch.equal(before[n], p) for n, p in twin.named_parameters())
+    torch.testing.assert_close(twin.eval()(batch()[0]), module(batch()[0]), rtol=0, atol=0)
+    assert len(pickle.dumps(twin)) < 1.2 * len(pickle.dumps(module))
+    again = Subspace(twin, d=20)
+    parts_loss(twin).backward()
+    assert again.theta_d.grad is not None
