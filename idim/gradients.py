@@ -1,5 +1,6 @@
 """The adjoint in backward: each gradient becomes one of theta_d as soon as autograd has made it."""
 
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,9 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 from torch.autograd import Variable
 
 from idim import shards
+from idim.errors import IdimError
 from idim.layout import Slot
 from idim.projection.base import Projection
 
@@ -77,6 +80,11 @@ class Gradients:
         """Fold the gradient of one tensor, which backward has just made."""
         number = torch._C._current_graph_task_id()
         if number not in self._sums:
+            if _is_compiled():
+                raise IdimError(
+                    "compiled autograd runs this backward pass, and a subspace cannot follow it: "
+                    "switch it off (a module under torch.compile is followed)."
+                )
             self._begin()
             self._sums[number] = _Sums(torch.zeros_like(self._theta_d.detach()))
             Variable._execution_engine.queue_callback(partial(self._deliver, number))
@@ -119,6 +127,7 @@ class Gradients:
             part[at[low:high] - first] = values[low:high]
             self._take(sums, index, self._starts[index] + first * width, part.view(-1))
 
+    @_disable_dynamo  # see _run_apart
     @torch.no_grad()
     def _deliver(self, number: int) -> None:
         sums = self._sums.pop(number, None)
@@ -168,6 +177,12 @@ class _Fold:
         self._gradients, self._index = gradients, index
 
     def __call__(self, parameter: Tensor) -> None:
+        if torch.compiler.is_compiling():
+            _run_apart(self._fold, parameter)
+        else:
+            self._fold(parameter)
+
+    def _fold(self, parameter: Tensor) -> None:
         gradients = self._gradients()
         if gradients is not None and parameter.grad is not None:
             gradient, parameter.grad = parameter.grad, None
@@ -176,6 +191,17 @@ class _Fold:
     @property
     def is_alive(self) -> bool:
         return self._gradients() is not None
+
+
+def _is_compiled() -> bool:
+    """Tell whether compiled autograd runs the backward pass, without importing it."""
+    found = sys.modules.get("torch._dynamo.compiled_autograd")
+    return getattr(found, "in_compiled_autograd_region", False)
+
+
+@_disable_dynamo  # in a backward pass that is itself under torch.compile
+def _run_apart(function: Callable[[Tensor], None], parameter: Tensor) -> None:
+    function(parameter)
 
 
 def hook_gradient(parameter: nn.Parameter, hook: Callable[[Tensor], None]) -> Any:

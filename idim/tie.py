@@ -130,6 +130,7 @@ class Tie:
             handle.remove()
         self._watches = []
 
+    @_disable_dynamo
     def before_gradient(self, parameter: nn.Parameter) -> None:
         """Fold the first gradient of a copy that no forward pass of its own has bound."""
         gradient, parameter.grad = parameter.grad, None

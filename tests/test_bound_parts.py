@@ -3,12 +3,14 @@
 import copy
 import gc
 import io
+import itertools
 import pickle
 
 import pytest
 import torch
+import torch._dynamo.compiled_autograd
 from test_bound import LINE, assert_theta, bound, loss_of, train
-from test_subspace import batch, weights
+from test_subspace import batch, net, weights
 from torch import nn
 from torch.nn import functional as F
 
@@ -124,3 +126,42 @@ def test_a_pickled_module_trains_nothing_whatever_of_it_runs(how, use):
     again = Subspace(twin, d=20)
     parts_loss(twin).backward()
     assert again.theta_d.grad is not None
+
+
+# Backward passes that bring theta_d nothing
+
+
+class Deep(nn.Sequential):
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__(*(nn.Linear(n, m) for n, m in itertools.pairwise((64, 7, 6, 8, 9, 5, 3))))
+        self.double()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # dynamo looks at it
+@pytest.mark.parametrize("suppress", [False, True])
+@pytest.mark.parametrize("make", [net, Deep])
+def test_compiled_autograd_is_refused(make, suppress):
+    module = make()
+    sub = Subspace(module, d=20)
+    steps = torch.optim.SGD(sub.parameters(), lr=0.5)
+    eager = torch.compile(backend="eager")
+    for each in (module, module, copy.deepcopy(module)):
+        with (
+            torch._dynamo.config.patch(suppress_errors=suppress),
+            torch._dynamo.compiled_autograd._enable(eager),
+            pytest.raises(IdimError, match="compiled autograd"),
+        ):
+            F.cross_entropy(nn.Sequential(*each)(batch()[0]), batch()[1]).backward()
+    module.zero_grad()
+    train(module, 2, steps)
+    assert_theta(sub, make())
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+def test_a_backward_pass_under_compile_is_followed():
+    module, sub, _ = bound()
+    torch.compile(lambda: parts_loss(module).backward(), backend="eager")()
+    once, sub.theta_d.grad = sub.theta_d.grad, None
+    parts_loss(module).backward()
+    torch.testing.assert_close(sub.theta_d.grad, once, rtol=0, atol=0)
