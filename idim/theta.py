@@ -12,7 +12,7 @@ from idim.gradients import Gradients
 from idim.layout import Slot
 from idim.origin import Origin
 from idim.projection import Piece, Projection
-from idim.tie import Places, Stamps
+from idim.tie import NAMES, Places, Stamps
 
 
 class Theta:
@@ -27,6 +27,7 @@ class Theta:
         origin: theta_0.
         exact_every: steps from one exact write to the next; the others add what changed.
         embeddings: whose gradients are sparse until `close`.
+        place: the name of the part of the module that holds theta_d and the lambdas.
         is_sharded: whether FSDP2 holds the parameters.
     """
 
@@ -41,6 +42,7 @@ class Theta:
         *,
         exact_every: int,
         embeddings: Sequence[nn.Embedding],
+        place: str,
         is_sharded: bool,
     ) -> None:
         self.slots, self._starts, self.projection, self._own = slots, starts, projection, own
@@ -52,7 +54,9 @@ class Theta:
         self.gradients = Gradients(
             projection, slots, starts, own[0], self._lambdas, embeddings, self._begin_backward
         )
-        self._places = Places(module, [] if is_sharded else [slot.name for slot in slots])
+        names = [f"{place}.{name}".lstrip(".") for name, _ in zip(NAMES, own, strict=False)]
+        names += [] if is_sharded else [slot.name for slot in slots]
+        self._places = Places(module, names)
         self._dtypes = [p.dtype for p in (*(slot.parameter for slot in slots), *own)]
         self._written = [p.detach().clone() for p in own]  # what theta was written from
         self._stamps, self._own_stamps = Stamps(self.tensors), Stamps(lambda: list(own))

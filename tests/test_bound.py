@@ -233,11 +233,18 @@ def test_shards_of_a_state_dict_may_come_in_any_order():
         assert_theta(other)
 
 
-def test_assigned_parameters_are_refused():
-    module, _, steps = bound()
+@pytest.mark.parametrize("only", ["", "0.weight", "subspace_theta_d", "subspace_lambdas"])
+@pytest.mark.parametrize("structure", ["did", "said"])
+def test_assigned_parameters_are_refused(only, structure):
+    module, _, steps = bound(structure=structure)
     train(module, 1, steps)
-    with pytest.raises(IdimError, match="was replaced after"):
-        module.load_state_dict(copy.deepcopy(module.state_dict()), assign=True)
+    state = {n: t.clone() for n, t in module.state_dict().items() if only in n}
+    if not state:
+        return
+    with pytest.raises(IdimError, match=f"{only}.* was replaced after"):
+        module.load_state_dict(state, strict=False, assign=True)
+    with pytest.raises(IdimError, match=f"{only}.* was replaced after"):
+        steps.step()
 
 
 # Optimizers
