@@ -1,5 +1,6 @@
 """What a subspace does when others act: a forward pass, an optimizer's step, a state dict."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -45,11 +46,14 @@ class Follower:
         self.sub, self.theta, self._module = sub, theta, module
         self._group, self._is_sharded, self._trained = group, is_sharded, trained
         self._content, self._agreed = content, False
+        self._told = False
+        self._ran, self._passes = False, 0  # forward since the last step, backward until it
 
     def before_forward(self) -> None:
         """Rewrite theta if anyone changed theta_d; find who averages gradients."""
         gradients = self.theta.gradients
         if torch.is_grad_enabled():
+            self._ran = True
             group, gradients.group = shards.find_ddp(self._module, IGNORED)
             if group is not None:
                 self._agree(group)
@@ -79,6 +83,29 @@ class Follower:
         self.theta.settle(is_step=True)
         self.theta.gradients.forget()
         self.reduce()
+
+    def check_gradient(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse a step before which the module ran and no backward pass reached theta_d.
+
+        One that trains other parameters may be meant, and is told of once.
+
+        Raises:
+            IdimError: the step would train nothing at all.
+        """
+        passes, own = self.theta.gradients.passes, self.theta.own
+        is_lost = self._ran and passes == self._passes and own[0].requires_grad
+        self._ran, self._passes = False, passes
+        if not is_lost or any(p.grad is not None for p in own):
+            return
+        line = (
+            "the module ran and no backward pass brought theta_d a gradient: call loss.backward() "
+            "without inputs=, on a loss that depends on the subspace's parameters."
+        )
+        if all(p.grad is None for group in optimizer.param_groups for p in group["params"]):
+            raise IdimError(line)
+        if not self._told:
+            self._told = True
+            warnings.warn(line, stacklevel=2)
 
     def before_closure(self) -> None:
         """Let a closure see what the optimizer has made of theta_d so far."""
@@ -136,6 +163,8 @@ def _before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> An
         follower.before_step()
     closure = kwargs.get("closure") or next((a for a in args[1:] if callable(a)), None)
     if not followers or closure is None:
+        for follower in followers:
+            follower.check_gradient(optimizer)
         return None
 
     def again() -> Any:
@@ -143,6 +172,7 @@ def _before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> An
             follower.before_closure()
         loss = closure()
         for follower in followers:
+            follower.check_gradient(optimizer)
             follower.reduce()
         return loss
 

@@ -55,6 +55,7 @@ class Gradients:
         self._begin = begin
         self.small = min((s.start for s in slots if s.is_small), default=projection.D)
         self.delta: Tensor | None = None  # P theta_d of the small tensors, for the lambdas
+        self.passes = 0  # that were delivered
         self.is_new = False  # since someone last set this to False
         self.group: Any = None  # over which a backward pass averages what it delivers
         self._sums: dict[int, _Sums] = {}  # of backward passes under way, by autograd's number
@@ -141,6 +142,7 @@ class Gradients:
             _add_grad(self._lambdas, sums.lambdas)
             own.append(self._lambdas)
         self.is_new = True
+        self.passes += 1
         if self.group is not None:
             shards.all_reduce(own, self.group, average=True)
 

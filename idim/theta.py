@@ -45,7 +45,7 @@ class Theta:
         place: str,
         is_sharded: bool,
     ) -> None:
-        self.slots, self._starts, self.projection, self._own = slots, starts, projection, own
+        self.slots, self._starts, self.projection, self.own = slots, starts, projection, own
         self.origin, self._exact_every = origin, exact_every
         self._steps = self._moves = 0  # steps in all; additions since theta was exact
         for slot in slots:
@@ -90,7 +90,7 @@ class Theta:
     def refresh(self) -> None:
         """Write theta = theta_0 + lambda * P theta_d."""
         thetas = self.tensors()
-        self._write(self._own[0], self._scales(), thetas, self.origin.bases(thetas))
+        self._write(self.own[0], self._scales(), thetas, self.origin.bases(thetas))
         self._moves = 0
         self._note_written()
 
@@ -112,7 +112,7 @@ class Theta:
     def _move(self) -> None:
         """Add what changed in lambda * P theta_d to theta, group by group of equal lambda."""
         scales, thetas = [slot.scale for slot in self.slots], self.tensors()
-        old, new = self._written, self._own
+        old, new = self._written, self.own
         if self._lambdas is None:
             self._write(new[0] - old[0], scales, thetas, thetas)
         else:
@@ -149,9 +149,9 @@ class Theta:
 
     def _note_written(self) -> None:
         torch.autograd.graph.increment_version(self.tensors())  # kernels write past autograd
-        if self._written[0].device != self._own[0].device:
-            self._written = [w.to(self._own[0].device) for w in self._written]
-        for written, p in zip(self._written, self._own, strict=True):
+        if self._written[0].device != self.own[0].device:
+            self._written = [w.to(self.own[0].device) for w in self._written]
+        for written, p in zip(self._written, self.own, strict=True):
             written.copy_(p)
         self._note_delta()
         self._stamps.renew()
@@ -159,7 +159,7 @@ class Theta:
 
     def _note_delta(self) -> None:
         """Keep P theta_d of the small tensors, for the gradients of their lambdas."""
-        gradients, theta_d = self.gradients, self._own[0].detach()
+        gradients, theta_d = self.gradients, self.own[0].detach()
         has_small = self._lambdas is not None and gradients.small < self.projection.D
         # a theta_d that is still 0 gives the lambdas no gradient, however often it is written
         if has_small and (gradients.delta is not None or theta_d.any()):
@@ -169,9 +169,9 @@ class Theta:
         """Tell whether theta_d was changed since theta was written."""
         if self._own_stamps.changed():
             return True
-        if self._own[0].device.type != "cpu":  # a look at the values would wait for the device
+        if self.own[0].device.type != "cpu":  # a look at the values would wait for the device
             return False
-        return not all(map(torch.equal, self._own, self._written))
+        return not all(map(torch.equal, self.own, self._written))
 
     @torch.no_grad()
     def settle(self, *, is_step: bool = False, is_merge: bool = False) -> None:
@@ -206,7 +206,7 @@ class Theta:
         self._note_delta()
         self._stamps.renew()
         if all(
-            torch.equal(p, w.to(p.device)) for p, w in zip(self._own, self._written, strict=True)
+            torch.equal(p, w.to(p.device)) for p, w in zip(self.own, self._written, strict=True)
         ):
             self._own_stamps.renew()
 
@@ -223,7 +223,7 @@ class Theta:
             self.settle()
         except IdimError as e:
             with torch.no_grad():
-                for p, written in zip(self._own, self._written, strict=True):
+                for p, written in zip(self.own, self._written, strict=True):
                     p.copy_(written)
             self.refresh()
             raise IdimError(f"the state dict belongs to another theta_0 or P: {e}") from None
@@ -237,8 +237,8 @@ class Theta:
                 "a new one after."
             )
         held: list[Any] = [slot.parameter for slot in self.slots]
-        for p, dtype in zip((*held, *self._own), self._dtypes, strict=True):
-            if p.dtype != dtype or p.device != self._own[0].device:
+        for p, dtype in zip((*held, *self.own), self._dtypes, strict=True):
+            if p.dtype != dtype or p.device != self.own[0].device:
                 raise IdimError(
                     f"the subspace was bound in {dtype} on one device, and a parameter is now "
                     f"{p.dtype} on {p.device}: set the dtype before, and move the whole module."
@@ -255,7 +255,7 @@ class Theta:
         thetas = self.tensors()
         for i in touched:
             base = self.origin.base(i, thetas[i])
-            for own in (self._own, self._written):
+            for own in (self.own, self._written):
                 if self._is_close(i, thetas[i], base, [t.to(thetas[i].device) for t in own]):
                     break
             else:

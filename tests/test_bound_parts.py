@@ -5,6 +5,7 @@ import gc
 import io
 import itertools
 import pickle
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -165,3 +166,60 @@ def test_a_backward_pass_under_compile_is_followed():
     once, sub.theta_d.grad = sub.theta_d.grad, None
     parts_loss(module).backward()
     torch.testing.assert_close(sub.theta_d.grad, once, rtol=0, atol=0)
+
+
+SOME = {
+    "theta_d": lambda sub: sub.parameters()[:1],
+    "all that trains": lambda sub: sub.parameters(),
+    "the module's": lambda sub: list(sub.module.parameters()),
+}
+
+
+@pytest.mark.parametrize("structure", ["did", "said"])
+@pytest.mark.parametrize("over", SOME)
+def test_a_backward_pass_that_leaves_theta_d_out_is_refused_at_the_step(over, structure):
+    module, sub, _ = bound(structure=structure)
+    steps = torch.optim.Adam(SOME[over](sub), lr=0.1)
+    for inputs in (sub.parameters(), [torch.zeros(1, requires_grad=True)]):
+        loss_of(module).backward(inputs=inputs)
+        with pytest.raises(IdimError, match="no backward pass brought theta_d a gradient"):
+            steps.step()
+    loss_of(module).backward(inputs=list(module.parameters()))
+    steps.step()
+    assert_theta(sub)
+    assert sub.theta_d.any()
+
+
+def test_a_closure_that_leaves_theta_d_out_is_refused():
+    module, sub, _ = bound()
+    steps = torch.optim.LBFGS(sub.parameters())
+
+    def closure():
+        steps.zero_grad()
+        loss = loss_of(module)
+        loss.backward(inputs=sub.parameters())
+        return loss
+
+    with pytest.raises(IdimError, match="no backward pass brought theta_d a gradient"):
+        steps.step(closure)
+
+
+def test_steps_that_need_no_backward_pass_go_on():
+    module, sub, steps = bound(free=["2"])
+    steps.step()  # what schedulers are quietened with
+    with torch.no_grad():
+        loss_of(module)
+    steps.step()
+    loss_of(module)
+    sub.theta_d.grad = torch.ones_like(sub.theta_d)
+    steps.step()
+    sub.theta_d.grad = None
+    x, y = batch()
+    for told in (True, False):  # the head alone
+        F.cross_entropy(module(x).detach() * module[2].bias, y).backward()
+        with pytest.warns(UserWarning, match="no backward pass") if told else nullcontext():
+            steps.step()
+    sub.theta_d.requires_grad_(False)
+    loss_of(module).backward()
+    steps.step()
+    assert_theta(sub)
