@@ -15,6 +15,7 @@ from torch.optim.optimizer import (
 from idim import shards
 from idim.errors import IdimError
 from idim.layout import Slot
+from idim.owners import check_groups, note_bound
 from idim.theta import Theta
 from idim.tie import IGNORED, Tie
 
@@ -47,6 +48,7 @@ class Follower:
         self._group, self._is_sharded, self._trained = group, is_sharded, trained
         self._content, self._agreed = content, False
         self._told = False
+        note_bound()
         self._ran, self._passes = False, 0  # forward since the last step, backward until it
 
     def before_forward(self) -> None:
@@ -159,6 +161,7 @@ def _followers(optimizer: torch.optim.Optimizer) -> list[Follower]:
 
 def _before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> Any:
     followers = _followers(optimizer)
+    check_groups(optimizer)
     for follower in followers:
         follower.before_step()
     closure = kwargs.get("closure") or next((a for a in args[1:] if callable(a)), None)

@@ -51,7 +51,7 @@ class Gradients:
         begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._projection, self._slots, self._starts = projection, slots, starts
-        self._theta_d, self._lambdas, self._embeddings = theta_d, lambdas, embeddings
+        self.theta_d, self._lambdas, self._embeddings = theta_d, lambdas, embeddings
         self._begin = begin
         self.small = min((s.start for s in slots if s.is_small), default=projection.D)
         self.delta: Tensor | None = None  # P theta_d of the small tensors, for the lambdas
@@ -87,7 +87,7 @@ class Gradients:
                     "switch it off (a module under torch.compile is followed)."
                 )
             self._begin()
-            self._sums[number] = _Sums(torch.zeros_like(self._theta_d.detach()))
+            self._sums[number] = _Sums(torch.zeros_like(self.theta_d.detach()))
             Variable._execution_engine.queue_callback(partial(self._deliver, number))
         sums = self._sums[number]
         if gradient.is_sparse:
@@ -99,17 +99,17 @@ class Gradients:
     def _take(self, sums: "_Sums", index: int, start: int, gradient: Tensor) -> None:
         """Add the gradient of rows of one tensor to those of theta_d and its lambda."""
         slot = self._slots[index]
-        if self._theta_d.dtype == torch.float64:  # float32 kernels read 16-bit floats as they are
+        if self.theta_d.dtype == torch.float64:  # float32 kernels read 16-bit floats as they are
             gradient = gradient.double()
         if slot.start >= self.small:
             if sums.small is None:
-                sums.small = self._theta_d.new_zeros(self._projection.D - self.small)
+                sums.small = self.theta_d.new_zeros(self._projection.D - self.small)
             at = start - self.small
             sums.small[at : at + len(gradient)] += gradient
             return
         r = self._projection.rmatvec(gradient, start, start + len(gradient)).mul_(slot.scale)
         if self._lambdas is not None:
-            self._add_lambda(sums, slot.group, r @ self._theta_d)
+            self._add_lambda(sums, slot.group, r @ self.theta_d)
             r.mul_(self._lambdas[slot.group])
         sums.theta_d += r
 
@@ -136,8 +136,8 @@ class Gradients:
             return
         if sums.small is not None:
             self._fold_small(sums, sums.small)
-        _add_grad(self._theta_d, sums.theta_d)
-        own = [self._theta_d]
+        _add_grad(self.theta_d, sums.theta_d)
+        own = [self.theta_d]
         if self._lambdas is not None:
             _add_grad(self._lambdas, sums.lambdas)
             own.append(self._lambdas)
@@ -176,7 +176,7 @@ class _Fold:
     """The hook of one parameter; it keeps neither the subspace nor the module alive."""
 
     def __init__(self, gradients: "weakref.ref[Gradients]", index: int) -> None:
-        self._gradients, self._index = gradients, index
+        self.gradients, self._index = gradients, index
 
     def __call__(self, parameter: Tensor) -> None:
         if torch.compiler.is_compiling():
@@ -185,14 +185,10 @@ class _Fold:
             self._fold(parameter)
 
     def _fold(self, parameter: Tensor) -> None:
-        gradients = self._gradients()
+        gradients = self.gradients()
         if gradients is not None and parameter.grad is not None:
             gradient, parameter.grad = parameter.grad, None
             gradients.take(self._index, gradient)
-
-    @property
-    def is_alive(self) -> bool:
-        return self._gradients() is not None
 
 
 def _is_compiled() -> bool:
@@ -215,10 +211,17 @@ def hook_gradient(parameter: nn.Parameter, hook: Callable[[Tensor], None]) -> An
     return handle
 
 
+def theta_d_of(parameter: Tensor) -> nn.Parameter | None:
+    """Return the theta_d that gets a parameter's gradient, if one does."""
+    for hook in (parameter._post_accumulate_grad_hooks or {}).values():
+        if isinstance(hook, _Fold) and (gradients := hook.gradients()) is not None:
+            return gradients.theta_d
+    return None
+
+
 def is_bound(parameter: Tensor) -> bool:
     """Tell whether a subspace consumes a parameter's gradient."""
-    hooks = (parameter._post_accumulate_grad_hooks or {}).values()
-    return any(isinstance(hook, _Fold) and hook.is_alive for hook in hooks)
+    return theta_d_of(parameter) is not None
 
 
 def plain(embeddings: Iterable[nn.Module]) -> None:

@@ -5,6 +5,7 @@ import gc
 import io
 import itertools
 import pickle
+import weakref
 from contextlib import nullcontext
 
 import pytest
@@ -223,3 +224,116 @@ def test_steps_that_need_no_backward_pass_go_on():
     loss_of(module).backward()
     steps.step()
     assert_theta(sub)
+
+
+# Optimizers that own a part
+
+
+def one_step(module, *optimizers):
+    module.zero_grad()
+    loss_of(module).backward()
+    for optimizer in optimizers:
+        optimizer.step()
+
+
+LACKING = "and not theta_d: give it"
+OWNED = {
+    "a part": lambda m: m[0].parameters(),
+    "one tensor": lambda m: [m[2].weight],
+    "all but theta_d": lambda m: weights(m).values(),
+    "half of a group": lambda m: [{"params": [m[0].bias]}, {"params": [m[0].weight]}],
+}
+
+
+@pytest.mark.parametrize("owned", OWNED)
+@pytest.mark.parametrize("free", [[], ["0.bias"]])
+def test_an_optimizer_without_theta_d_is_told_of_and_then_refused(owned, free):
+    module, sub, _ = bound(structure="said", free=free)
+    lacking = torch.optim.Adam(OWNED[owned](module), lr=0.1)
+    with pytest.warns(UserWarning, match=LACKING):
+        one_step(module, lacking)
+    with pytest.raises(IdimError, match=LACKING):
+        one_step(module, lacking)
+    assert not sub.theta_d.any()
+    lacking.add_param_group({"params": [p for p in sub.parameters() if p is not module[0].bias]})
+    one_step(module, lacking)
+    assert sub.theta_d.any()
+
+
+def test_an_optimizer_made_before_the_subspace_is_told_of():
+    module = net()
+    steps = torch.optim.SGD(module.parameters(), lr=0.1)
+    one_step(module, steps)
+    sub = Subspace(module, d=20)
+    with pytest.warns(UserWarning, match=LACKING):
+        one_step(module, steps)
+    with pytest.raises(IdimError, match=LACKING):
+        one_step(module, steps)
+    sub.merge()
+    one_step(module, steps)
+
+
+def test_an_optimizer_of_a_copys_part_is_told_of():
+    twin = copy.deepcopy(bound()[0])
+    steps = torch.optim.SGD(twin[0].parameters(), lr=0.1)
+    parts_loss(twin).backward()
+    with pytest.warns(UserWarning, match=LACKING):
+        steps.step()
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_two_optimizers_of_which_one_owns_theta_d_go_on(first):
+    module, sub, _ = bound()
+    rest = torch.optim.SGD(module[2].parameters(), lr=0.5)
+    both = [torch.optim.SGD(module[0].parameters(), lr=0.1), rest][:: -1 if first else 1]
+    with pytest.warns(UserWarning, match=LACKING):
+        one_step(module, *both)
+    one_step(module, *both)
+    one_step(module, *both)
+    other, theirs, steps = bound()
+    train(other, 3, steps)
+    assert torch.equal(theirs.theta_d, sub.theta_d)
+
+
+def by_part(module, first, last):
+    return torch.optim.SGD(
+        [{"params": module[0].parameters(), "lr": first}, {"params": module[2].parameters()}],
+        lr=last,
+    )
+
+
+def test_a_rate_for_each_part_is_told_of_and_refused_where_it_is_0_for_theta_d():
+    module, _, _ = bound()
+    steps = by_part(module, 0.1, 0.0)
+    line = "theta_d is in the optimizer's group of lr=0, and what it moves is in one of lr=0.1"
+    for _ in range(2):
+        with pytest.raises(IdimError, match=line):
+            one_step(module, steps)
+    for group in steps.param_groups:  # a schedule that starts at 0
+        group["lr"] = 0.0
+    one_step(module, steps)
+    for group, lr in zip(steps.param_groups, (torch.tensor(0.3), 0.5), strict=True):
+        group["lr"] = lr
+    with pytest.warns(UserWarning, match="lr=0.5, and what it moves is in one of lr=0.3"):
+        one_step(module, steps)
+    one_step(module, steps)
+
+
+def test_what_names_sort_into_groups_of_one_rate_is_no_fault():
+    module, sub, _ = bound(free=["2.bias"])
+    named = dict(module.named_parameters())
+    decay = [p for n, p in named.items() if "bias" not in n]
+    other = [p for n, p in named.items() if "bias" in n]
+    one_step(module, torch.optim.AdamW([{"params": decay}, {"params": other, "weight_decay": 0}]))
+    one_step(module, torch.optim.SGD(sub.param_groups(free={"lr": 0.0}), lr=0.1))
+
+
+def test_an_optimizer_keeps_no_subspace_that_it_does_not_own():
+    module, sub = bound()[:2]
+    steps = torch.optim.SGD([module[0].bias], lr=0.1)
+    with pytest.warns(UserWarning, match=LACKING):
+        one_step(module, steps)
+    alive = [weakref.ref(module), weakref.ref(sub)]
+    del module, sub
+    gc.collect()
+    assert not any(ref() is not None for ref in alive)

@@ -9,9 +9,9 @@ import idim
 
 ROOMS = [
     "plain", "signals", "terminal", "errors", "reading", "machine", "config", "kernels",
-    "projection", "layout", "origin", "shards", "gradients", "tie", "theta", "follow", "saved",
-    "subspace", "hub", "language", "tasks", "weights", "models", "methods", "train", "together",
-    "store", "trained", "pretrain", "estimate", "search", "report", "launch", "sweep",
+    "projection", "layout", "origin", "shards", "gradients", "tie", "theta", "owners", "follow",
+    "saved", "subspace", "hub", "language", "tasks", "weights", "models", "methods", "train",
+    "together", "store", "trained", "pretrain", "estimate", "search", "report", "launch", "sweep",
     "trajectory", "cli",
 ]  # fmt: skip
 ROOT = Path(idim.__file__).parent
