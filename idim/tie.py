@@ -163,6 +163,8 @@ class Tie:
             sub.after_load()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if torch.is_inference_mode_enabled():  # its tensors can be neither trained nor rewritten
+            raise IdimError("copy a bound module outside of torch.inference_mode().")
         copy = memo[id(self)] = type(self)(self.place)
         copy._ignored = self._ignored
         copy._adopt = self._adopt if self.sub is None else self.sub.for_copy()
@@ -245,7 +247,12 @@ def home(module: nn.Module) -> str:
     times: dict[int, int] = {}
     for _, part in named:
         times[id(part)] = times.get(id(part), 0) + 1
-    holders = [name for name, part in named if part._parameters and times[id(part)] == 1]
+    holders = [
+        name
+        for name, part in named
+        if times[id(part)] == 1 and not isinstance(part, torch.jit.ScriptModule)
+        if part._parameters
+    ]
     return holders[-1] if holders else ""
 
 

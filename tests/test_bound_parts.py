@@ -337,3 +337,77 @@ def test_an_optimizer_keeps_no_subspace_that_it_does_not_own():
     del module, sub
     gc.collect()
     assert not any(ref() is not None for ref in alive)
+
+
+# Modules that torch treats otherwise
+
+
+def in_inference(make):
+    with torch.inference_mode():
+        return make()
+
+
+class Small(nn.Module):
+    def __init__(self, **parts):
+        super().__init__()
+        self.first = nn.Linear(5, 5)
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+
+UNFIT = {
+    "lazy": (lambda: nn.LazyLinear(3), "'weight' has no shape yet"),
+    "lazy in part": (lambda: nn.Sequential(nn.Linear(3, 3), nn.LazyLinear(3)), "no shape yet"),
+    "lazy buffer": (lambda: Small(n=nn.LazyBatchNorm1d(affine=False)), "'n.running_mean' has no"),
+    "inference": (lambda: in_inference(lambda: nn.Linear(5, 5)), "outside of torch.inference_mode"),
+    "script": (lambda: torch.jit.script(nn.Linear(5, 5)), "the module is one of torch.jit"),
+    "script part": (lambda: Small(s=torch.jit.script(nn.Linear(5, 5))), "'s' is one of torch.jit"),
+    "trace": (lambda: torch.jit.trace(nn.Linear(5, 5), torch.ones(1, 5)), "is one of torch.jit"),
+    "meta": (lambda: nn.Linear(5, 5, device="meta"), "is on the meta device"),
+    "complex": (lambda: nn.Linear(5, 5, dtype=torch.complex64), "must be floating point"),
+    "sparse": (
+        lambda: Small(w=nn.Parameter(torch.eye(3).to_sparse())), "'w' must be floating point",
+    ),
+    "float8": (
+        lambda: Small(w=nn.Parameter(torch.eye(3).to(torch.float8_e4m3fn))),
+        "'w' is torch.float8_e4m3fn",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Lazy modules:UserWarning")
+@pytest.mark.parametrize("what", UNFIT)
+def test_a_module_that_cannot_be_bound_is_one_line(what):
+    make, line = UNFIT[what]
+    module = make()
+    with pytest.raises(IdimError, match=line):
+        Subspace(module, d=3)
+    assert not any("subspace" in n for n, _ in module.named_parameters())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_script_module_that_is_not_trained_may_be_a_part():
+    module = Small(s=torch.jit.script(nn.Linear(5, 5)))
+    sub = Subspace(module, d=3, frozen=["s"])
+    module.first(torch.ones(1, 5)).sum().backward()
+    assert sub.theta_d.grad is not None
+
+
+def test_binding_in_inference_mode_is_one_line():
+    module = net()
+    with pytest.raises(IdimError, match=r"outside of torch\.inference_mode"):
+        in_inference(lambda: Subspace(module, d=3))
+    Subspace(module, d=3)
+
+
+@pytest.mark.parametrize("make", [net, lambda: nn.Linear(64, 3).double()])
+def test_a_copy_made_in_inference_mode_is_refused(make):
+    module = make()
+    Subspace(module, d=20)
+    with pytest.raises(IdimError, match=r"outside of torch\.inference_mode"):
+        in_inference(lambda: copy.deepcopy(module))
+    twin = copy.deepcopy(module)
+    in_inference(lambda: twin(batch()[0]))
+    steps = torch.optim.SGD(twin.parameters(), lr=0.5)
+    train(twin, 2, steps)
+    assert Subspace.of(twin).theta_d.any()
