@@ -171,7 +171,12 @@ class Theta:
             return True
         if self.own[0].device.type != "cpu":  # a look at the values would wait for the device
             return False
-        return not all(map(torch.equal, self.own, self._written))
+        return not self._is_written()
+
+    def _is_written(self) -> bool:
+        """Tell whether theta_d and the lambdas are what theta was written from, bit by bit."""
+        pairs = [(p.detach(), w.to(p.device)) for p, w in zip(self.own, self._written, strict=True)]
+        return all(torch.equal(p, w) or _is_same(p, w) for p, w in pairs)
 
     @torch.no_grad()
     def settle(self, *, is_step: bool = False, is_merge: bool = False) -> None:
@@ -259,10 +264,20 @@ class Theta:
                 if self._is_close(i, thetas[i], base, [t.to(thetas[i].device) for t in own]):
                     break
             else:
-                raise IdimError(
-                    f"'{self.slots[i].name}' was written to from outside and is no longer theta_0 "
-                    "+ P theta_d: load a state that has theta_d too, or call refresh() to undo it."
-                )
+                raise IdimError(self._difference(i))
+
+    def _difference(self, i: int) -> str:
+        name = self.slots[i].name
+        if self._lambdas is not None and not self._is_written():
+            return (
+                f"'{name}' is not theta_0 + lambda P theta_d, and these were changed as well: if "
+                "the module is an average, which is no such point, average theta_d and the lambdas "
+                "alone and call refresh(), or merge() copies and average those."
+            )
+        return (
+            f"'{name}' was written to from outside and is no longer theta_0 + P theta_d: load a "
+            "state that has theta_d too, or call refresh() to undo it."
+        )
 
     def _is_close(self, i: int, theta: Tensor, base: Tensor, own: list[Tensor]) -> bool:
         slot, start = self.slots[i], self._starts[i]
@@ -273,7 +288,8 @@ class Theta:
         rounds = (1 + self._moves) * torch.finfo(theta.dtype).eps * (expected.abs() + base.abs())
         largest = expected.abs().max() if len(theta) else 0.0
         bound = rounds + 64 * torch.finfo(expected.dtype).eps * largest
-        return bool(((theta - expected).abs() <= bound).all())
+        same = (theta - expected).abs() <= bound
+        return bool((same | ~(theta.isfinite() | expected.isfinite())).all())
 
     def _begin_backward(self) -> None:
         if self.is_stale():
@@ -281,3 +297,8 @@ class Theta:
                 "theta_d was changed and the module's parts ran on the old theta: call the "
                 "module itself, or refresh() after the change."
             )
+
+
+def _is_same(a: Tensor, b: Tensor) -> bool:
+    """Tell whether tensors are equal, a NaN to a NaN too."""
+    return a.dtype == b.dtype and torch.allclose(a, b, rtol=0.0, atol=0.0, equal_nan=True)

@@ -411,3 +411,57 @@ def test_a_copy_made_in_inference_mode_is_refused(make):
     steps = torch.optim.SGD(twin.parameters(), lr=0.5)
     train(twin, 2, steps)
     assert Subspace.of(twin).theta_d.any()
+
+
+# Numbers that are none, and averages
+
+
+@pytest.mark.parametrize("structure", ["did", "said"])
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("lost", ["theta_d", "one number"])
+def test_a_theta_d_that_is_no_number_is_followed(value, lost, copies, structure, tmp_path):
+    module, sub, steps = bound(structure=structure, copies=copies)
+    train(module, 2, steps)
+    with torch.no_grad():
+        sub.theta_d.view(-1)[: 1 if lost == "one number" else None] = value
+    parts = (loss_of(module), parts_loss(module))  # the first writes theta
+    parts[1].backward()
+    twin = copy.deepcopy(module)
+    torch.testing.assert_close(twin(batch()[0]), module(batch()[0]), equal_nan=True)
+    copy.deepcopy(module)[0](batch()[0]).sum().backward()
+    module.load_state_dict(copy.deepcopy(module.state_dict()))
+    steps.step()
+    train(module, 2, steps)
+    sub.save(tmp_path / "s")
+    assert not torch.isfinite(sub.merge()[0].weight).all()
+
+
+def test_a_number_that_was_lost_outside_is_refused():
+    module, _, steps = bound()
+    train(module, 1, steps)
+    with torch.no_grad():
+        module[0].weight[0, 0] = float("nan")
+    with pytest.raises(IdimError, match=LINE):
+        train(module, 1, steps)
+
+
+def averaged(module, steps, count):
+    average = torch.optim.swa_utils.AveragedModel(module)
+    for _ in range(count):
+        train(module, 1, steps)
+        average.update_parameters(module)
+    return average.module
+
+
+def test_an_average_under_said_is_no_point_of_the_subspace_and_says_so():
+    module, _, steps = bound(structure="said")
+    averaged(module, steps, 1)(batch()[0])  # of one
+    for use in (lambda m: parts_loss(m).backward(), loss_of):
+        average = averaged(module, steps, 3)
+        with pytest.raises(IdimError, match=r"is not theta_0 .* if the module is an average"):
+            use(average)
+    theirs = Subspace.of(average)
+    theirs.refresh()
+    assert_theta(theirs)
+    loss_of(average).backward()
