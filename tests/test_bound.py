@@ -233,11 +233,18 @@ def test_shards_of_a_state_dict_may_come_in_any_order():
         assert_theta(other)
 
 
-def test_assigned_parameters_are_refused():
-    module, _, steps = bound()
+@pytest.mark.parametrize("only", ["", "0.weight", "subspace_theta_d", "subspace_lambdas"])
+@pytest.mark.parametrize("structure", ["did", "said"])
+def test_assigned_parameters_are_refused(only, structure):
+    module, _, steps = bound(structure=structure)
     train(module, 1, steps)
-    with pytest.raises(IdimError, match="was replaced after"):
-        module.load_state_dict(copy.deepcopy(module.state_dict()), assign=True)
+    state = {n: t.clone() for n, t in module.state_dict().items() if only in n}
+    if not state:
+        return
+    with pytest.raises(IdimError, match=f"{only}.* was replaced after"):
+        module.load_state_dict(state, strict=False, assign=True)
+    with pytest.raises(IdimError, match=f"{only}.* was replaced after"):
+        steps.step()
 
 
 # Optimizers
@@ -608,7 +615,7 @@ def test_a_deep_copy_does_not_keep_the_original():
 
 
 class Normed(nn.Module):
-    """A net with BatchNorm, a fixed parameter and a buffer that is no one's business."""
+    """A net with BatchNorm, a fixed parameter, a constant and a cache that a pass fills."""
 
     def __init__(self, seed=0, classes=3):
         super().__init__()
@@ -616,11 +623,14 @@ class Normed(nn.Module):
         self.first = nn.Linear(64, 16)
         self.norm = nn.BatchNorm1d(16)
         self.scale = nn.Parameter(torch.rand(16), requires_grad=False)
-        self.register_buffer("cache", torch.rand(2), persistent=False)
+        self.register_buffer("constant", torch.rand(2), persistent=False)
+        self.register_buffer("cache", None, persistent=False)
         self.head = nn.Linear(16, classes)
 
     def forward(self, x):
-        return self.head(self.norm(self.first(x)) * self.scale)
+        if self.cache is None:
+            self.cache = self.constant.sum() * torch.ones(3)
+        return self.head(self.norm(self.first(x)) * self.scale) * self.cache[0]
 
 
 def trained(folder, **how):
@@ -671,6 +681,12 @@ def swap(module):
         (poke("first.weight"), "'first.weight' holds other numbers here"),
         (poke("head.bias"), "'head.bias' holds other numbers here"),
         (poke("scale"), "'scale' holds other numbers here"),
+        (poke("constant"), "'constant' holds other numbers here"),
+        (
+            lambda m: m.register_buffer("more", torch.ones(2), persistent=False),
+            "it has no 'more'",
+        ),
+        (lambda m: delattr(m, "constant"), "this module has no 'constant'"),
         (lambda m: m.half(), "'first.weight' is 16x64 float32 there and 16x64 float16 here"),
         (lambda m: m.register_buffer("more", torch.ones(2)), "it has no 'more'"),
         (
@@ -694,11 +710,35 @@ def test_a_file_is_refused_where_theta_0_differs(change, line, copies, tmp_path)
 def test_what_the_file_holds_need_not_agree(tmp_path):
     module, _, path = trained(tmp_path, free=["head"])
     other = Normed()
-    for name in ("head.weight", "norm.running_mean", "cache"):
+    for name in ("head.weight", "norm.running_mean"):
         poke(name)(other)
     Subspace.load(other, path)
     x, _ = batch(torch.float32)
     assert torch.equal(other.eval()(x), module.eval()(x))
+
+
+def test_a_cache_that_a_pass_fills_need_not_be_there(tmp_path):
+    module, _, path = trained(tmp_path)
+    for runs in (False, True):
+        other = Normed()
+        if runs:
+            with torch.no_grad():
+                other.eval()(batch(torch.float32)[0])
+        Subspace.load(other, path)
+        x, _ = batch(torch.float32)
+        assert torch.equal(other.eval()(x), module.eval()(x))
+
+
+def test_a_file_that_does_not_know_of_unsaved_buffers_loads(tmp_path):
+    """What the version before this one wrote."""
+    _, sub, path = trained(tmp_path)
+    header = sub.header()
+    theta_0 = json.loads(header["theta_0"])
+    assert list(theta_0.pop("unsaved")) == ["constant"]
+    save_file(load_file(path), path, header | {"theta_0": json.dumps(theta_0)})
+    other = Normed()
+    poke("constant")(other)
+    Subspace.load(other, path)
 
 
 def test_nets_of_other_shapes_with_equal_D_and_other_orders_are_told_apart(tmp_path):

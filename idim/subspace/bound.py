@@ -154,11 +154,12 @@ class Subspace:
         for p in self._own():
             p.subspace = self  # type: ignore[attr-defined]
         inside = [slot.parameter for slot in laid]
+        tie.attach(module, self._own(), inside)
         theta = Theta(
             module, laid, self._starts, self.projection, self._own(), self._origin,
             exact_every=self._exact_every,
             embeddings=[] if self._sharded else large_embeddings(module, inside),
-            is_sharded=self._sharded is not None,
+            place=tie.place, is_sharded=self._sharded is not None,
         )  # fmt: skip
         self.follower: Follower | None = Follower(
             self, module, theta, self._group,
@@ -167,7 +168,6 @@ class Subspace:
             content=self._all,
         )  # fmt: skip
         self._tie = tie
-        tie.attach(module, self._own(), inside)
         tie.sub = self.follower
         return self.follower
 

@@ -1,11 +1,12 @@
 """What a subspace does when others act: a forward pass, an optimizer's step, a state dict."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -14,6 +15,7 @@ from torch.optim.optimizer import (
 from idim.errors import IdimError
 from idim.subspace import ranks
 from idim.subspace.layout import Slot
+from idim.subspace.owners import check_groups, note_bound
 from idim.subspace.theta import Theta
 from idim.subspace.tie import IGNORED, Tie
 
@@ -45,11 +47,15 @@ class Follower:
         self.sub, self.theta, self._module = sub, theta, module
         self._group, self._is_sharded, self._trained = group, is_sharded, trained
         self._content, self._agreed = content, False
+        self._told = False
+        note_bound()
+        self._ran, self._passes = False, 0  # forward since the last step, backward until it
 
     def before_forward(self) -> None:
         """Rewrite theta if anyone changed theta_d; find who averages gradients."""
         gradients = self.theta.gradients
         if torch.is_grad_enabled():
+            self._ran = True
             group, gradients.group = ranks.find_ddp(self._module, IGNORED)
             if group is not None:
                 self._agree(group)
@@ -68,11 +74,40 @@ class Follower:
         """Take over a state dict that was loaded into the module."""
         self.theta.take_loaded()
 
+    def take_first(self, parameter: nn.Parameter, gradient: Tensor) -> None:
+        """Take the gradient that made a deep copy need its subspace in a backward pass."""
+        self.theta.accept()
+        number = next(i for i, s in enumerate(self.theta.slots) if s.parameter is parameter)
+        self.theta.gradients.take(number, gradient)
+
     def before_step(self) -> None:
         """Check what an optimizer is about to step from; combine gradients."""
         self.theta.settle(is_step=True)
         self.theta.gradients.forget()
         self.reduce()
+
+    def check_gradient(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse a step before which the module ran and no backward pass reached theta_d.
+
+        One that trains other parameters may be meant, and is told of once.
+
+        Raises:
+            IdimError: the step would train nothing at all.
+        """
+        passes, own = self.theta.gradients.passes, self.theta.own
+        is_lost = self._ran and passes == self._passes and own[0].requires_grad
+        self._ran, self._passes = False, passes
+        if not is_lost or any(p.grad is not None for p in own):
+            return
+        line = (
+            "the module ran and no backward pass brought theta_d a gradient: call loss.backward() "
+            "without inputs=, on a loss that depends on the subspace's parameters."
+        )
+        if all(p.grad is None for group in optimizer.param_groups for p in group["params"]):
+            raise IdimError(line)
+        if not self._told:
+            self._told = True
+            warnings.warn(line, stacklevel=2)
 
     def before_closure(self) -> None:
         """Let a closure see what the optimizer has made of theta_d so far."""
@@ -126,10 +161,13 @@ def _followers(optimizer: torch.optim.Optimizer) -> list[Follower]:
 
 def _before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> Any:
     followers = _followers(optimizer)
+    check_groups(optimizer)
     for follower in followers:
         follower.before_step()
     closure = kwargs.get("closure") or next((a for a in args[1:] if callable(a)), None)
     if not followers or closure is None:
+        for follower in followers:
+            follower.check_gradient(optimizer)
         return None
 
     def again() -> Any:
@@ -137,6 +175,7 @@ def _before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> An
             follower.before_closure()
         loss = closure()
         for follower in followers:
+            follower.check_gradient(optimizer)
             follower.reduce()
         return loss
 

@@ -1,5 +1,6 @@
 """The adjoint in backward: each gradient becomes one of theta_d as soon as autograd has made it."""
 
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 from torch.autograd import Variable
 
+from idim.errors import IdimError
 from idim.projection.base import Projection
 from idim.subspace import ranks
 from idim.subspace.layout import Slot
@@ -48,23 +51,21 @@ class Gradients:
         begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._projection, self._slots, self._starts = projection, slots, starts
-        self._theta_d, self._lambdas, self._embeddings = theta_d, lambdas, embeddings
+        self.theta_d, self._lambdas, self._embeddings = theta_d, lambdas, embeddings
         self._begin = begin
         self.small = min((s.start for s in slots if s.is_small), default=projection.D)
         self.delta: Tensor | None = None  # P theta_d of the small tensors, for the lambdas
+        self.passes = 0  # that were delivered
         self.is_new = False  # since someone last set this to False
         self.group: Any = None  # over which a backward pass averages what it delivers
         self._sums: dict[int, _Sums] = {}  # of backward passes under way, by autograd's number
         for embedding in embeddings:
             embedding.register_forward_pre_hook(_sparse)
             embedding.register_forward_hook(_dense, always_call=True)
-        self._handles = []
-        for i, slot in enumerate(slots):
-            needed = slot.parameter.requires_grad  # a copied module may have been frozen in part
-            slot.parameter.requires_grad_(True)
-            fold = _Fold(weakref.ref(self), i)
-            self._handles.append(slot.parameter.register_post_accumulate_grad_hook(fold))
-            slot.parameter.requires_grad_(needed)
+        self._handles = [
+            hook_gradient(slot.parameter, _Fold(weakref.ref(self), i))
+            for i, slot in enumerate(slots)
+        ]
 
     def close(self) -> None:
         """Let go of the parameters."""
@@ -80,8 +81,13 @@ class Gradients:
         """Fold the gradient of one tensor, which backward has just made."""
         number = torch._C._current_graph_task_id()
         if number not in self._sums:
+            if _is_compiled():
+                raise IdimError(
+                    "compiled autograd runs this backward pass, and a subspace cannot follow it: "
+                    "switch it off (a module under torch.compile is followed)."
+                )
             self._begin()
-            self._sums[number] = _Sums(torch.zeros_like(self._theta_d.detach()))
+            self._sums[number] = _Sums(torch.zeros_like(self.theta_d.detach()))
             Variable._execution_engine.queue_callback(partial(self._deliver, number))
         sums = self._sums[number]
         if gradient.is_sparse:
@@ -93,17 +99,17 @@ class Gradients:
     def _take(self, sums: "_Sums", index: int, start: int, gradient: Tensor) -> None:
         """Add the gradient of rows of one tensor to those of theta_d and its lambda."""
         slot = self._slots[index]
-        if self._theta_d.dtype == torch.float64:  # float32 kernels read 16-bit floats as they are
+        if self.theta_d.dtype == torch.float64:  # float32 kernels read 16-bit floats as they are
             gradient = gradient.double()
         if slot.start >= self.small:
             if sums.small is None:
-                sums.small = self._theta_d.new_zeros(self._projection.D - self.small)
+                sums.small = self.theta_d.new_zeros(self._projection.D - self.small)
             at = start - self.small
             sums.small[at : at + len(gradient)] += gradient
             return
         r = self._projection.rmatvec(gradient, start, start + len(gradient)).mul_(slot.scale)
         if self._lambdas is not None:
-            self._add_lambda(sums, slot.group, r @ self._theta_d)
+            self._add_lambda(sums, slot.group, r @ self.theta_d)
             r.mul_(self._lambdas[slot.group])
         sums.theta_d += r
 
@@ -122,6 +128,7 @@ class Gradients:
             part[at[low:high] - first] = values[low:high]
             self._take(sums, index, self._starts[index] + first * width, part.view(-1))
 
+    @_disable_dynamo  # see _run_apart
     @torch.no_grad()
     def _deliver(self, number: int) -> None:
         sums = self._sums.pop(number, None)
@@ -129,12 +136,13 @@ class Gradients:
             return
         if sums.small is not None:
             self._fold_small(sums, sums.small)
-        _add_grad(self._theta_d, sums.theta_d)
-        own = [self._theta_d]
+        _add_grad(self.theta_d, sums.theta_d)
+        own = [self.theta_d]
         if self._lambdas is not None:
             _add_grad(self._lambdas, sums.lambdas)
             own.append(self._lambdas)
         self.is_new = True
+        self.passes += 1
         if self.group is not None:
             ranks.all_reduce(own, self.group, average=True)
 
@@ -168,23 +176,52 @@ class _Fold:
     """The hook of one parameter; it keeps neither the subspace nor the module alive."""
 
     def __init__(self, gradients: "weakref.ref[Gradients]", index: int) -> None:
-        self._gradients, self._index = gradients, index
+        self.gradients, self._index = gradients, index
 
     def __call__(self, parameter: Tensor) -> None:
-        gradients = self._gradients()
+        if torch.compiler.is_compiling():
+            _run_apart(self._fold, parameter)
+        else:
+            self._fold(parameter)
+
+    def _fold(self, parameter: Tensor) -> None:
+        gradients = self.gradients()
         if gradients is not None and parameter.grad is not None:
             gradient, parameter.grad = parameter.grad, None
             gradients.take(self._index, gradient)
 
-    @property
-    def is_alive(self) -> bool:
-        return self._gradients() is not None
+
+def _is_compiled() -> bool:
+    """Tell whether compiled autograd runs the backward pass, without importing it."""
+    found = sys.modules.get("torch._dynamo.compiled_autograd")
+    return getattr(found, "in_compiled_autograd_region", False)
+
+
+@_disable_dynamo  # in a backward pass that is itself under torch.compile
+def _run_apart(function: Callable[[Tensor], None], parameter: Tensor) -> None:
+    function(parameter)
+
+
+def hook_gradient(parameter: nn.Parameter, hook: Callable[[Tensor], None]) -> Any:
+    """Have a hook called whenever backward has added to a parameter's gradient."""
+    needed = parameter.requires_grad  # a copied module may have been frozen in part
+    parameter.requires_grad_(True)
+    handle = parameter.register_post_accumulate_grad_hook(hook)
+    parameter.requires_grad_(needed)
+    return handle
+
+
+def theta_d_of(parameter: Tensor) -> nn.Parameter | None:
+    """Return the theta_d that gets a parameter's gradient, if one does."""
+    for hook in (parameter._post_accumulate_grad_hooks or {}).values():
+        if isinstance(hook, _Fold) and (gradients := hook.gradients()) is not None:
+            return gradients.theta_d
+    return None
 
 
 def is_bound(parameter: Tensor) -> bool:
     """Tell whether a subspace consumes a parameter's gradient."""
-    hooks = (parameter._post_accumulate_grad_hooks or {}).values()
-    return any(isinstance(hook, _Fold) and hook.is_alive for hook in hooks)
+    return theta_d_of(parameter) is not None
 
 
 def plain(embeddings: Iterable[nn.Module]) -> None:

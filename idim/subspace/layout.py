@@ -71,6 +71,9 @@ def check_d(d: int, D: int, lambdas: int, groups: str) -> None:
 
 def partition(module: nn.Module, free: list[str], frozen: list[str]) -> tuple[Named, Named, Named]:
     """Split the module's trainable parameters: inside the subspace, free, frozen."""
+    for name, t in (*module.named_parameters(), *module.named_buffers()):
+        if nn.parameter.is_lazy(t):
+            raise IdimError(f"'{name}' has no shape yet: run the module once, then bind it.")
     trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
     for pattern in (*free, *frozen):
         if not any(_matches(n, pattern) for n in trainable):
@@ -86,6 +89,8 @@ def partition(module: nn.Module, free: list[str], frozen: list[str]) -> tuple[Na
     for name, p in inside.items():
         if not p.is_floating_point() or not p.is_contiguous():
             raise IdimError(f"parameter '{name}' must be floating point and contiguous.")
+        if p.itemsize < 2:
+            raise IdimError(f"parameter '{name}' is {p.dtype}: a subspace takes 16 bits or more.")
     return inside, outside, held
 
 
@@ -93,8 +98,16 @@ def check_storage(module: nn.Module, inside: Named) -> None:
     """Refuse parameters whose numbers a subspace cannot write one by one.
 
     Raises:
-        IdimError: no values yet (the meta device), several devices, or memory shared with another.
+        IdimError: no values yet (the meta device), several devices, memory shared with another,
+            or parameters of a script module or of inference mode, which are not written to so.
     """
+    if torch.is_inference_mode_enabled() or any(p.is_inference() for p in inside.values()):
+        raise IdimError("make the module and bind its subspace outside of torch.inference_mode().")
+    for path, part in module.named_modules():
+        held = (f"{path}.{n}".lstrip(".") for n, _ in part.named_parameters(recurse=False))
+        if isinstance(part, torch.jit.ScriptModule) and any(n in inside for n in held):
+            what = f"'{path}'" if path else "the module"
+            raise IdimError(f"{what} is one of torch.jit, which cannot be bound: bind plain ones.")
     for name, p in inside.items():
         if p.is_meta:
             raise IdimError(

@@ -19,7 +19,7 @@ Description = dict[str, dict[str, str]]
 
 WHERE = {
     "inside": "inside the subspace", "free": "trained beside it", "fixed": "fixed",
-    "buffers": "a buffer",
+    "buffers": "a buffer", "unsaved": "a buffer that no state dict has",
 }  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def matching(module: nn.Module, path: str | Path) -> tuple[dict[str, Any], dict[
         return spec, state
     held = [name.removeprefix("buffer.") for name in state if name.startswith("buffer.")]
     ours = describe(module, ((n, p, p) for n, p in inside.items()), apart, held)
+    theta_0.setdefault("unsaved", ours["unsaved"])  # an older version did not look at them
     if list(theta_0["inside"]) != list(ours["inside"]) or not _same(theta_0, ours):
         raise IdimError(f"'{path}' belongs to another theta_0: {_difference(theta_0, ours)}.")
     return spec, state
@@ -112,7 +113,7 @@ def describe(
     """Describe all that decides a restored model beside what the file itself holds.
 
     Args:
-        module: bound or not; fixed parameters and persistent buffers are read from it.
+        module: bound or not; fixed parameters and buffers are read from it.
         inside: name, parameter and theta_0 of each tensor in the subspace, in module order.
         free: names of the parameters beside the subspace, whose values the file holds.
         changed: names of the buffers whose values the file holds.
@@ -126,7 +127,13 @@ def describe(
         "free": {n: _form(p) for n, p in rest.items() if n in apart},
         "fixed": {n: f"{_form(p)} {digest(p)}" for n, p in rest.items() if n not in apart},
         "buffers": {
-            n: _form(b) if n in held else f"{_form(b)} {digest(b)}" for n, b in _persistent(module)
+            n: _form(b) if n in held else f"{_form(b)} {digest(b)}"
+            for n, b in _buffers(module, persistent=True)
+        },
+        "unsaved": {  # one that changed may be a cache, which another module lacks until it runs
+            n: _form(b) if b.is_meta else f"{_form(b)} {digest(b)}"
+            for n, b in _buffers(module, persistent=False)
+            if n not in held
         },
     }
 
@@ -167,8 +174,8 @@ def _form(tensor: Tensor) -> str:
     return f"{'x'.join(map(str, tensor.shape)) or 'scalar'} {str(tensor.dtype)[6:]}"
 
 
-def _persistent(module: nn.Module) -> Iterable[tuple[str, Tensor]]:
+def _buffers(module: nn.Module, *, persistent: bool) -> Iterable[tuple[str, Tensor]]:
     for path, part in module.named_modules():
         for name, b in part._buffers.items():
-            if b is not None and name not in part._non_persistent_buffers_set:
+            if b is not None and persistent == (name not in part._non_persistent_buffers_set):
                 yield f"{path}.{name}".lstrip("."), b

@@ -12,7 +12,7 @@ from idim.subspace import ranks
 from idim.subspace.gradients import Gradients
 from idim.subspace.layout import Slot
 from idim.subspace.theta_0 import Origin
-from idim.subspace.tie import Places, Stamps
+from idim.subspace.tie import NAMES, Places, Stamps
 
 
 class Theta:
@@ -27,6 +27,7 @@ class Theta:
         origin: theta_0.
         exact_every: steps from one exact write to the next; the others add what changed.
         embeddings: whose gradients are sparse until `close`.
+        place: the name of the part of the module that holds theta_d and the lambdas.
         is_sharded: whether FSDP2 holds the parameters.
     """
 
@@ -41,9 +42,10 @@ class Theta:
         *,
         exact_every: int,
         embeddings: Sequence[nn.Embedding],
+        place: str,
         is_sharded: bool,
     ) -> None:
-        self.slots, self._starts, self.projection, self._own = slots, starts, projection, own
+        self.slots, self._starts, self.projection, self.own = slots, starts, projection, own
         self.origin, self._exact_every = origin, exact_every
         self._steps = self._moves = 0  # steps in all; additions since theta was exact
         for slot in slots:
@@ -52,7 +54,9 @@ class Theta:
         self.gradients = Gradients(
             projection, slots, starts, own[0], self._lambdas, embeddings, self._begin_backward
         )
-        self._places = Places(module, [] if is_sharded else [slot.name for slot in slots])
+        names = [f"{place}.{name}".lstrip(".") for name, _ in zip(NAMES, own, strict=False)]
+        names += [] if is_sharded else [slot.name for slot in slots]
+        self._places = Places(module, names)
         self._dtypes = [p.dtype for p in (*(slot.parameter for slot in slots), *own)]
         self._written = [p.detach().clone() for p in own]  # what theta was written from
         self._stamps, self._own_stamps = Stamps(self.tensors), Stamps(lambda: list(own))
@@ -86,7 +90,7 @@ class Theta:
     def refresh(self) -> None:
         """Write theta = theta_0 + lambda * P theta_d."""
         thetas = self.tensors()
-        self._write(self._own[0], self._scales(), thetas, self.origin.bases(thetas))
+        self._write(self.own[0], self._scales(), thetas, self.origin.bases(thetas))
         self._moves = 0
         self._note_written()
 
@@ -108,7 +112,7 @@ class Theta:
     def _move(self) -> None:
         """Add what changed in lambda * P theta_d to theta, group by group of equal lambda."""
         scales, thetas = [slot.scale for slot in self.slots], self.tensors()
-        old, new = self._written, self._own
+        old, new = self._written, self.own
         if self._lambdas is None:
             self._write(new[0] - old[0], scales, thetas, thetas)
         else:
@@ -145,25 +149,34 @@ class Theta:
 
     def _note_written(self) -> None:
         torch.autograd.graph.increment_version(self.tensors())  # kernels write past autograd
-        if self._written[0].device != self._own[0].device:
-            self._written = [w.to(self._own[0].device) for w in self._written]
-        for written, p in zip(self._written, self._own, strict=True):
+        if self._written[0].device != self.own[0].device:
+            self._written = [w.to(self.own[0].device) for w in self._written]
+        for written, p in zip(self._written, self.own, strict=True):
             written.copy_(p)
-        gradients, theta_d = self.gradients, self._own[0].detach()
+        self._note_delta()
+        self._stamps.renew()
+        self._own_stamps.renew()
+
+    def _note_delta(self) -> None:
+        """Keep P theta_d of the small tensors, for the gradients of their lambdas."""
+        gradients, theta_d = self.gradients, self.own[0].detach()
         has_small = self._lambdas is not None and gradients.small < self.projection.D
         # a theta_d that is still 0 gives the lambdas no gradient, however often it is written
         if has_small and (gradients.delta is not None or theta_d.any()):
             gradients.delta = self.projection.matvec(theta_d, gradients.small)
-        self._stamps.renew()
-        self._own_stamps.renew()
 
     def is_stale(self) -> bool:
         """Tell whether theta_d was changed since theta was written."""
         if self._own_stamps.changed():
             return True
-        if self._own[0].device.type != "cpu":  # a look at the values would wait for the device
+        if self.own[0].device.type != "cpu":  # a look at the values would wait for the device
             return False
-        return not all(map(torch.equal, self._own, self._written))
+        return not self._is_written()
+
+    def _is_written(self) -> bool:
+        """Tell whether theta_d and the lambdas are what theta was written from, bit by bit."""
+        pairs = [(p.detach(), w.to(p.device)) for p, w in zip(self.own, self._written, strict=True)]
+        return all(torch.equal(p, w) or _is_same(p, w) for p, w in pairs)
 
     @torch.no_grad()
     def settle(self, *, is_step: bool = False, is_merge: bool = False) -> None:
@@ -186,6 +199,22 @@ class Theta:
         if touched or self.is_stale():
             self.refresh()
 
+    @torch.no_grad()
+    def accept(self) -> None:
+        """Check all of a copy whose parts have run; a backward pass forbids to write it anew.
+
+        Raises:
+            IdimError: the module does not hold what theta_d makes, or made when it was copied.
+        """
+        self.check_parameters()
+        self._check_values(self._stamps.changed())
+        self._note_delta()
+        self._stamps.renew()
+        if all(
+            torch.equal(p, w.to(p.device)) for p, w in zip(self.own, self._written, strict=True)
+        ):
+            self._own_stamps.renew()
+
     def take_loaded(self) -> None:
         """Take over what `load_state_dict` copied in.
 
@@ -199,7 +228,7 @@ class Theta:
             self.settle()
         except IdimError as e:
             with torch.no_grad():
-                for p, written in zip(self._own, self._written, strict=True):
+                for p, written in zip(self.own, self._written, strict=True):
                     p.copy_(written)
             self.refresh()
             raise IdimError(f"the state dict belongs to another theta_0 or P: {e}") from None
@@ -213,8 +242,8 @@ class Theta:
                 "a new one after."
             )
         held: list[Any] = [slot.parameter for slot in self.slots]
-        for p, dtype in zip((*held, *self._own), self._dtypes, strict=True):
-            if p.dtype != dtype or p.device != self._own[0].device:
+        for p, dtype in zip((*held, *self.own), self._dtypes, strict=True):
+            if p.dtype != dtype or p.device != self.own[0].device:
                 raise IdimError(
                     f"the subspace was bound in {dtype} on one device, and a parameter is now "
                     f"{p.dtype} on {p.device}: set the dtype before, and move the whole module."
@@ -231,14 +260,24 @@ class Theta:
         thetas = self.tensors()
         for i in touched:
             base = self.origin.base(i, thetas[i])
-            for own in (self._own, self._written):
+            for own in (self.own, self._written):
                 if self._is_close(i, thetas[i], base, [t.to(thetas[i].device) for t in own]):
                     break
             else:
-                raise IdimError(
-                    f"'{self.slots[i].name}' was written to from outside and is no longer theta_0 "
-                    "+ P theta_d: load a state that has theta_d too, or call refresh() to undo it."
-                )
+                raise IdimError(self._difference(i))
+
+    def _difference(self, i: int) -> str:
+        name = self.slots[i].name
+        if self._lambdas is not None and not self._is_written():
+            return (
+                f"'{name}' is not theta_0 + lambda P theta_d, and these were changed as well: if "
+                "the module is an average, which is no such point, average theta_d and the lambdas "
+                "alone and call refresh(), or merge() copies and average those."
+            )
+        return (
+            f"'{name}' was written to from outside and is no longer theta_0 + P theta_d: load a "
+            "state that has theta_d too, or call refresh() to undo it."
+        )
 
     def _is_close(self, i: int, theta: Tensor, base: Tensor, own: list[Tensor]) -> bool:
         slot, start = self.slots[i], self._starts[i]
@@ -249,7 +288,8 @@ class Theta:
         rounds = (1 + self._moves) * torch.finfo(theta.dtype).eps * (expected.abs() + base.abs())
         largest = expected.abs().max() if len(theta) else 0.0
         bound = rounds + 64 * torch.finfo(expected.dtype).eps * largest
-        return bool(((theta - expected).abs() <= bound).all())
+        same = (theta - expected).abs() <= bound
+        return bool((same | ~(theta.isfinite() | expected.isfinite())).all())
 
     def _begin_backward(self) -> None:
         if self.is_stale():
@@ -257,3 +297,8 @@ class Theta:
                 "theta_d was changed and the module's parts ran on the old theta: call the "
                 "module itself, or refresh() after the change."
             )
+
+
+def _is_same(a: Tensor, b: Tensor) -> bool:
+    """Tell whether tensors are equal, a NaN to a NaN too."""
+    return a.dtype == b.dtype and torch.allclose(a, b, rtol=0.0, atol=0.0, equal_nan=True)

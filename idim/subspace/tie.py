@@ -4,7 +4,9 @@ So `zero_grad`, clipping, a Trainer's own optimizer, `state_dict` and `load_stat
 theta_d.  The module keeps its subspace alive; both go together, as any cycle of Python objects.
 """
 
+import weakref
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from typing import Any, Protocol, Self
 
 import torch
@@ -13,12 +15,16 @@ from torch._compile import _disable_dynamo
 from torch.nn.parallel import DistributedDataParallel
 
 from idim.errors import IdimError
-from idim.subspace.gradients import is_bound, plain
+from idim.subspace.gradients import hook_gradient, is_bound, plain
 
 # The names of theta_d and the lambdas in the module that holds them.
 NAMES = ("subspace_theta_d", "subspace_lambdas")
 # The attribute by which DistributedDataParallel is told what is not its business.
 IGNORED = "_ddp_params_and_buffers_to_ignore"
+LOST = (
+    "this module was pickled while it was bound to a subspace, and has lost it: bind a new "
+    "Subspace to it, or make the module anew and use Subspace.load."
+)
 
 
 class Bound(Protocol):
@@ -34,6 +40,10 @@ class Bound(Protocol):
         """Take over a state dict that was loaded into the module."""
         ...
 
+    def take_first(self, parameter: nn.Parameter, gradient: Tensor) -> None:
+        """Take the gradient that made a deep copy need its subspace in a backward pass."""
+        ...
+
     def for_copy(self) -> Callable[[nn.Module, "Tie"], "Bound"]:
         """Return what makes the subspace of a deep copy of the module."""
         ...
@@ -43,8 +53,8 @@ class Tie:
     """Hooks of one module, and where theta_d lies in it.
 
     A deep copy of the module gets a tie of its own, which makes the copy's subspace when it is
-    first needed.  A module that came through pickle has a tie without subspace: it runs, but
-    refuses to train.
+    first needed: in a forward pass of its own, or when a gradient comes to one of its parameters.
+    A module that came through pickle has a tie without subspace: it runs, but refuses to train.
 
     Args:
         place: the name of the part of the module that holds theta_d; "" for the module itself.
@@ -55,22 +65,28 @@ class Tie:
         self.sub: Bound | None = None
         self._adopt: Callable[[nn.Module, Tie], Bound] | None = None
         self._ignored: list[str] | None = None  # what DDP was told before
+        self._module: weakref.ref[nn.Module] | None = None
+        self._inside: list[nn.Parameter] = []
+        self._watches: list[Any] = []
 
     def attach(
         self, module: nn.Module, own: Iterable[nn.Parameter], inside: Iterable[nn.Parameter]
     ) -> None:
         """Register theta_d and the lambdas, and the hooks unless a copy brought them."""
+        self._module, self._inside = weakref.ref(module), list(inside)
         for name, parameter in zip(NAMES, own, strict=False):
             module.get_submodule(self.place).register_parameter(name, parameter)
         if tie_of(module) is None:
             self._ignored = getattr(module, IGNORED, None)
             module.register_forward_pre_hook(self.before_forward)
             module.register_load_state_dict_post_hook(self.after_load)
-        setattr(module, IGNORED, [*(self._ignored or []), *_hidden(module, inside)])
+        setattr(module, IGNORED, [*(self._ignored or []), *_hidden(module, self._inside)])
 
     def detach(self, module: nn.Module) -> None:
         """Take all of it away."""
         self.sub = self._adopt = None
+        self._inside = []
+        self._unwatch()
         for name in NAMES:
             module.get_submodule(self.place)._parameters.pop(name, None)
         for hooks in (module._forward_pre_hooks, module._load_state_dict_post_hooks):
@@ -95,7 +111,37 @@ class Tie:
             except IdimError:
                 self._adopt = adopt
                 raise
+            self._unwatch()
         return self.sub
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether a subspace can still be made."""
+        return self._adopt is not None
+
+    def _watch(self, module: nn.Module | None, inside: Iterable[nn.Parameter]) -> None:
+        """Wait for the gradients of a copy's parameters, whose hooks no copy has."""
+        self._module = None if module is None else weakref.ref(module)
+        self._inside = list(inside)
+        self._watches = [hook_gradient(p, _Watch(weakref.ref(self))) for p in self._inside]
+
+    def _unwatch(self) -> None:
+        for handle in self._watches:
+            handle.remove()
+        self._watches = []
+
+    @_disable_dynamo
+    def before_gradient(self, parameter: nn.Parameter) -> None:
+        """Fold the first gradient of a copy that no forward pass of its own has bound."""
+        gradient, parameter.grad = parameter.grad, None
+        if self._adopt is None:
+            raise IdimError(LOST)
+        module = None if self._module is None else self._module()
+        if module is None:
+            raise IdimError("parts of a copied module ran before it: call the module itself first.")
+        sub = self.subspace(module)
+        if sub is not None and gradient is not None:
+            sub.take_first(parameter, gradient)
 
     @_disable_dynamo  # a compiled module breaks off here, and goes on
     def before_forward(self, module: nn.Module, inputs: Any) -> None:
@@ -107,10 +153,7 @@ class Tie:
         if sub is not None:
             sub.before_forward()
         elif module.training and torch.is_grad_enabled():
-            raise IdimError(
-                "this module was pickled while it was bound to a subspace, and has lost it: bind "
-                "a new Subspace to it, or make the module anew and use Subspace.load."
-            )
+            raise IdimError(LOST)
 
     def after_load(self, module: nn.Module, keys: Any) -> None:
         """Check what `load_state_dict` brought."""
@@ -120,14 +163,44 @@ class Tie:
             sub.after_load()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        copy = type(self)(self.place)
+        if torch.is_inference_mode_enabled():  # its tensors can be neither trained nor rewritten
+            raise IdimError("copy a bound module outside of torch.inference_mode().")
+        copy = memo[id(self)] = type(self)(self.place)
         copy._ignored = self._ignored
         copy._adopt = self._adopt if self.sub is None else self.sub.for_copy()
-        memo[id(self)] = copy
+        module = None if self._module is None else memo.get(id(self._module()))
+        copy._watch(module, [deepcopy(p, memo) for p in self._inside])
         return copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"sub": None, "_adopt": None}
+        return self.__dict__ | {"sub": None, "_adopt": None, "_module": None, "_watches": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["place"])
+        self._ignored = state["_ignored"]
+        self._watch(None, state.get("_inside", []))  # not in what an older version pickled
+
+
+class _Watch:
+    """The hook of a copied parameter; it keeps neither the module nor what binds it alive."""
+
+    def __init__(self, tie: "weakref.ref[Tie]") -> None:
+        self._tie = tie
+
+    def __call__(self, parameter: Any) -> None:
+        tie = self._tie()
+        if tie is not None:
+            tie.before_gradient(parameter)
+
+    @property
+    def is_bound(self) -> bool:
+        tie = self._tie()
+        return tie is not None and tie.is_copy
+
+
+def _is_watched(parameter: Tensor) -> bool:
+    hooks = (parameter._post_accumulate_grad_hooks or {}).values()
+    return any(isinstance(hook, _Watch) and hook.is_bound for hook in hooks)
 
 
 def tie_of(module: nn.Module) -> Tie | None:
@@ -158,7 +231,7 @@ def prepare(module: nn.Module) -> None:
                 "(Subspace.of(module).merge())."
             )
     for name, p in module.named_parameters():
-        if is_bound(p):
+        if is_bound(p) or _is_watched(p):
             raise IdimError(
                 f"'{name}' is part of a module that is bound to a subspace: merge() it."
             )
@@ -174,7 +247,12 @@ def home(module: nn.Module) -> str:
     times: dict[int, int] = {}
     for _, part in named:
         times[id(part)] = times.get(id(part), 0) + 1
-    holders = [name for name, part in named if part._parameters and times[id(part)] == 1]
+    holders = [
+        name
+        for name, part in named
+        if times[id(part)] == 1 and not isinstance(part, torch.jit.ScriptModule)
+        if part._parameters
+    ]
     return holders[-1] if holders else ""
 
 
