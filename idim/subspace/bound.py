@@ -67,6 +67,7 @@ class Subspace:
     Source:
         Li et al. 2018, eq. 2; Aghajanyan et al. 2020, eq. 1 (DID) and 3 (SAID).
 
+    >>> _ = torch.manual_seed(0)
     >>> net = nn.Linear(20, 2)
     >>> sub = Subspace(net, d=10, seed=0)
     >>> optimizer = torch.optim.Adam(sub.parameters(), lr=0.1)
