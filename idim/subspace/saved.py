@@ -99,6 +99,7 @@ def matching(module: nn.Module, path: str | Path) -> tuple[dict[str, Any], dict[
     held = [name.removeprefix("buffer.") for name in state if name.startswith("buffer.")]
     ours = describe(module, ((n, p, p) for n, p in inside.items()), apart, held)
     theta_0.setdefault("unsaved", ours["unsaved"])  # an older version did not look at them
+    _tell_unsaved(path, theta_0, ours)
     if list(theta_0["inside"]) != list(ours["inside"]) or not _same(theta_0, ours):
         raise IdimError(f"'{path}' belongs to another theta_0: {_difference(theta_0, ours)}.")
     return spec, state
@@ -136,6 +137,24 @@ def describe(
             if n not in held
         },
     }
+
+
+def _tell_unsaved(path: Path, theirs: Description, ours: Description) -> None:
+    """Warn where a buffer that no state dict has holds other numbers, and let it pass.
+
+    It was made by the module's own code, a table of sines for instance, whose last bits another
+    processor may compute otherwise.
+    """
+    for name, text in theirs["unsaved"].items():
+        here = ours["unsaved"].get(name)
+        is_like = here is not None and here.split()[:2] == text.split()[:2]
+        if is_like and not _agree(text, here):
+            warnings.warn(
+                f"'{path}': the buffer '{name}', which no file holds, has other numbers here than "
+                "where it was trained; outputs may differ.",
+                stacklevel=4,
+            )
+            theirs["unsaved"][name] = here
 
 
 def _same(theirs: Description, ours: Description) -> bool:
