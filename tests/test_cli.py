@@ -66,6 +66,7 @@ def library(monkeypatch, tmp_path) -> Library:
     rooms = {
         "idim.sweeps": {
             "plan": fake.plan,
+            "default_out": default_out,
             "plan_run": lambda spec, tell: spec,
             "run": fake.run,
             "folder_of": lambda spec, out: out / "runs" / spec.id,

@@ -21,14 +21,15 @@ class Killer:
     """A watch that kills one worker once all runs have begun."""
 
     def __init__(self, root) -> None:
-        self.store, self.runs, self.ends = Store(root), [], {}
+        self.store, self.runs, self.ends, self.killed = Store(root), [], {}, False
 
     def started(self, spec: RunSpec) -> None:
         self.runs.append(spec)
 
     def tick(self) -> None:
         looks = [self.store.run(s).last_metrics() for s in self.runs]
-        if not self.ends and all(looks) and (children := active_children()):
+        if not self.killed and all(looks) and (children := active_children()):
+            self.killed = True
             os.kill(min(c.pid for c in children if c.pid), signal.SIGKILL)
 
     def ended(self, spec: RunSpec, failure: str | None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from idim.config import RunSpec, Setup, SweepSpec, load
 from idim.errors import IdimError
-from idim.problems import models, tasks
+from idim.problems import kinds
 from idim.problems.models.loading import Loaded
 from idim.problems.models.loading import load as load_model
 
@@ -210,6 +210,6 @@ def test_keep_head_is_a_setting_and_an_id_of_its_own():
 
 @pytest.mark.parametrize(("name", "task"), [("digits-mlp", "digits"), ("tiny", "paraphrase")])
 def test_keeping_a_head_where_none_is_stored_is_refused(name, task):
-    data = tasks.load(Setup(task=task, train_samples=16, eval_samples=16))
+    setup = Setup(model=name, task=task, train_samples=16, eval_samples=16, keep_head=True)
     with pytest.raises(IdimError, match=r"head .*to keep; drop --keep-head"):
-        models.build(name, models.source(name), data, max_length=32, seed=0, keep_head=True)
+        kinds.load(setup).build(0)
