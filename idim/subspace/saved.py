@@ -139,16 +139,15 @@ def describe(
     }
 
 
-def _tell_unsaved(path: Path, theirs: Description, ours: Description) -> None:
+def _tell_unsaved(path: str | Path, theirs: Description, ours: Description) -> None:
     """Warn where a buffer that no state dict has holds other numbers, and let it pass.
 
     It was made by the module's own code, a table of sines for instance, whose last bits another
     processor may compute otherwise.
     """
     for name, text in theirs["unsaved"].items():
-        here = ours["unsaved"].get(name)
-        is_like = here is not None and here.split()[:2] == text.split()[:2]
-        if is_like and not _agree(text, here):
+        here = ours["unsaved"].get(name, "")
+        if here.split()[:2] == text.split()[:2] and not _agree(text, here):
             warnings.warn(
                 f"'{path}': the buffer '{name}', which no file holds, has other numbers here than "
                 "where it was trained; outputs may differ.",
