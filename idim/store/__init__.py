@@ -174,12 +174,13 @@ class Store:
         Raises:
             IdimError: it holds another sweep; the line names the first keys that differ.
         """
-        said = []
-        self._refuse_foreign()
+        held = damage = None
         try:
             held = self.held()
         except Damaged as e:
-            said, held = [self._set_aside(e.path, e.why)], None
+            damage = e
+        self._refuse_foreign(is_new=held is None, damage=damage)
+        said = [] if damage is None else [self.set_aside(damage)]
         wanted = json.loads(json.dumps(sweep))
         differ = [k for k in wanted | (held or {}) if wanted.get(k) != (held or {}).get(k)]
         strict = [k for k in differ if k not in loose]
@@ -225,7 +226,7 @@ class Store:
             return _DEFAULTS | record
         return _DEFAULTS | current(record, _SWEEP_KEYS, f"'{path}'")
 
-    def _refuse_foreign(self) -> None:
+    def _refuse_foreign(self, *, is_new: bool, damage: Damaged | None) -> None:
         """Refuse a folder that holds what nobody may move or write over: it is not ours.
 
         Raises:
@@ -236,13 +237,10 @@ class Store:
         if ours:  # what else lies there was moved or damaged
             return
         names = [f"runs/{name}" for name in runs]
-        if not names and not (self.root / "sweep.json").is_file():
-            names = [n for n in WRITTEN if (self.root / n).exists()]
-        elif not names:
-            with suppress(Damaged):
-                self.held()
-                return
-            names = ["sweep.json"]
+        if damage is not None:
+            names += [damage.path.name]
+        elif is_new:
+            names += [name for name in WRITTEN if (self.root / name).exists()]
         if names:
             raise IdimError(
                 f"'{self.root}' holds {names[0]}, which no sweep wrote; choose another --out."
