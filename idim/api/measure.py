@@ -3,7 +3,6 @@
 import logging
 import multiprocessing
 import pickle
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -185,16 +184,12 @@ def _possible(code: Given, jobs: int) -> int:
     except Exception:  # whatever a user's object raises
         why = "it is a closure or holds what cannot be copied"
     function = code.call if isinstance(code, Objective) else code.make
-    if not why and function.__module__ == "__main__" and not _main_file():
+    if not why and function.__module__ == "__main__" and not given.main_file():
         why = "it was typed in, not read from a file"
     if why:
         log.warning("'%s' cannot go to another process: %s; jobs=1.", code.name, why)
         return 1
     return jobs
-
-
-def _main_file() -> str | None:
-    return getattr(sys.modules["__main__"], "__file__", None)
 
 
 def _refuse_second_main() -> None:

@@ -105,7 +105,8 @@ class RunSpec(Setup):
     # Hashes of the weights and of the rows used: what `model` and `data` name, not where they lie.
     model_fingerprint: str = ""
     data_fingerprint: str = ""
-    # Behaviours mended since the first stores that decide this run's bits (`models.Model.changed`).
+    # Behaviours mended since the first stores that decide this run's bits: `Model.changed` of
+    # `problems.base`.
     changed: tuple[str, ...] = ()
     # "reference" where plain torch makes P theta_d: it adds in another order than the fused
     # kernels of the device do, None.

@@ -113,7 +113,7 @@ def stacks(specs: list[RunSpec], root: Path, jobs: int) -> list[list[RunSpec]]:
     """Group the runs that can train together, in the order of their first; others stay alone.
 
     Groups are only as large as leaves work for every job.  They decide how fast runs are, never
-    what comes out: see `together`.
+    what comes out: see `training.stack`.
     """
     alike: dict[Any, list[RunSpec]] = {}
     for i, spec in enumerate(specs):

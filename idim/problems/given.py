@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -109,7 +108,7 @@ def find(setup: Setup) -> Given | None:
 
 def own_problem(own: Own, setup: Setup) -> Problem:
     """Return the problem of a module; its one row stands for none."""
-    nothing = Split(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
+    nothing = Split.nothing()
     metric = METRICS[own.direction]
     return Problem(
         train=nothing,
@@ -180,8 +179,13 @@ def name_of(code: Any) -> str:
     code = code if hasattr(code, "__qualname__") else type(code)
     module = code.__module__
     if module == "__main__":  # a program, by the name of its file
-        module = Path(getattr(sys.modules["__main__"], "__file__", None) or "program").stem
+        module = Path(main_file() or "program").stem
     return f"{module}:{code.__qualname__.replace('<locals>.', '')}"
+
+
+def main_file() -> str | None:
+    """Return the file of the program that runs; None where it was typed in."""
+    return getattr(sys.modules["__main__"], "__file__", None)
 
 
 def fingerprint(*codes: Any, version: str = "") -> str:

@@ -24,6 +24,11 @@ class Split:
         """Count the rows."""
         return len(self.targets)
 
+    @classmethod
+    def nothing(cls) -> "Split":
+        """Return one row that stands for none, for a problem without rows."""
+        return cls(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
+
     def take(self, rows: np.ndarray) -> "Split":
         """Return the rows of these indices, in this order."""
         if isinstance(self.inputs, np.ndarray):
