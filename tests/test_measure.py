@@ -207,6 +207,16 @@ def test_the_fingerprint_sees_source_bindings_and_version():
     assert len(set(prints)) == len(prints)
 
 
+def test_what_is_asked_of_a_module_is_in_its_runs_ids(tmp_path):
+    short = {**TRAINING, "steps": 2, "d": [5], "seeds": 1}
+    asked = [{}, {"head": ["2"]}, {"direction": "maximize"}, {"version": "2"}]
+    ids = []
+    for n, change in enumerate(asked):
+        found = idim.measure(**FORM | change, **short, out=tmp_path / str(n))
+        ids.append({r.id for r in Store(found.out).runs()})
+    assert all(not a & b for i, a in enumerate(ids) for b in ids[:i])
+
+
 def test_changed_code_in_an_old_folder_is_refused(tmp_path):
     idim.measure(factory(37), D=500, out=tmp_path, **GRID)
     line = r"holds runs of other code: 'test_measure:factory\.inner' .* has changed since"

@@ -102,6 +102,7 @@ def measure(
         code = _objective(objective, D, direction, version, settings)
         task, more = OBJECTIVE, {"steps": 1, "pruning": "none", "d_min": min(10, code.D)}
     elif objective is None and D is None and module and loss and evaluate:
+        version = f"{version}/{list(head)}/{direction}"
         prints = given.fingerprint(module, loss, evaluate, version=version)
         code = Own(
             name=given.name_of(module), make=module, loss=loss, evaluate=evaluate,
