@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,11 +273,11 @@ def stack() -> Iterator[Row]:
         def ended(self, spec: object, failure: str | None) -> None: ...
 
     specs = sweeps.plan(SweepSpec(model="digits-mlp", device="cpu", search="grid", seeds=12)).specs
-    sample = specs[:: max(1, len(specs) // 24)]
-    list(train(sample[0]))
+    sample = [replace(s, stacked=False) for s in specs[:: max(1, len(specs) // 24)]]
+    list(train(sample[:1], [None]))
     started = time.perf_counter()
     for spec in sample:
-        list(train(spec))
+        list(train([spec], [None]))
     alone = (time.perf_counter() - started) / len(sample)
     for jobs in (1, cores()):
         with tempfile.TemporaryDirectory() as out:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from alone import events, with_digits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -19,8 +20,9 @@ from idim.problems import kinds
 from idim.problems.base import Model, cross_entropy
 from idim.problems.small import Arrays
 from idim.sweeps import plan_run
-from idim.training import loop
-from idim.training.loop import Step, batch_index, stream, train
+from idim.training import start
+from idim.training.events import Step
+from idim.training.schedule import batch_index, stream
 
 STEPS = 23
 
@@ -44,9 +46,9 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.masks, self.rows = Masks(), []
         self.theta_0: list[torch.Tensor] = []
-        monkeypatch.setattr(loop, "build", self.build)
+        with_digits(monkeypatch, self.build)
 
-    def build(self, spec: RunSpec, data) -> Model:
+    def build(self, seed: int) -> Model:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = nn.Sequential(nn.Linear(64, 32), self.masks, nn.Linear(32, 10))
@@ -64,7 +66,7 @@ class Watched:
         """Train; keep the state at each look."""
         self.masks.seen.clear()
         self.rows.clear()
-        return {e.step: e.state() for e in train(spec, resume) if isinstance(e, Step)}
+        return {e.step: e.state() for e in events(spec, resume) if isinstance(e, Step)}
 
     @property
     def training(self) -> list[torch.Tensor]:
@@ -197,13 +199,13 @@ def vector(module: nn.Module, head: tuple[str, ...], *, inside: bool) -> torch.T
 def test_each_seed_has_its_own_P():
     seeds = []
     for seed in range(3):
-        *_, end = train(digits(seed=seed, steps=1))
+        *_, end = events(digits(seed=seed, steps=1))
         seeds.append(json.loads(end.header["idim"])["seed"])
     assert seeds == [stream(seed, "projection") for seed in range(3)]
 
 
 def test_each_seed_has_its_own_net():
-    nets = [loop.build(s, kinds.load(s)) for s in (digits(seed=k) for k in (0, 1, 2, 0))]
+    nets = [start.build(s, kinds.load(s)) for s in (digits(seed=k) for k in (0, 1, 2, 0))]
     flat = [nn.utils.parameters_to_vector(model.module.parameters()) for model in nets]
     assert all_differ(flat[:3])
     assert torch.equal(flat[0], flat[3])
@@ -211,7 +213,7 @@ def test_each_seed_has_its_own_net():
 
 def test_each_seed_has_its_own_head_on_the_same_pretrained_weights():
     specs = [plan_run(RunSpec(model="tiny", d=20, seed=seed)) for seed in range(3)]
-    models = [loop.build(spec, kinds.load(spec)) for spec in specs]
+    models = [start.build(spec, kinds.load(spec)) for spec in specs]
     heads, bodies = (
         [vector(m.module, m.head, inside=inside) for m in models] for inside in (True, False)
     )

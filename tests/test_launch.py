@@ -4,6 +4,8 @@ import os
 import signal
 from multiprocessing import active_children
 
+from alone import with_digits
+
 from idim import launch
 from idim.config import RunSpec
 from idim.launch import local, worker
@@ -52,8 +54,8 @@ def test_a_run_that_fails_keeps_its_whole_traceback(tmp_path, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("made by the test")
 
-    monkeypatch.setattr(worker, "events", broken)
     wanted = spec(steps=20)
+    with_digits(monkeypatch, broken)
     (reason,) = worker.run_stack([wanted], tmp_path)
     assert reason == "ZeroDivisionError: made by the test"
     place = Store(tmp_path).run(wanted).last_attempt()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from alone import finish, with_digits
 from scipy import stats
 from sklearn.metrics import accuracy_score
 from torch import nn
@@ -22,9 +23,12 @@ from idim.problems.tasks import Split, info
 from idim.projection import PROJECTIONS
 from idim.subspace.layout import group_names, slots
 from idim.sweeps import plan_run
-from idim.training import loop
-from idim.training.loop import Result, batch_index, evaluate, stream, train
-from idim.training.stack import train_together
+from idim.training import schedule
+from idim.training.events import Result
+from idim.training.loop import train
+from idim.training.schedule import batch_index, stream
+from idim.training.single import evaluate
+from idim.training.start import build
 
 STEPS, WARMUP = 24, 0.2
 
@@ -32,12 +36,6 @@ STEPS, WARMUP = 24, 0.2
 def digits(**change) -> RunSpec:
     spec = {"model": "digits-mlp", "d": 40, "lr": 0.3, "steps": STEPS, "warmup": WARMUP}
     return plan_run(RunSpec(**spec | {"batch_size": 48, "train_samples": 300, "seed": 5} | change))
-
-
-def finish(spec: RunSpec) -> Result:
-    *_, last = train(spec)
-    assert isinstance(last, Result)
-    return last
 
 
 def share(step: int) -> float:
@@ -51,7 +49,7 @@ class Plain:
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec, self.data = spec, kinds.load(spec)
-        self.model = loop.build(spec, self.data)
+        self.model = build(spec, self.data)
         module, head = self.model.module, self.model.head
         every = {n: p.detach().clone() for n, p in module.named_parameters()}
         apart = {n for n in every if n.startswith(head) and spec.head != "subspace"}
@@ -129,11 +127,11 @@ def test_every_method_takes_the_steps_that_autograd_through_P_would(change):
     spec = digits(**change)
     plain, result = Plain(spec), finish(spec)
     assert result.loss == pytest.approx(plain.train(), rel=2e-3)
-    model = loop.build(spec, plain.data)
+    model = build(spec, plain.data)
     method = methods.apply(spec, model, stream(spec.seed, "projection"))
     method.load_state(result.state)
     theta = plain.theta()
-    theta_0 = dict(loop.build(spec, plain.data).module.named_parameters())
+    theta_0 = dict(build(spec, plain.data).module.named_parameters())
     ours = dict(model.module.named_parameters())
     for name in theta_0:
         p = ours[name]
@@ -146,7 +144,7 @@ def test_every_method_takes_the_steps_that_autograd_through_P_would(change):
 
 def test_the_schedule_is_the_one_that_the_report_states():
     for step in range(STEPS):
-        assert loop.learning_rate(step, STEPS, WARMUP) == pytest.approx(share(step), rel=1e-12)
+        assert schedule.learning_rate(step, STEPS, WARMUP) == pytest.approx(share(step), rel=1e-12)
 
 
 # --- what is scored ------------------------------------------------------------------------
@@ -154,7 +152,7 @@ def test_the_schedule_is_the_one_that_the_report_states():
 
 def scored(spec: RunSpec, state, split: Split) -> float:
     """Score a trained net on a split by hand."""
-    model = loop.build(spec, kinds.load(spec))
+    model = build(spec, kinds.load(spec))
     methods.apply(spec, model, stream(spec.seed, "projection")).load_state(state)
     with torch.no_grad():
         logits = model.module(torch.as_tensor(split.inputs))
@@ -169,7 +167,7 @@ def test_score_is_of_the_evaluation_rows_and_select_of_those_held_out(stacked, m
     data = kinds.load(specs[0])
     assert data.select is not None
     if stacked:
-        found = {r: e for r, e in train_together(specs, [None, None]) if isinstance(e, Result)}
+        found = {r: e for r, e in train(specs, [None, None]) if isinstance(e, Result)}
         ends = [found[0], found[1]]
     else:
         ends = [finish(spec) for spec in specs]
@@ -189,7 +187,7 @@ def test_score_is_of_the_evaluation_rows_and_select_of_those_held_out(stacked, m
 def test_training_and_evaluation_are_in_the_same_arithmetic(dtype, monkeypatch):
     seen: set[tuple[bool, bool]] = set()
 
-    def build(spec: RunSpec, data) -> Model:
+    def small(seed: int) -> Model:
         net = nn.Linear(64, 10)
 
         def outputs(batch):
@@ -198,15 +196,16 @@ def test_training_and_evaluation_are_in_the_same_arithmetic(dtype, monkeypatch):
 
         return Model(net, (), Arrays.of(net), outputs, cross_entropy)
 
-    monkeypatch.setattr(loop, "build", build)
-    finish(digits(dtype=dtype, steps=3))
+    spec = digits(dtype=dtype, steps=3)
+    with_digits(monkeypatch, small)
+    finish(spec)
     assert seen == {(True, dtype == "bfloat16"), (False, dtype == "bfloat16")}
 
 
 def test_the_toys_performance_is_the_exponential_of_its_last_loss():
     spec = plan_run(RunSpec(model="toy", d=12, lr=2.0, steps=30))
     result = finish(spec)
-    method = methods.apply(spec, model := loop.build(spec, kinds.load(spec)),
+    method = methods.apply(spec, model := build(spec, kinds.load(spec)),
                            json.loads((result.header or {})["idim"])["seed"])  # fmt: skip
     method.load_state(result.state)
     sums = next(model.module.parameters()).detach().view(10, 100).sum(dim=1)
@@ -229,5 +228,5 @@ def test_regression_is_scored_by_the_value_and_trained_by_its_squared_error():
 
 def test_steps_are_whole_batches_of_whole_epochs():
     spec = replace(digits(), steps=None, epochs=3.0, batch_size=32)
-    assert [loop.count_steps(spec, rows) for rows in (31, 32, 33, 64)] == [3, 3, 6, 6]
-    assert loop.count_steps(replace(spec, epochs=0.5), 320) == 5
+    assert [schedule.count_steps(spec, rows) for rows in (31, 32, 33, 64)] == [3, 3, 6, 6]
+    assert schedule.count_steps(replace(spec, epochs=0.5), 320) == 5

@@ -19,7 +19,7 @@ from idim.problems import given
 from idim.report import publish, table
 from idim.store import Store
 from idim.sweeps import evidence
-from idim.training.loop import learning_rate, stream
+from idim.training.schedule import learning_rate, stream
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 CALLS: list[idim.Trial] = []

@@ -21,7 +21,8 @@ from idim.problems import kinds
 from idim.projection import PROJECTIONS
 from idim.store import Store
 from idim.sweeps import evidence, execute, plan, plan_run, run, summarise, write
-from idim.training.loop import build, evaluate
+from idim.training.single import evaluate
+from idim.training.start import build
 
 DIGITS = "model=digits-mlp d=5,40 seeds=2 lr=0.3,1 baseline_lr=0.003 steps=60 train_samples=300"
 

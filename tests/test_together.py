@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from alone import finish
 
 from idim import sweeps
 from idim.config import SweepSpec
 from idim.launch.worker import run_stack, stacks
 from idim.store import Store
-from idim.training.loop import Diverged, Result, Step, train
-from idim.training.stack import key, train_together
+from idim.training.events import Diverged, Step
+from idim.training.loop import train
+from idim.training.stack import key
 
 NETS = {
     "digits-mlp": SweepSpec(model="digits-mlp", d=(20, 300), seeds=2, epochs=2, device="cpu"),
@@ -24,7 +26,7 @@ def specs_of(model, method="subspace", **changes):
 
 
 def together(specs, resume=None):
-    events = list(train_together(specs, resume or [None] * len(specs)))
+    events = list(train(specs, resume or [None] * len(specs)))
     ends = {r: e for r, e in events if not isinstance(e, Step)}
     assert sorted(ends) == list(range(len(specs)))
     return [ends[r] for r in range(len(specs))]
@@ -56,7 +58,7 @@ def test_a_stack_trains_the_runs_that_would_train_alone(model, norm, projection)
     specs = specs_of(model, norm=norm, projection=projection, lr=(0.05,))
     assert specs
     for spec, one in zip(specs, together(specs), strict=True):
-        alone = next(e for e in train(spec) if isinstance(e, Result))
+        alone = finish(spec)
         torch.testing.assert_close(
             one.state["theta_d"], alone.state["theta_d"], rtol=1e-3, atol=1e-4
         )
@@ -69,7 +71,7 @@ def test_a_stack_trains_the_runs_that_would_train_alone(model, norm, projection)
 def test_full_fine_tuning_in_a_stack_ends_where_it_would_alone(model):
     specs = specs_of(model, "full")
     for spec, one in zip(specs, together(specs), strict=True):
-        alone = next(e for e in train(spec) if isinstance(e, Result))
+        alone = finish(spec)
         assert one.loss == pytest.approx(alone.loss, rel=1e-3)
         assert one.header is None
 
@@ -91,7 +93,7 @@ def test_a_stack_resumes_to_the_same_bits_whoever_is_left(method):
     undisturbed = together(specs)
     saved = {
         r: event.state()
-        for r, event in train_together(specs, [None] * len(specs))
+        for r, event in train(specs, [None] * len(specs))
         if isinstance(event, Step) and event.step == 20
     }
     left = [0, len(specs) - 1]
@@ -149,7 +151,7 @@ def test_runs_at_different_steps_do_not_share_a_stack(tmp_path):
     specs = specs_of("toy")
     run = Store(tmp_path).run(specs[0])
     place = run.begin(specs[0], "test", [])
-    first = next(e for r, e in train_together(specs[:1], [None]) if isinstance(e, Step))
+    first = next(e for r, e in train(specs[:1], [None]) if isinstance(e, Step))
     place.checkpoint(first.state())
     found = stacks(specs, tmp_path, 1)
     assert [len(s) for s in found] == [1, len(specs) - 1]

@@ -5,26 +5,24 @@ from dataclasses import replace
 
 import pytest
 import torch
+from alone import events, finish, with_digits
 from hypothesis import given
 from hypothesis import strategies as st
 from makers import make_mrpc, make_tiny_bert, make_tiny_roberta
+from torch import nn
 
 from idim.config import RunSpec
 from idim.errors import IdimError
+from idim.problems.base import Model
+from idim.problems.small import Arrays
 from idim.sweeps import plan_run
-from idim.training import loop
-from idim.training.loop import Diverged, Result, Step, count_steps, learning_rate, stream, train
+from idim.training.events import Diverged, Result, Step
+from idim.training.schedule import count_steps, learning_rate, stream
 
 
 def digits(**change) -> RunSpec:
     spec = {"model": "digits-mlp", "d": 20, "lr": 1.0, "steps": 40, "train_samples": 400} | change
     return plan_run(RunSpec(**spec))
-
-
-def finish(spec: RunSpec, resume=None) -> Result:
-    *_, last = train(spec, resume)
-    assert isinstance(last, Result)
-    return last
 
 
 def same(a: Result, b: Result) -> bool:
@@ -56,7 +54,7 @@ METHODS = [
 def test_a_run_resumed_from_any_look_ends_in_the_same_bits(change):
     spec = digits(**change)
     whole = finish(spec)
-    for event in train(spec):
+    for event in events(spec):
         if isinstance(event, Step) and event.step < event.steps:
             assert same(finish(spec, event.state()), whole)
 
@@ -64,7 +62,7 @@ def test_a_run_resumed_from_any_look_ends_in_the_same_bits(change):
 def test_a_transformer_with_dropout_resumes_to_the_same_bits(bert):
     spec = plan_run(RunSpec(**bert, d=30, lr=0.1))
     whole = finish(spec)
-    middle = next(e for e in train(spec) if isinstance(e, Step))
+    middle = next(e for e in events(spec) if isinstance(e, Step))
     assert same(finish(spec, middle.state()), whole)
 
 
@@ -93,8 +91,12 @@ def test_out_of_memory_suggests_a_smaller_batch(monkeypatch):
     def full(*_):
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
 
+    def greedy(seed: int) -> Model:
+        net = nn.Linear(64, 10)
+        return Model(net, (), Arrays.of(net), full, full)
+
     spec = digits(batch_size=48)
-    monkeypatch.setattr(loop, "_one_step", full)
+    with_digits(monkeypatch, greedy)
     with pytest.raises(IdimError, match="out of memory at batch size 48; try --batch-size 24"):
         finish(spec)
 
@@ -113,7 +115,7 @@ def test_local_transformers_of_both_kinds_train(make, dtype, tmp_path):
     make_mrpc(tmp_path / "data")
     where = {"model": str(tmp_path / "model"), "task": "mrpc", "data": str(tmp_path / "data")}
     spec = plan_run(RunSpec(**where, method="full", lr=2e-3, steps=40, batch_size=16, dtype=dtype))
-    losses = [e.loss for e in train(spec) if isinstance(e, Step)]
+    losses = [e.loss for e in events(spec) if isinstance(e, Step)]
     assert losses[-1] < losses[0]
 
 

@@ -8,7 +8,7 @@ from idim.errors import IdimError
 from idim.problems import kinds
 from idim.store import Run, stored
 from idim.subspace import Subspace
-from idim.training import loop
+from idim.training.start import build
 
 
 def restore(folder: str | Path) -> nn.Module:
@@ -41,5 +41,5 @@ def restore(folder: str | Path) -> nn.Module:
     for what, then in (("model", spec.model_fingerprint), ("data", spec.data_fingerprint)):
         if now[what] != then:
             raise IdimError(f"the {what} of '{folder}' is no longer what it was ({now[what]}).")
-    module = loop.build(spec, problem).module
+    module = build(spec, problem).module
     return Subspace.load(module, run.trained_file).merge().eval()

@@ -14,8 +14,8 @@ from idim import kernels
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
 from idim.store import Damaged, Place, Record, Store
-from idim.training.events import events
-from idim.training.loop import Diverged, Result, State, Step
+from idim.training.events import Diverged, Result, State, Step
+from idim.training.loop import train
 from idim.training.stack import key
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> li
     saved, ticked = [time.monotonic()] * len(specs), 0.0
     last: dict[int, Step] = {}
     try:
-        for r, event in events(specs, [state for state, _ in starts]):
+        for r, event in train(specs, [state for state, _ in starts]):
             if not isinstance(event, Step):
                 failures[r] = _end(store, specs[r], places[r], event, last.get(r))
                 continue

@@ -20,7 +20,7 @@ from idim.errors import RunFailed
 from idim.pretrain.corpus import Rows
 from idim.pretrain.tokenizer import SPECIAL
 from idim.problems.models import quiet_transformers
-from idim.training.loop import learning_rate, stream
+from idim.training.schedule import draws, learning_rate, stream
 
 MASK, PAD = SPECIAL.index("<mask>"), SPECIAL.index("<pad>")
 LOOK_EVERY = 50
@@ -191,7 +191,7 @@ def batch(spec: PretrainSpec, rows: Rows, step: int) -> Tensor:
 @lru_cache(maxsize=1)
 def _order(seed: int, epoch: int, size: int, lengths: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Shuffle the rows, sort them by length, and shuffle the batches that this makes."""
-    random = np.random.RandomState(stream(seed, "order", epoch) % 2**32)
+    random = draws(seed, "order", epoch)
     sizes = np.frombuffer(lengths, dtype=np.int32)
     shuffled = random.permutation(len(sizes))
     order = shuffled[np.argsort(sizes[shuffled], kind="stable")]
@@ -210,11 +210,11 @@ def masked(
     Source:
         Devlin et al. 2019, section 3.1; drawn anew at every step as Liu et al. 2019.
     """
-    random = np.random.RandomState(stream(spec.seed, "mask", step) % 2**32)
-    draws, fate = (torch.from_numpy(random.random_sample(tokens.shape)) for _ in range(2))
+    random = draws(spec.seed, "mask", step)
+    chance, fate = (torch.from_numpy(random.random_sample(tokens.shape)) for _ in range(2))
     others = torch.from_numpy(random.randint(len(SPECIAL), vocabulary, tokens.shape))
     is_word = tokens >= len(SPECIAL)
-    asked = (draws < spec.mask) & is_word
+    asked = (chance < spec.mask) & is_word
     if spec.cloze and step >= spec.cloze_from * spec.steps:
         short = _short_sentence(tokens, is_word, stop)
         chosen = torch.from_numpy(random.random_sample((len(tokens), 1))) < spec.cloze

@@ -57,7 +57,7 @@ class Plan:
     @cached_property
     def step_seconds(self) -> dict[str, float]:
         """Seconds of one training step by method, measured here."""
-        from idim.training.loop import time_step
+        from idim.training.single import time_step
 
         d = coarse_steps(self.spec.d_min or 1, self.spec.d_max or 1)[-1]
         runs = self.specs if self.spec.search == "grid" else [*self.specs, self.space.run(d, 1, 0)]
@@ -66,7 +66,7 @@ class Plan:
 
     def lines(self) -> list[str]:
         """Describe the runs, what each trains and what they would cost on this machine."""
-        from idim.training.loop import count_steps
+        from idim.training.schedule import count_steps
 
         out = []
         for key, runs in self._groups().items():

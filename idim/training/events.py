@@ -1,46 +1,57 @@
-"""Whatever a spec trains: a stack of runs, a run in the loop, or a user's own training."""
+"""What a training tells of: looks at the loss, and its end."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
-from idim.config import RunSpec
-from idim.problems import given
-from idim.problems.given import Objective, Trial
-from idim.training.loop import Diverged, Result, State, train
-from idim.training.stack import Event, key, train_together
+from torch import Tensor
 
+from idim.errors import RunFailed
 
-def events(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> Iterator[Event]:
-    """Train, and yield (index of the run, event); a run that diverges ends in an event too.
-
-    Args:
-        specs: of one `stack.key`, or a single run.
-        resume: for each where it goes on; an objective has no such place.
-
-    Raises:
-        IdimError: a spec does not fit the model or the data.
-        RunFailed: out of memory, or what a user's function returned.
-    """
-    code = given.find(specs[0])
-    if key(specs[0]) is not None:
-        yield from train_together(specs, resume)
-    elif isinstance(code, Objective):
-        yield 0, measured(specs[0], code)
-    else:
-        try:
-            for event in train(specs[0], resume[0]):
-                yield 0, event
-        except Diverged as e:
-            yield 0, e
+State = dict[str, Tensor]
 
 
-def measured(spec: RunSpec, objective: Objective) -> Result:
-    """Have an objective train and score one run."""
-    started = time.perf_counter()
-    score = objective.score(Trial(spec.d, spec.lr, spec.seed))
-    return Result(
-        score=score, select=None, D=objective.D,
-        trainable=objective.D if spec.d is None else spec.d,
-        steps=1, schedule=1, loss=next(reversed(score.values())),
-        seconds=time.perf_counter() - started, state={}, header=None, rows={},
-    )  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One look at a running training."""
+
+    step: int
+    steps: int
+    is_last: bool
+    loss: float
+    # Everything a resumed run needs, by name; call it only when it is to be written.
+    state: Callable[[], State]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of a training, or of its first part where the spec stops it."""
+
+    score: dict[str, float]
+    select: dict[str, float] | None
+    D: int
+    trainable: int
+    steps: int
+    # Steps of the whole learning-rate schedule: more than `steps` where the spec stops early.
+    schedule: int
+    loss: float
+    seconds: float
+    state: State
+    # Metadata under which `state` is a file of `Subspace.save`; None: it is not kept.
+    header: dict[str, str] | None
+    # `prediction` and `target` by row of the evaluation set: what an estimate of the rows' own
+    # noise needs.
+    rows: State
+
+
+class Diverged(RunFailed):
+    """The loss is no longer a number: the same spec would always end so."""
+
+    @classmethod
+    def at(cls, step: int, loss: float, lr: float) -> Self:
+        """Say where."""
+        return cls(f"the loss became {loss} by step {step} at lr {lr:g}")
+
+
+# (index of the run, what happened)
+Event = tuple[int, Step | Result | RunFailed]

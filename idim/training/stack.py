@@ -7,9 +7,7 @@ and after a kill; the tests compare them.
 """
 
 import json
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,30 +17,16 @@ from torch.nn import functional
 
 from idim import methods
 from idim.config import RunSpec
-from idim.errors import RunFailed
 from idim.methods import InSubspace
-from idim.problems import kinds
 from idim.problems.base import Batch, Model, Problem, Rows
 from idim.problems.tasks import Split
 from idim.projection import Piece
 from idim.subspace import Subspace
 from idim.subspace.layout import partition, slots
-from idim.training.loop import (
-    LOOK_EVERY,
-    Diverged,
-    Result,
-    State,
-    Step,
-    batch_index,
-    build,
-    by_row,
-    count_steps,
-    last_step,
-    learning_rate,
-    prepare_torch,
-    refuse_changed,
-    stream,
-)
+from idim.training.events import State
+from idim.training.schedule import batch_index, learning_rate, stream
+from idim.training.single import EVALUATED
+from idim.training.start import build
 
 # What runs of one stack may differ in.
 APART = ("d", "lr", "seed", "projection", "norm")
@@ -52,8 +36,6 @@ ALIGN = 64
 # Adam's two averages of each trained number.
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
-Event = tuple[int, Step | Result | RunFailed]
-
 
 def key(spec: RunSpec) -> str | None:
     """Return what runs must have in common to train together; None: this one trains alone."""
@@ -61,63 +43,6 @@ def key(spec: RunSpec) -> str | None:
         return None
     shared = {k: v for k, v in json.loads(spec.canonical()).items() if k not in APART}
     return json.dumps([shared, spec.data], sort_keys=True)
-
-
-def train_together(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> Iterator[Event]:
-    """Train runs of one `key` as one stack.
-
-    Args:
-        specs: the runs.
-        resume: for each, what a `Step.state()` returned, all of the same step; None: the start.
-
-    Yields:
-        (index of the run, event): a Step every few steps, and at the end a Result, or what made
-        the run fail.
-
-    Raises:
-        IdimError: a spec does not fit the model or the data.
-        RunFailed: files that were changed since the specs were made.
-    """
-    started = time.perf_counter()
-    prepare_torch(specs[0])
-    problem = kinds.load(specs[0])
-    refuse_changed(specs[0], problem)
-    stack = _Stack(specs, problem)
-    rows = stack.model.encode(problem.train)
-    steps = count_steps(specs[0], len(rows))
-    end = last_step(specs[0], steps)
-    live = list(range(len(specs)))
-    loss = torch.tensor([float(state["loss"]) if state else math.nan for state in resume])
-    for step in range(stack.restore(resume), end):
-        loss = stack.step(rows, step, steps)
-        if (step + 1) % LOOK_EVERY and step + 1 < end:
-            continue
-        values = loss.tolist()
-        for r in [r for r in live if not math.isfinite(values[r])]:
-            live.remove(r)
-            yield r, Diverged.at(step + 1, values[r], specs[r].lr)
-        for r in live:
-            saver = stack.saver(r, step + 1, values[r])
-            yield r, Step(step + 1, steps, step + 1 == end, values[r], saver)
-        if not live:
-            return
-    held_out = problem.select
-    ends = stack.outputs(problem.evaluation)
-    middles = ends if held_out is None else stack.outputs(held_out)
-    seconds = (time.perf_counter() - started) / len(specs)
-    for r in live:
-        method = stack.methods[r]
-        try:
-            found, middle = problem.answers(ends[r]), problem.answers(middles[r])
-            yield r, Result(
-                score=problem.judge(found, problem.evaluation.targets),
-                select=None if held_out is None else problem.judge(middle, held_out.targets),
-                D=stack.D, trainable=method.trainable, steps=end, schedule=steps,
-                loss=loss[r].item(), seconds=seconds, state=method.state(), header=method.header(),
-                rows=by_row(found, problem.evaluation),
-            )  # fmt: skip
-        except RunFailed as e:  # a prediction that is no number
-            yield r, e
 
 
 class _Net(nn.Module):
@@ -159,7 +84,7 @@ class _Projected:
         self.sub.projection.write(self.sub.theta_d, self.pieces)
 
 
-class _Stack:
+class Stack:
     """R runs of one net: theta as (R, D), of which each tensor of the net is a stack of views.
 
     Adam's step is its rate times a direction that no rate enters, so one optimizer serves all runs:
@@ -226,16 +151,16 @@ class _Stack:
             p.push()
 
     @torch.no_grad()
-    def outputs(self, split: Split) -> Tensor:
-        """Return what every run puts out on a split: (R, rows, ...)."""
+    def outputs(self, split: Split) -> Sequence[Tensor]:
+        """Return what every run puts out on a split, (rows, ...) each."""
         rows, found = self.model.encode(split), []
-        for start in range(0, len(rows), 256):
-            batch = rows.batch(range(start, min(start + 256, len(rows))))
+        for start in range(0, len(rows), EVALUATED):
+            batch = rows.batch(range(start, min(start + EVALUATED, len(rows))))
             # one copy a run: with shared inputs the products would merge into one of R times the
             # columns, whose sums may depend on R
             batch = {k: v.expand(len(self.specs), *v.shape) for k, v in batch.items()}
             found.append(self._call(batch, wants_loss=False))
-        return torch.cat(found, dim=1)
+        return list(torch.cat(found, dim=1))
 
     def saver(self, r: int, step: int, loss: float) -> Callable[[], State]:
         """Return what makes the state of a run at a step."""
@@ -252,13 +177,11 @@ class _Stack:
     @torch.no_grad()
     def restore(self, states: Sequence[State | None]) -> int:
         """Take over the states of all runs; return their step."""
-        steps = {int(state["step"]) if state else 0 for state in states}
-        assert len(steps) == 1, "runs of one stack resume from one step"
+        (step,) = {int(state["step"]) if state else 0 for state in states}
         for at, state in zip(self.at, states, strict=True):
             for name, t in {"y": self.y, **self.adam}.items():
                 if state is not None:
                     t[at] = state[name]
-        step = steps.pop()
         self.optimizer.state[self.y]["step"].fill_(step)
         self._push()
         return step

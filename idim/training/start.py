@@ -1,0 +1,44 @@
+"""What comes before the first step: torch's settings, theta_0, and whether the files are those."""
+
+import os
+
+import torch
+
+from idim.config import RunSpec, recipe
+from idim.errors import IdimError, RunFailed
+from idim.machine import cores
+from idim.problems.base import Model, Problem
+from idim.training.schedule import stream
+
+
+def prepare_torch(spec: RunSpec) -> None:
+    """Fix what decides bits: the number of threads, and deterministic kernels on a GPU."""
+    torch.set_num_threads(spec.threads or recipe(spec.model).threads or cores())
+    if spec.device == "cuda":
+        if not torch.cuda.is_available():
+            raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def build(spec: RunSpec, problem: Problem) -> Model:
+    """Build the spec's model on its device with the seed's theta_0."""
+    model = problem.build(stream(spec.seed, "init"))
+    model.module.to(spec.device)
+    return model
+
+
+def refuse_changed(spec: RunSpec, problem: Problem) -> None:
+    """Refuse a model or rows that are not those the spec was made for, once both are loaded.
+
+    Raises:
+        RunFailed: files were changed since; the run's id names what they were.
+    """
+    was = {"model": spec.model_fingerprint, "rows": spec.data_fingerprint}
+    now = {"model": problem.model_fingerprint, "rows": lambda: problem.data_fingerprint}
+    for what, then in was.items():
+        if then and now[what]() != then:
+            raise RunFailed(
+                f"the files of the {what} were changed after this run was planned; put them back, "
+                "or choose another --out"
+            )
