@@ -62,7 +62,22 @@ def test_every_setting_is_an_option_or_named_as_a_key(command, spec):
     settings = {f.name for f in fields(spec)} - looked_up
     without = {name for name in settings if f"--{name.replace('_', '-')}" not in help_text.split()}
     own = {"lr_multiples", "lr_transfer", "pruning"} if spec is SweepSpec else {"stop_at"}
-    assert without == {"weight_decay", "warmup", "said_lr", "head_lr", "copies"} | own
+    assert (
+        without
+        == {
+            "weight_decay",
+            "decay_to",
+            "warmup",
+            "said_lr",
+            "head_lr",
+            "copies",
+            "beta1",
+            "beta2",
+            "momentum",
+            "clip",
+        }
+        | own
+    )
     assert all(f"{name}=" in help_text for name in without)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from alone import finish, with_digits
+from alone import events, finish, with_digits
 from scipy import stats
 from sklearn.metrics import accuracy_score
 from torch import nn
@@ -38,10 +38,12 @@ def digits(**change) -> RunSpec:
     return plan_run(RunSpec(**spec | {"batch_size": 48, "train_samples": 300, "seed": 5} | change))
 
 
-def share(step: int) -> float:
-    """Rise over the warm-up, then fall in a straight line that would end at 0 after the last."""
+def share(step: int, schedule: str = "linear") -> float:
+    """Rise over the warm-up, then fall as named, so that it would end at 0 after the last."""
     rise = WARMUP * STEPS
-    return min((step + 1) / (rise + 1), (STEPS - step) / (STEPS - rise))
+    gone = (step - rise) / (STEPS - rise)
+    after = {"linear": 1 - gone, "constant": 1, "cosine": math.cos(math.pi * gone) / 2 + 0.5}
+    return (step + 1) / (rise + 1) if gone < 0 else after[schedule]
 
 
 class Plain:
@@ -54,6 +56,7 @@ class Plain:
         every = {n: p.detach().clone() for n, p in module.named_parameters()}
         apart = {n for n in every if n.startswith(head) and spec.head != "subspace"}
         self.every, self.free = every, {}
+        self.theta_0 = {n: p.clone() for n, p in every.items()}
         if spec.method == "full":
             self.free = {n: p.requires_grad_() for n, p in every.items()}
             self.groups = [{"params": list(self.free.values()), "lr": spec.lr}]
@@ -93,20 +96,36 @@ class Plain:
         """Take every step; return the last loss."""
         rows = self.data.train
         x, y = torch.as_tensor(rows.inputs), torch.as_tensor(rows.targets)
-        options = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": self.spec.weight_decay}
-        optimizer = torch.optim.AdamW(self.groups, **options)
+        spec, optimizer = self.spec, self.optimizer()
+        penalty = 0.0 if spec.decay_to == "trained" else spec.weight_decay / 2
         peaks = [group["lr"] for group in optimizer.param_groups]
         loss = torch.zeros(())
         for step in range(STEPS):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * share(step)
+                group["lr"] = peak * share(step, spec.schedule)
             at = batch_index(self.spec, len(rows), step)
-            logits = functional_call(self.model.module, self.theta(), (x[at],))
+            theta = self.theta()
+            logits = functional_call(self.model.module, theta, (x[at],))
             loss = -logits.log_softmax(dim=1)[range(len(at)), y[at]].mean()
+            for name, p in theta.items() if penalty else ():
+                center = self.theta_0[name] if spec.decay_to == "theta_0" else 0
+                loss = loss + penalty * (p - center).square().sum()
             optimizer.zero_grad()
             loss.backward()
+            trained = [p for group in self.groups for p in group["params"]]
+            norm = torch.cat([p.grad.flatten() for p in trained]).norm()
+            for p in trained if spec.clip and norm > spec.clip else ():
+                p.grad *= (spec.clip or 1) / (norm + 1e-6)
             optimizer.step()
         return loss.item()
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        spec = self.spec
+        decay = spec.weight_decay if spec.decay_to == "trained" else 0.0
+        if spec.optimizer == "sgd":
+            return torch.optim.SGD(self.groups, momentum=spec.momentum, weight_decay=decay)
+        kind = torch.optim.AdamW if spec.optimizer == "adamw" else torch.optim.Adam
+        return kind(self.groups, betas=(spec.beta1, spec.beta2), eps=1e-8, weight_decay=decay)
 
 
 METHODS = [
@@ -119,6 +138,17 @@ METHODS = [
     {"structure": "said", "said_groups": "tensor", "norm": "tensor", "lr": 0.05},
     {"head": "free", "head_lr": 0.02},
     {"head": "frozen"},
+    {"optimizer": "adam", "weight_decay": 0.1, "beta2": 0.99, "schedule": "constant"},
+    {"optimizer": "sgd", "momentum": 0.8, "lr": 3.0, "weight_decay": 0.01, "schedule": "cosine"},
+    {"optimizer": "sgd", "momentum": 0.0, "lr": 3.0, "clip": 0.05},
+    {"clip": 0.02, "structure": "said", "said_lr": 0.05, "lr": 0.05},
+    {"clip": 0.02, "head": "free", "head_lr": 0.02},
+    {"decay_to": "zero", "weight_decay": 0.02, "optimizer": "adam"},
+    {"decay_to": "zero", "weight_decay": 0.02, "structure": "said", "lr": 0.05},
+    {"decay_to": "theta_0", "weight_decay": 0.1, "head": "free"},
+    {"method": "full", "d": None, "lr": 0.003, "decay_to": "theta_0", "weight_decay": 0.1},
+    {"method": "full", "d": None, "lr": 0.003, "decay_to": "zero", "weight_decay": 0.01},
+    {"method": "full", "d": None, "lr": 0.1, "optimizer": "sgd", "clip": 0.1},
 ]
 
 
@@ -143,8 +173,10 @@ def test_every_method_takes_the_steps_that_autograd_through_P_would(change):
 
 
 def test_the_schedule_is_the_one_that_the_report_states():
-    for step in range(STEPS):
-        assert schedule.learning_rate(step, STEPS, WARMUP) == pytest.approx(share(step), rel=1e-12)
+    for name in ("linear", "constant", "cosine"):
+        for step in range(STEPS):
+            found = schedule.learning_rate(step, STEPS, WARMUP, name)
+            assert found == pytest.approx(share(step, name), rel=1e-12)
 
 
 # --- what is scored ------------------------------------------------------------------------
@@ -230,3 +262,49 @@ def test_steps_are_whole_batches_of_whole_epochs():
     spec = replace(digits(), steps=None, epochs=3.0, batch_size=32)
     assert [schedule.count_steps(spec, rows) for rows in (31, 32, 33, 64)] == [3, 3, 6, 6]
     assert schedule.count_steps(replace(spec, epochs=0.5), 320) == 5
+
+
+# --- the best end of an epoch ----------------------------------------------------------------
+
+BEST = {"batch_size": 32, "warmup": 0.0, "schedule": "constant", "lr": 8.0}
+
+
+@pytest.mark.parametrize(("select", "lr", "epochs"), [("split", 8.0, 8), ("eval", 4.0, 4)])
+def test_the_best_epoch_is_the_run_that_ended_there(select, lr, epochs):
+    each = math.ceil(len(kinds.load(digits(select=select)).train.targets) / 32)
+    # at a constant rate a shorter run is a part of the longer one
+    ends = [
+        digits(**BEST | {"lr": lr}, select=select, steps=each * k) for k in range(1, epochs + 1)
+    ]
+    scores = [finish(spec) for spec in ends]
+    by = [(r.select or r.score)["accuracy"] for r in scores]
+    best = scores[by.index(max(by))]
+    assert max(by) > by[-1]
+    found = finish(replace(ends[-1], checkpoint="best"))
+    assert found.best_step == best.steps
+    assert (found.score, found.select) == (best.score, best.select)
+    assert torch.equal(found.state["theta_d"], best.state["theta_d"])
+    assert (found.steps, found.loss) == (ends[-1].steps, scores[-1].loss)
+
+
+@pytest.mark.parametrize("steps", [33, 48])
+def test_a_run_that_goes_on_from_its_quarter_finds_the_same_best(steps):
+    spec = replace(digits(**BEST, steps=steps), checkpoint="best")
+    *_, last, quarter = events(replace(spec, stop_at=0.25))
+    assert quarter.steps < steps / 2
+    whole, resumed = finish(spec), finish(spec, last.state())
+    assert (whole.best_step, whole.score) == (resumed.best_step, resumed.score)
+    assert torch.equal(whole.state["theta_d"], resumed.state["theta_d"])
+
+
+def test_a_penalty_reaches_large_embeddings_whose_gradients_are_sparse():
+    words = {"model": "tiny", "task": "paraphrase", "d": 20, "lr": 0.1, "steps": 1}
+    few = {"train_samples": 40, "eval_samples": 2, "weight_decay": 100.0}
+    spec = plan_run(RunSpec(**words, **few, optimizer="sgd", momentum=0.0, decay_to="zero"))
+    plain = plan_run(RunSpec(**words, **few | {"weight_decay": 0.0}, optimizer="sgd", momentum=0.0))
+    moved = finish(spec).state["theta_d"] - finish(plain).state["theta_d"]
+    theta_0 = build(spec, kinds.load(spec)).module.parameters()
+    flat = torch.cat([p.detach().flatten() for p in theta_0])
+    P = PROJECTIONS["fastfood"](len(flat), 20, stream(spec.seed, "projection"))
+    step = spec.lr * schedule.learning_rate(0, 1, spec.warmup)
+    torch.testing.assert_close(moved, -step * 100 * P.rmatvec(flat), rtol=1e-3, atol=1e-3)

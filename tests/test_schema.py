@@ -33,11 +33,11 @@ def test_equal_values_are_one_run_however_they_are_written():
 
 def test_a_field_that_is_added_with_a_default_renames_no_run():
     wider = make_dataclass(
-        "Wider", [("momentum", float, 0.0)], bases=(RunSpec,), frozen=True, kw_only=True
+        "Wider", [("sharpness", float, 0.0)], bases=(RunSpec,), frozen=True, kw_only=True
     )
     known = asdict(RUN)
     assert wider(**known).id == RUN.id
-    assert wider(**known, momentum=0.9).id != RUN.id
+    assert wider(**known, sharpness=0.9).id != RUN.id
 
 
 # A value other than the default for every field that decides bits.
@@ -49,6 +49,8 @@ CHANGES = {
     "device": "cpu", "dtype": "bfloat16", "threads": 2, "method": "full", "d": 301, "lr": 0.06,
     "seed": 2, "stop_at": 0.25, "model_fingerprint": "m", "data_fingerprint": "r",
     "changed": ("head:2",), "kernels": "triton", "stacked": True, "keep_head": True,
+    "optimizer": "sgd", "beta1": 0.8, "beta2": 0.99, "momentum": 0.5, "clip": 1.0,
+    "decay_to": "zero", "schedule": "constant", "checkpoint": "best",
 }  # fmt: skip
 
 
@@ -72,12 +74,15 @@ def test_what_is_stored_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("record", "line"),
     [
-        ({"schema": SCHEMA, "momentum": 1}, "has the key 'momentum', which this version does not"),
+        (
+            {"schema": SCHEMA, "sharpness": 1},
+            "has the key 'sharpness', which this version does not",
+        ),
         ({"schema": SCHEMA + 1}, f"written by a newer idim .schema {SCHEMA + 1}.; update idim"),
         ({"schema": "two"}, "no schema that is known"),
         ({"schema": True}, "no schema that is known"),
         ({"schema": 0}, "no schema that is known"),
-        ({"momentum": 1}, "has the key 'momentum'"),
+        ({"sharpness": 1}, "has the key 'sharpness'"),
     ],
 )
 def test_a_record_of_another_version_is_one_line(record, line):

@@ -67,6 +67,15 @@ def test_a_stack_trains_the_runs_that_would_train_alone(model, norm, projection)
         assert one.header == alone.header
 
 
+def test_a_stack_keeps_to_the_recipe():
+    recipe = {"optimizer": "adam", "beta1": 0.5, "beta2": 0.9, "schedule": "cosine", "warmup": 0.3}
+    for method in ("subspace", "full"):
+        specs = specs_of("digits-mlp", method, lr=(0.05,), **recipe)
+        assert all(spec.stacked for spec in specs)
+        for spec, one in zip(specs, together(specs), strict=True):
+            assert one.loss == pytest.approx(finish(spec).loss, rel=1e-3)
+
+
 @pytest.mark.parametrize("model", NETS)
 def test_full_fine_tuning_in_a_stack_ends_where_it_would_alone(model):
     specs = specs_of(model, "full")
@@ -118,6 +127,7 @@ def test_what_trains_together_follows_from_the_spec_alone():
     assert key(spec) != key(specs_of("digits-mlp", "full")[0])
     for alone in (
         {"structure": "said"}, {"head": "free"}, {"dtype": "bfloat16"}, {"weight_decay": 0.1},
+        {"optimizer": "sgd"}, {"clip": 1.0}, {"checkpoint": "best"},
         {"model": "lenet", "task": "cifar10"},
     ):  # fmt: skip
         assert not replace(spec, **alone).is_stackable

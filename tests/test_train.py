@@ -47,6 +47,11 @@ METHODS = [
     {"head": "frozen", "projection": "sparse"},
     {"copies": 1, "steps": 37},
     {"method": "full", "d": None, "lr": 0.003},
+    {"optimizer": "sgd", "momentum": 0.0, "clip": 0.1, "lr": 3.0},
+    {"optimizer": "sgd", "checkpoint": "best", "lr": 3.0},
+    {"decay_to": "theta_0", "weight_decay": 0.1, "schedule": "constant"},
+    {"checkpoint": "best", "schedule": "constant", "lr": 3.0, "batch_size": 32},
+    {"checkpoint": "best", "method": "full", "d": None, "lr": 0.03, "optimizer": "adam"},
 ]
 
 

@@ -1,12 +1,11 @@
 """What a run and a sweep are, their defaults, files and overrides."""
 
 from idim.config.load import load, parse_overrides, with_recipe
+from idim.config.names import MODULE, OBJECTIVE
 from idim.config.recipes import SMALL_NETS, Recipe, recipe
 from idim.config.schema import SCHEMA, current, older_id
 from idim.config.specs import (
     ID_DIGITS,
-    MODULE,
-    OBJECTIVE,
     QUARTER,
     Lines,
     PretrainSpec,

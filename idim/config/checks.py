@@ -93,6 +93,7 @@ MOST_RUNS = 100_000
 # The most parameters that a pretraining may have.
 MOST_PARAMETERS = 10**10
 _RATE = Bound(0, 1e38, is_open=True)
+_BELOW_1 = Bound(0, 0.999999)
 _DIMENSION = Bound(1, 10**12)
 _ROWS = 10**12
 SHARE = Bound(0, 2, is_open=True, hint="it is a share, 0.9 and not 90")
@@ -101,7 +102,8 @@ _BOUNDS: dict[str, Bound] = {
     "epochs": Bound(0, 10**6, is_open=True), "steps": Bound(1, 10**9),
     "batch_size": Bound(1, 10**6), "max_length": Bound(2, 10**6),
     "train_samples": Bound(2, _ROWS), "eval_samples": Bound(1, _ROWS),
-    "weight_decay": Bound(0, 1000), "warmup": Bound(0, 1, hint="it is a share of the steps"),
+    "weight_decay": Bound(0, 1000), "clip": _RATE, "beta1": _BELOW_1, "beta2": _BELOW_1,
+    "momentum": _BELOW_1, "warmup": Bound(0, 1, hint="it is a share of the steps"),
     "said_lr": _RATE, "head_lr": _RATE, "lr": _RATE, "baseline_lr": _RATE,
     "lr_multiples": Bound(0, 10**9, is_open=True),
     "d": _DIMENSION, "d_min": _DIMENSION, "d_max": _DIMENSION, "points": Bound(1, 1000),

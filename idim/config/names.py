@@ -90,3 +90,7 @@ PROJECTIONS = Names(
         "onehot": "idim.projection.onehot:OneHot",
     },
 )
+
+# What `task` says where a user's own code is the problem: a function that trains by itself, or a
+# module with its loss.
+OBJECTIVE, MODULE = "objective", "module"

@@ -24,7 +24,10 @@ ONLY_IN_SUBSPACE = (
     "kernels",
 )  # fmt: skip
 # Fields that schema 1 did not know.
-_NEW_IN_2 = ("threads", "changed", "kernels", "stacked", "full_stacked", "keep_head")
+_NEW_IN_2 = (
+    "threads", "changed", "kernels", "stacked", "full_stacked", "keep_head", "optimizer", "beta1",
+    "beta2", "momentum", "clip", "decay_to", "schedule", "checkpoint",
+)  # fmt: skip
 
 
 def current(record: Record, known: Collection[str], what: str) -> Record:

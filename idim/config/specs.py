@@ -26,6 +26,10 @@ Method = Literal["subspace", "full"]
 Select = Literal["split", "eval"]
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
+Optimizer = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["linear", "constant", "cosine"]
+DecayTo = Literal["trained", "zero", "theta_0"]
+Checkpoint = Literal["last", "best"]
 Search = Literal["auto", "adaptive", "grid"]
 Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
@@ -35,10 +39,6 @@ Lines = Literal["own", "both"]
 ID_DIGITS = 12
 # Where something lies decides nothing.
 _NOWHERE = ("data",)
-
-# What `task` says where a user's own code is the problem: a function that trains by itself, or a
-# module with its loss.
-OBJECTIVE, MODULE = "objective", "module"
 
 # Share of the steps after which a search may stop a run that cannot be the best.
 QUARTER = 0.25
@@ -66,9 +66,23 @@ class Setup:
     train_samples: int | None = None
     eval_samples: int | None = None
     select: Select = "split"
+    optimizer: Optimizer = "adamw"
+    # Of adamw and adam; momentum is sgd's.
+    beta1: float = 0.9
+    beta2: float = 0.999
+    momentum: float = 0.9
+    # Largest norm of the gradient of what is trained, in a subspace theta_d's; None: any.
+    clip: float | None = None
     weight_decay: float = 0.0
-    # Share of the steps over which the learning rate rises from 0; it then falls linearly to 0.
+    # "trained": the optimizer draws each trained number to 0, so theta to theta_0 in a subspace and
+    # to 0 in full fine-tuning.  "zero", "theta_0": the loss has weight_decay / 2 times the squared
+    # distance of theta from there, as Li et al. in any space.
+    decay_to: DecayTo = "trained"
+    # Share of the steps over which the learning rate rises from 0; what it does then.
     warmup: float = 0.06
+    schedule: Schedule = "linear"
+    # "best": of the epochs' ends, by the rows held out (with select "eval" by the scored ones).
+    checkpoint: Checkpoint = "last"
     # Step sizes of what is trained beside theta_d: SAID's lambdas (start at 1) and a free head.
     said_lr: float = 0.01
     head_lr: float = 1e-3
@@ -130,6 +144,8 @@ class RunSpec(Setup):
             recipe(self.model).stack > 0
             and (plain or self.method == "full")
             and (self.device, self.dtype, self.weight_decay) == ("cpu", "float32", 0.0)
+            and (self.clip, self.checkpoint) == (None, "last")
+            and self.optimizer != "sgd"
         )
 
     @property

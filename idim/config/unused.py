@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from idim.config.names import MODULE
 from idim.config.recipes import SMALL_NETS
 from idim.errors import IdimError
 
@@ -41,6 +42,13 @@ _SETUP = (
          ("structure",)),
     Rule(("head_lr",), lambda s: s.head != "free", "it is for head free", ("head",)),
     Rule(("max_length",), lambda s: s.model in SMALL_NETS, "the model reads no text", ("model",)),
+    Rule(("beta1", "beta2"), lambda s: s.optimizer == "sgd", "optimizer sgd has momentum",
+         ("optimizer",)),
+    Rule(("momentum",), lambda s: s.optimizer != "sgd", "it is for optimizer sgd", ("optimizer",)),
+    Rule(("decay_to",), lambda s: s.weight_decay == 0, "it is for weight_decay above 0",
+         ("weight_decay",)),
+    Rule(("checkpoint",), lambda s: s.model == "toy" or s.task == MODULE, "there are no epochs",
+         ("model", "task")),
     Rule(("train_samples", "eval_samples"), lambda s: s.model == "toy", "toy has no rows",
          ("model",)),
 )  # fmt: skip

@@ -99,6 +99,8 @@ def _end(
         "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
         "seconds": round(event.seconds, 3),
     }  # fmt: skip
+    if event.best_step is not None:
+        result["best_step"] = event.best_step
     if spec.stop_at is None:
         run.finish(place, result, event.rows)
         store.run(spec.first_quarter).forget_pause()

@@ -42,6 +42,8 @@ class Result:
     # `prediction` and `target` by row of the evaluation set: what an estimate of the rows' own
     # noise needs.
     rows: State
+    # Step that was scored, where that is the best of the epochs' ends.
+    best_step: int | None = None
 
 
 class Diverged(RunFailed):

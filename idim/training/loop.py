@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +18,8 @@ from idim.problems.base import Model, Rows
 from idim.problems.given import Objective, Trial
 from idim.problems.tasks import Split
 from idim.training.events import Diverged, Event, Result, State, Step
-from idim.training.schedule import LOOK_EVERY, count_steps, last_step
-from idim.training.single import Single
+from idim.training.schedule import LOOK_EVERY, count_steps, last_step, per_epoch
+from idim.training.single import Best, Single
 from idim.training.stack import Stack
 from idim.training.start import prepare_torch, refuse_changed
 
@@ -31,6 +32,8 @@ class Trainer(Protocol):
     methods: list[Trainable]
     # Parameters of the model.
     D: int
+    # Where the one run was best, if that is what is scored.
+    best: Best | None
 
     def restore(self, states: Sequence[State | None]) -> int:
         """Take over the states of all runs; return their step."""
@@ -94,6 +97,8 @@ def _trained(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> Iterat
     live, losses = list(range(len(specs))), [_loss(state) for state in resume]
     for done in range(trainer.restore(resume) + 1, end + 1):
         loss = trainer.step(rows, done - 1, steps)
+        if trainer.best and (done % per_epoch(spec, len(rows)) == 0 or done == steps):
+            trainer.best.look(done)
         if done % LOOK_EVERY and done < end:
             continue
         losses = loss.tolist()
@@ -101,9 +106,14 @@ def _trained(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> Iterat
             live.remove(r)
             yield r, Diverged.at(done, losses[r], specs[r].lr)
         for r in live:
-            yield r, Step(done, steps, done == end, losses[r], trainer.saver(r, done, losses[r]))
+            saver = trainer.saver(r, done, losses[r])
+            if trainer.best and done == end:  # afterwards the run is put back to its best
+                saver = partial(dict, saver())
+            yield r, Step(done, steps, done == end, losses[r], saver)
         if not live:
             return
+    if trainer.best:
+        trainer.best.take()
     for r in live:
         trainer.methods[r].settle()
     ends = trainer.outputs(problem.evaluation)
@@ -120,6 +130,7 @@ def _trained(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> Iterat
                 D=trainer.D, trainable=method.trainable, steps=end, schedule=steps,
                 loss=losses[r], seconds=seconds, state=method.state(), header=method.header(),
                 rows=by_row(found, problem.evaluation),
+                best_step=trainer.best.step if trainer.best else None,
             )  # fmt: skip
         except RunFailed as e:  # a prediction that is no number
             yield r, e

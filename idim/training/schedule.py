@@ -27,12 +27,16 @@ def draws(seed: int, *names: str | int) -> np.random.RandomState:
     return np.random.RandomState(stream(seed, *names) % 2**32)
 
 
-def learning_rate(step: int, steps: int, warmup: float) -> float:
-    """Return the share of the peak rate at a step: linear up over the warm-up, linear down to 0."""
+def learning_rate(step: int, steps: int, warmup: float, schedule: str = "linear") -> float:
+    """Return the share of the peak rate at a step: linear up over the warm-up, then as named.
+
+    "linear" falls to 0 in a straight line, "cosine" by half a cosine, "constant" stays at 1.
+    """
     rise = warmup * steps
     if step < rise:
         return (step + 1) / (rise + 1)
-    return (steps - step) / max(1.0, steps - rise)
+    left = (steps - step) / max(1.0, steps - rise)
+    return {"linear": left, "constant": 1.0, "cosine": (1 - math.cos(math.pi * left)) / 2}[schedule]
 
 
 def per_epoch(spec: RunSpec, rows: int) -> int:

@@ -1,12 +1,17 @@
-"""One run: the model by itself, an optimizer of torch over what its method trains."""
+"""One run: the model by itself, an optimizer of torch over what its method trains.
 
+Source of "zero" and "theta_0": Li et al. 2018, section 3 (their L2 penalty is on the weights
+themselves, also in a subspace); Li, Grandvalet and Davoine 2018, eq. 3 (L2-SP).
+"""
+
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from idim import methods
 from idim.config import RunSpec
@@ -26,19 +31,18 @@ class Single:
 
     def __init__(self, spec: RunSpec, problem: Problem) -> None:
         self.spec, self.model = spec, build(spec, problem)
-        # before theta_d is among them
-        self.D = sum(p.numel() for p in self.model.module.parameters())
+        theta = list(self.model.module.parameters())  # before theta_d is among them
+        self.D = sum(p.numel() for p in theta)
         self.method = methods.apply(spec, self.model, stream(spec.seed, "projection"))
+        self.penalised = _penalised(spec, theta)
         self.methods = [self.method]
-        groups = [{**g, "peak_lr": g["lr"]} for g in self.method.param_groups()]
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=spec.lr, weight_decay=spec.weight_decay, fused=True
-        )
+        self.optimizer = _optimizer(spec, self.method.param_groups())
+        self.best = Best(self, problem) if spec.checkpoint == "best" else None
 
     def step(self, rows: Rows, step: int, steps: int) -> Tensor:
         """Take one step; return the loss, (1,)."""
         spec, model = self.spec, self.model
-        share = learning_rate(step, steps, spec.warmup)
+        share = learning_rate(step, steps, spec.warmup, spec.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * share
         _seed_dropout(spec, stream(spec.seed, "step", step))
@@ -46,11 +50,17 @@ class Single:
         batch = rows.batch(batch_index(spec, len(rows), step))
         with _autocast(spec):
             loss = model.loss(model.outputs(batch), batch)
+        for p, center in self.penalised:
+            away = p.float() if center is None else p.float() - center
+            loss = loss + 0.5 * spec.weight_decay * away.square().sum()
         self.optimizer.zero_grad(set_to_none=True)
         # In a subspace, theta's gradient becomes theta_d's layer by layer as backward makes it
         # (`subspace.gradients`), and after the optimizer's step theta is theta_0 + P theta_d again
         # (`subspace.follow`).
         loss.backward()
+        if spec.clip is not None:
+            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(trained, spec.clip)
         self.optimizer.step()
         return loss.detach().reshape(1)
 
@@ -64,11 +74,15 @@ class Single:
         def state() -> State:
             record = {f"theta/{name}": t for name, t in self.method.state().items()}
             for i, kept in self.optimizer.state_dict()["state"].items():
-                record |= {f"adam/{i}/{name}": t.to("cpu", copy=True) for name, t in kept.items()}
-            return record | {
-                "step": torch.tensor(step),
-                "loss": torch.tensor(loss, dtype=torch.float64),
-            }
+                record |= {f"adam/{i}/{n}": t.to("cpu", copy=True) for n, t in kept.items()}
+            return (
+                record
+                | (self.best.state() if self.best else {})
+                | {
+                    "step": torch.tensor(step),
+                    "loss": torch.tensor(loss, dtype=torch.float64),
+                }
+            )
 
         return state
 
@@ -77,15 +91,78 @@ class Single:
         (saved,) = states
         if saved is None:
             return 0
-        theta = {n.removeprefix("theta/"): t for n, t in saved.items() if n.startswith("theta/")}
-        self.method.load_state(theta)
+        self.method.load_state(under("theta/", saved))
         kept: dict[int, State] = {}
         for name, t in saved.items():
             if name.startswith("adam/"):
                 _, i, field = name.split("/")
                 kept.setdefault(int(i), {})[field] = t
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": kept})
+        if self.best:
+            self.best.restore(saved)
         return int(saved["step"])
+
+
+class Best:
+    """The best end of an epoch so far: by rows held out, or the scored ones where none are."""
+
+    def __init__(self, run: Single, problem: Problem) -> None:
+        self.run, self.problem = run, problem
+        self.step, self.score, self.theta = 0, -math.inf, None
+
+    def look(self, step: int) -> None:
+        """Score the run as it stands; of equal scores the earliest stays."""
+        rows = self.problem.select or self.problem.evaluation
+        found = evaluate(self.run.spec, self.run.model, self.problem, rows)
+        if (score := found[self.problem.metrics[0]]) > self.score:
+            self.step, self.score, self.theta = step, score, self.run.method.state()
+
+    def take(self) -> None:
+        """Put the run back to where it was best, if an epoch has ended."""
+        if self.theta is not None:
+            self.run.method.load_state(self.theta)
+
+    def state(self) -> State:
+        """Return what a resumed run needs to know of it."""
+        if self.theta is None:
+            return {}
+        named = {f"best/theta/{name}": t for name, t in self.theta.items()}
+        about = torch.tensor([self.step, self.score], dtype=torch.float64)
+        return named | {"best/about": about}
+
+    def restore(self, saved: State) -> None:
+        """Take over a `state()`."""
+        if "best/about" in saved:
+            step, self.score = saved["best/about"].tolist()
+            self.step, self.theta = int(step), under("best/theta/", saved)
+
+
+def under(prefix: str, state: State) -> State:
+    """Return the part of a state below a prefix."""
+    return {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
+
+
+def _penalised(
+    spec: RunSpec, theta: list[nn.Parameter]
+) -> list[tuple[nn.Parameter, Tensor | None]]:
+    """Return the parameters that a penalty in the loss draws somewhere, and where to; None: 0."""
+    if spec.decay_to == "trained" or not spec.weight_decay:
+        return []
+    at_start = spec.decay_to == "theta_0"
+    moving = [p for p in theta if p.requires_grad]
+    return [(p, p.detach().float().clone() if at_start else None) for p in moving]
+
+
+def _optimizer(spec: RunSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    groups = [{**group, "peak_lr": group["lr"]} for group in groups]
+    decay = spec.weight_decay if spec.decay_to == "trained" else 0.0
+    if spec.optimizer == "sgd":
+        return torch.optim.SGD(
+            groups, lr=spec.lr, momentum=spec.momentum, weight_decay=decay, fused=True
+        )
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[spec.optimizer]
+    betas = spec.beta1, spec.beta2
+    return kind(groups, lr=spec.lr, betas=betas, weight_decay=decay, fused=True)
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from idim.subspace import Subspace
 from idim.subspace.layout import partition, slots
 from idim.training.events import State
 from idim.training.schedule import batch_index, learning_rate, stream
-from idim.training.single import EVALUATED
+from idim.training.single import EVALUATED, Best
 from idim.training.start import build
 
 # What runs of one stack may differ in.
@@ -92,6 +92,8 @@ class Stack:
     start + lr y.
     """
 
+    best: Best | None = None
+
     def __init__(self, specs: Sequence[RunSpec], problem: Problem) -> None:
         self.specs, models = specs, [build(spec, problem) for spec in specs]
         self.model, self.net = models[0], _Net(models[0])
@@ -127,7 +129,9 @@ class Stack:
         self.y = torch.zeros_like(self.start)
         self.y.grad = torch.zeros_like(self.y)
         self.adam = {name: torch.zeros_like(self.y) for name in MOMENTS}
-        self.optimizer = torch.optim.AdamW([self.y], weight_decay=0.0, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            [self.y], betas=(specs[0].beta1, specs[0].beta2), weight_decay=0.0, fused=True
+        )
         self.optimizer.state[self.y] = self.adam | {"step": torch.tensor(0.0)}
 
     def step(self, rows: Rows, step: int, steps: int) -> Tensor:
@@ -139,7 +143,9 @@ class Stack:
         for r, at in enumerate(self.at):
             row = gradient[r]
             self.y.grad[at] = self.projected[r].pull(row) if self.projected else row
-        self.optimizer.param_groups[0]["lr"] = learning_rate(step, steps, self.specs[0].warmup)
+        self.optimizer.param_groups[0]["lr"] = learning_rate(
+            step, steps, self.specs[0].warmup, self.specs[0].schedule
+        )
         self.optimizer.step()
         self._push()
         return loss.detach()
