@@ -1,6 +1,5 @@
 """The loop against plain torch: every step of every method, and what is scored on which rows."""
 
-import json
 import math
 from dataclasses import replace
 
@@ -13,7 +12,6 @@ from sklearn.metrics import accuracy_score
 from torch import nn
 from torch.func import functional_call
 
-from idim import methods
 from idim.config import RunSpec
 from idim.problems import kinds
 from idim.problems.base import Model, classes, cross_entropy, squared_error
@@ -28,7 +26,7 @@ from idim.training.events import Result
 from idim.training.loop import train
 from idim.training.schedule import batch_index, stream
 from idim.training.single import evaluate
-from idim.training.start import build
+from idim.training.start import build, make
 
 STEPS, WARMUP = 24, 0.2
 
@@ -158,7 +156,7 @@ def test_every_method_takes_the_steps_that_autograd_through_P_would(change):
     plain, result = Plain(spec), finish(spec)
     assert result.loss == pytest.approx(plain.train(), rel=2e-3)
     model = build(spec, plain.data)
-    method = methods.apply(spec, model, stream(spec.seed, "projection"))
+    method = make(spec, model)
     method.load_state(result.state)
     theta = plain.theta()
     theta_0 = dict(build(spec, plain.data).module.named_parameters())
@@ -185,7 +183,7 @@ def test_the_schedule_is_the_one_that_the_report_states():
 def scored(spec: RunSpec, state, split: Split) -> float:
     """Score a trained net on a split by hand."""
     model = build(spec, kinds.load(spec))
-    methods.apply(spec, model, stream(spec.seed, "projection")).load_state(state)
+    make(spec, model).load_state(state)
     with torch.no_grad():
         logits = model.module(torch.as_tensor(split.inputs))
     return float(accuracy_score(split.targets, logits.argmax(dim=1)))
@@ -237,8 +235,7 @@ def test_training_and_evaluation_are_in_the_same_arithmetic(dtype, monkeypatch):
 def test_the_toys_performance_is_the_exponential_of_its_last_loss():
     spec = plan_run(RunSpec(model="toy", d=12, lr=2.0, steps=30))
     result = finish(spec)
-    method = methods.apply(spec, model := build(spec, kinds.load(spec)),
-                           json.loads((result.header or {})["idim"])["seed"])  # fmt: skip
+    method = make(spec, model := build(spec, kinds.load(spec)))
     method.load_state(result.state)
     sums = next(model.module.parameters()).detach().view(10, 100).sum(dim=1)
     loss = float((sums - torch.arange(1.0, 11.0)).square().mean())

@@ -156,7 +156,7 @@ WORDS = {
     "sweep --select x": "unknown select 'x'",
     "sweep --search x": "unknown search 'x'",
     "run": "a subspace run needs d; give --d",
-    "run --method full --d 5": "d would not be used: method full trains all D parameters",
+    "run --method full --d 5": "d would not be used: the method has no d",
     "run --d 0": "d must be at least 1",
     "run --d 5 --lr nan": "lr must be above 0, got nan",
     "run --d 5 --seed -1": "seed must be at least 0",

@@ -5,9 +5,10 @@ from pathlib import Path
 from torch import nn
 
 from idim.errors import IdimError
+from idim.methods import METHODS
 from idim.problems import kinds
 from idim.store import Run, stored
-from idim.subspace import Subspace
+from idim.training.schedule import stream
 from idim.training.start import build
 
 
@@ -28,12 +29,11 @@ def restore(folder: str | Path) -> nn.Module:
     spec, result = run.spec(), run.result()
     if spec is None or result is None or "error" in result:
         raise IdimError(f"'{folder}' holds no finished run; give OUT/runs/<xx>/<id>.")
-    if spec.method == "full":
-        raise IdimError(f"'{folder}' is full fine-tuning, which keeps no weights; train it again.")
     if not run.trained_file.exists():
-        raise IdimError(
-            f"'{folder}' has no subspace.safetensors any more; remove it and run it again."
-        )
+        why = "has no subspace.safetensors any more; remove it and run it again"
+        if spec.method == "full":
+            why = "is full fine-tuning, which keeps no weights; train it again"
+        raise IdimError(f"'{folder}' {why}.")
     if isinstance(run, Run):
         run.trained()  # its checksum
     problem = kinds.load(spec)
@@ -41,5 +41,6 @@ def restore(folder: str | Path) -> nn.Module:
     for what, then in (("model", spec.model_fingerprint), ("data", spec.data_fingerprint)):
         if now[what] != then:
             raise IdimError(f"the {what} of '{folder}' is no longer what it was ({now[what]}).")
-    module = build(spec, problem).module
-    return Subspace.load(module, run.trained_file).merge().eval()
+    method, model = METHODS[spec.method], build(spec, problem)
+    seed = stream(spec.seed, "projection")
+    return method.restored(spec, model, seed, run.trained_file).eval()

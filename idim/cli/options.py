@@ -108,6 +108,7 @@ MEASURED = [
     Row("max_length", "N", "Cut texts after N tokens"),
     Row("select", "KIND", "Choose the lr on held-out training rows or on the evaluation set"),
 ]
+METHOD = Row("method", "KIND", "What is trained; d is then its size")
 SUBSPACE = [
     Row("projection", "KIND", "How P is drawn"),
     Row("structure", "KIND", "One P for all, or also a trained scale a group"),
@@ -144,8 +145,9 @@ TRAINING = [
     Row("threads", "N", "Threads of a run on the CPU; they decide its bits", "by model"),
 ]
 ONE_RUN = [
-    Row("method", "KIND", "Train theta_d, or all D parameters"),
+    Row("method", "KIND", "What is trained: theta_d, all D parameters, or as installed"),
     Row("d", "N", "Subspace dimension", "required unless --method full"),
+    Row("size", "N", "Size of a method of another kind", "required by it"),
     Row("lr", "X", "Learning rate"),
     Row("seed", "N", "Fixes P, data order and head"),
 ]
@@ -165,7 +167,7 @@ PRETRAINING = [
 Panels = dict[str, list[Row]]
 
 SWEEP: Panels = {
-    "Measured": MEASURED,
+    "Measured": [*MEASURED, METHOD],
     "Subspace": SUBSPACE,
     "Search": GRID,
     "Verdict": VERDICT,

@@ -25,7 +25,7 @@ def follow() -> "Bars | Lines":
 
 def label(spec: "RunSpec") -> str:
     """Name a run within its sweep: `d=100 lr=0.03 seed 1`."""
-    size = "full" if spec.method == "full" else f"d={spec.d}"
+    size = spec.sized or spec.method
     part = "" if spec.stop_at is None else f", first {spec.stop_at:.0%}"
     return f"{size} lr={spec.lr:.3g} seed {spec.seed}{part}"
 

@@ -92,7 +92,7 @@ def preview(planned: "Plan") -> dict[str, Any]:
         {
             "id": run.id,
             "method": run.method,
-            "d": run.d,
+            "d": run.measure,
             "lr": run.lr,
             "seed": run.seed,
             "trainable": planned.trainable(run),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from idim.config.names import METHODS
 from idim.errors import unknown
 from idim.plain import brief
 
@@ -106,7 +107,8 @@ _BOUNDS: dict[str, Bound] = {
     "momentum": _BELOW_1, "warmup": Bound(0, 1, hint="it is a share of the steps"),
     "said_lr": _RATE, "head_lr": _RATE, "lr": _RATE, "baseline_lr": _RATE,
     "lr_multiples": Bound(0, 10**9, is_open=True),
-    "d": _DIMENSION, "d_min": _DIMENSION, "d_max": _DIMENSION, "points": Bound(1, 1000),
+    "d": _DIMENSION, "size": _DIMENSION,
+    "d_min": _DIMENSION, "d_max": _DIMENSION, "points": Bound(1, 1000),
     "seeds": Bound(1, 10_000), "threshold": SHARE,
     "baseline": Bound(0, 1, is_open=True, hint="it is a score, 0.9 and not 90"),
     "seed": Bound(0, 2**63 - 1), "paragraphs": Bound(1, 10**8), "tokens": Bound(1, 10**7),
@@ -144,8 +146,10 @@ def _contradictions(spec: Any) -> Iterator[str]:
         return
     if spec.epochs is not None and spec.steps is not None:
         yield "give epochs or steps, not both"
-    if hasattr(spec, "method") and spec.method == "subspace" and spec.d is None:
-        yield "a subspace run needs d; give --d"
+    if hasattr(spec, "seed"):
+        yield from _size_of_a_run(spec)
+    elif METHODS[spec.method].size is None:
+        yield f"method {spec.method} has no size to search over; choose another"
     if getattr(spec, "stop_at", None) is not None and spec.stop_at >= 1:
         yield f"stop_at is a share of the steps and must be below 1, got {spec.stop_at}"
     if not hasattr(spec, "baseline"):  # only a sweep has what follows
@@ -163,6 +167,12 @@ def _contradictions(spec: Any) -> Iterator[str]:
             f"this grid is {runs:,} runs (values of d x learning rates x seeds); at most "
             f"{MOST_RUNS:,}: give fewer seeds, d or rates"
         )
+
+
+def _size_of_a_run(spec: Any) -> Iterator[str]:
+    size = METHODS[spec.method].size
+    if size is not None and getattr(spec, size) is None:
+        yield f"a {spec.method} run needs {size}; give --{size}"
 
 
 def _grid(spec: Any) -> int:

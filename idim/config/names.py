@@ -30,6 +30,7 @@ class Names(MutableMapping[str, Any]):
     def __init__(self, kind: str, base: str, own: dict[str, str]) -> None:
         self.kind, self.base, self.own = kind, base, own
         self._entered: dict[str, Any] = {}
+        self._found: dict[str, Any] = {}
 
     @cached_property
     def _installed(self) -> dict[str, str]:
@@ -39,14 +40,16 @@ class Names(MutableMapping[str, Any]):
         return {e.name: e.value for e in entry_points(group=f"idim.{self.kind}s")}
 
     def __getitem__(self, name: str) -> Any:
-        if name in self._entered:
-            return self._entered[name]
+        for known in (self._entered, self._found):
+            if name in known:
+                return known[name]
         at = self.own.get(name) or self._installed[name]
         try:
             found = pkgutil.resolve_name(at)
         except (ImportError, AttributeError, ValueError) as e:
             raise IdimError(f"{self.kind} '{name}' cannot be imported from {at}: {e}.") from None
         self._check(name, found)
+        self._found[name] = found
         return found
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -89,6 +92,11 @@ PROJECTIONS = Names(
         "orthogonal": "idim.projection.orthogonal:Orthogonal",
         "onehot": "idim.projection.onehot:OneHot",
     },
+)
+METHODS = Names(
+    "method",
+    "idim.methods.base:Method",
+    {"subspace": "idim.methods.subspace:InSubspace", "full": "idim.methods.full:Full"},
 )
 
 # What `task` says where a user's own code is the problem: a function that trains by itself, or a

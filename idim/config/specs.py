@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from idim.config.checks import range_problems, type_problems
-from idim.config.names import PROJECTIONS
+from idim.config.names import METHODS, PROJECTIONS
 from idim.config.recipes import recipe
-from idim.config.schema import ONLY_IN_SUBSPACE, SCHEMA, older_id
+from idim.config.schema import SCHEMA, older_id
 from idim.errors import IdimError
 
 Projection = Annotated[str, PROJECTIONS]
@@ -22,7 +22,7 @@ Structure = Literal["did", "said"]
 SaidGroups = Literal["tensor", "module", "block"]
 Norm = Literal["global", "tensor"]
 Head = Literal["subspace", "free", "frozen"]
-Method = Literal["subspace", "full"]
+Method = Annotated[str, METHODS]
 Select = Literal["split", "eval"]
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
@@ -52,6 +52,7 @@ class Setup:
     # Empty: what the model is for, if it is built in.
     task: str = ""
     data: str | None = None
+    method: Method = "subspace"
     projection: Projection = "fastfood"
     structure: Structure = "did"
     said_groups: SaidGroups = "module"
@@ -108,10 +109,10 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSpec(Setup):
-    """One training: `method="full"` trains all D parameters, `"subspace"` only theta_d."""
+    """One training: of a method and a size, which is d in a subspace and `size` elsewhere."""
 
-    method: Method = "subspace"
     d: int | None = None
+    size: int | None = None
     lr: float = 1e-3
     seed: int = 0
     # Share of the steps after which the run stops and is scored; None: it goes to its end.
@@ -139,10 +140,9 @@ class RunSpec(Setup):
 
         A function of what the id holds, so that a baseline is one run whatever it is compared with.
         """
-        plain = (self.structure, self.head, self.copies) == ("did", "subspace", 2)
         return (
             recipe(self.model).stack > 0
-            and (plain or self.method == "full")
+            and METHODS[self.method].stacks(self)
             and (self.device, self.dtype, self.weight_decay) == ("cpu", "float32", 0.0)
             and (self.clip, self.checkpoint) == (None, "last")
             and self.optimizer != "sgd"
@@ -151,9 +151,21 @@ class RunSpec(Setup):
     @property
     def id(self) -> str:
         """Readable part and 12 hex digits of the hash of the canonical form."""
-        size = "full" if self.method == "full" else f"{self.projection}-d{self.d}"
+        how = METHODS[self.method].named(self)[0]
+        size = self.sized and f"-{self.sized.replace('=', '')}"
         digest = hashlib.sha256(self.canonical().encode()).hexdigest()[:ID_DIGITS]
-        return f"{slug(self.task)}-{slug(self.model)}-{size}-s{self.seed}-{digest}"
+        return f"{slug(self.task)}-{slug(self.model)}-{how}{size}-s{self.seed}-{digest}"
+
+    @property
+    def measure(self) -> int | None:
+        """The size that its method takes, d in a subspace; None where there is none to take."""
+        size = METHODS[self.method].size
+        return None if size is None else getattr(self, size)
+
+    @property
+    def sized(self) -> str:
+        """The same as `d=100`; empty where there is none."""
+        return "" if self.measure is None else f"{METHODS[self.method].symbol}={self.measure}"
 
     @property
     def older_id(self) -> str:
@@ -172,7 +184,7 @@ class RunSpec(Setup):
             for f in fields(self)
             if getattr(self, f.name) != f.default
         }
-        for name in _NOWHERE if self.method == "subspace" else (*_NOWHERE, *ONLY_IN_SUBSPACE):
+        for name in (*_NOWHERE, *METHODS[self.method].ignores):
             record.pop(name, None)
         record |= {"model": slug(self.model), "task": slug(self.task), "schema": SCHEMA}
         return json.dumps(record, sort_keys=True, separators=(",", ":"))

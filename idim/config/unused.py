@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from idim.config.names import MODULE
+from idim.config.names import METHODS, MODULE
 from idim.config.recipes import SMALL_NETS
 from idim.errors import IdimError
 
@@ -53,17 +53,16 @@ _SETUP = (
          ("model",)),
 )  # fmt: skip
 _RUN = (
-    Rule(("d",), lambda s: s.method == "full", "method full trains all D parameters", ("method",)),
-)
+    Rule(("d",), lambda s: METHODS[s.method].size != "d", "the method has no d", ("method",)),
+    Rule(("size",), lambda s: METHODS[s.method].size != "size", "the method has no such size",
+         ("method",)),
+)  # fmt: skip
 _PRETRAIN = (
     Rule(("paragraphs",), lambda s: s.text is not None, "a text folder is given", ("text",)),
     Rule(("tokens",), lambda s: s.tokenizer == "word", "it is for a trained tokenizer",
          ("tokenizer",)),
     Rule(("cloze_from",), lambda s: s.cloze == 0, "it is for cloze above 0", ("cloze",)),
 )  # fmt: skip
-# What a full fine-tuning does without: loops over both methods may well give it.
-_SUBSPACE = ("projection", "structure", "said_groups", "norm", "head", "said_lr", "head_lr",
-             "copies")  # fmt: skip
 
 
 def refuse_unused(spec: Any, in_file: Iterable[str], typed: Iterable[str]) -> None:
@@ -98,8 +97,12 @@ def unused(spec: Any) -> dict[str, Rule]:
 
 
 def idle(spec: Any, given: Iterable[str]) -> dict[str, str]:
-    """Return the settings that mean nothing and do no harm, with the reason."""
-    if getattr(spec, "method", "") != "full":
+    """Return the settings that mean nothing and do no harm, with the reason.
+
+    What a method does without is such a one: loops over methods may well give it.
+    """
+    if not hasattr(spec, "method"):
         return {}
-    given = set(given)
-    return {name: "method full has no subspace" for name in _SUBSPACE if name in given}
+    given, method = set(given) - {"d", "size"}, METHODS[spec.method]
+    why = f"method {spec.method} has no subspace"
+    return {name: why for name in method.ignores if name in given}

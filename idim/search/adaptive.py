@@ -31,7 +31,7 @@ def adaptive(space: Space) -> Asking[str]:
         while True:
             kept = []
             for run in batch:
-                key = (run.d, run.lr, run.seed)
+                key = (run.measure, run.lr, run.seed)
                 if key in asked or len(asked) < most:
                     asked.add(key)
                     kept.append(run)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from idim.config import RunSpec, Setup, SweepSpec
+from idim.methods import METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,14 @@ class Space:
     chance: float | None = None
 
     def run(self, d: int | None, lr: float, seed: int, stop_at: float | None = None) -> RunSpec:
-        """Return the spec of one run; `d=None` trains all parameters."""
+        """Return the spec of one run, `d` being its size; None trains all parameters."""
         shared: dict[str, Any] = {f.name: getattr(self.spec, f.name) for f in fields(Setup)}
-        method: Any = "full" if d is None else "subspace"
         shared |= self.resolved
-        run = RunSpec(**shared, method=method, d=d, lr=lr, seed=seed, stop_at=stop_at)
+        if d is None:
+            shared["method"] = "full"
+        else:
+            shared[METHODS[self.spec.method].size or "d"] = d
+        run = RunSpec(**shared, lr=lr, seed=seed, stop_at=stop_at)
         return replace(run, stacked=self.full_stacked if d is None else run.is_stackable)
 
     def rates(self, d: int) -> tuple[float, ...]:
@@ -40,17 +44,14 @@ class Space:
         )
 
     def matched_rate(self, d: int) -> float:
-        """Return the rate whose Adam steps are as long as full fine-tuning's.
+        """Return the rate whose steps are as long as full fine-tuning's.
 
-        Such a step moves theta by lr sqrt(d) in a subspace of unit columns, and by lr sqrt(D) in
-        full space; with unit columns within each tensor, sqrt(tensors) times as far.  The anchor
-        is the geometric middle of the full-space rates.
+        The anchor is the geometric middle of the full-space rates.
         """
         rates = sorted(self.spec.baseline_lr)
         anchor = (rates[0] * rates[-1]) ** 0.5
-        return (
-            anchor * (self.D / d) ** 0.5 / (self.tensors**0.5 if self.spec.norm == "tensor" else 1)
-        )
+        method = METHODS[self.spec.method]
+        return method.matched_rate(anchor, d, self.D, self.tensors, self.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class Ladder:
         """Return the learning rate of a rung at d."""
         if self.space.spec.lr:
             return sorted(self.space.spec.lr)[int(rung)]
-        moved = (self.d_ref / d) ** self.space.spec.lr_transfer
+        spec = self.space.spec
+        moved = (self.d_ref / d) ** METHODS[spec.method].transfer(spec)
         return rounded(2**rung * self.space.matched_rate(self.d_ref) * moved)
 
     def start(self) -> list[float]:

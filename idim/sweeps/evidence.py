@@ -53,7 +53,7 @@ def _excluded(counted: dict[str, Outcome]) -> list[Record]:
             why = f"stopped after {run.stop_at:g} of its steps: another learning rate was better"
         else:
             continue
-        found.append({"why": why, "d": run.d, "lr": run.lr, "seed": run.seed})
+        found.append({"why": why, "d": run.measure, "lr": run.lr, "seed": run.seed})
     return found
 
 

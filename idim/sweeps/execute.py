@@ -11,6 +11,7 @@ from idim import launch
 from idim.config import QUARTER, RunSpec, SweepSpec, slug
 from idim.errors import RunFailed
 from idim.machine import cores
+from idim.methods import METHODS
 from idim.search import Done, next_runs
 from idim.store import Record, Run, Store, alone
 from idim.sweeps.outcomes import Outcome, outcomes, told_once
@@ -165,7 +166,7 @@ def run(
 
 def default_out(spec: SweepSpec) -> Path:
     """Name the folder of a resolved sweep by what is measured, so that a repeat finds it."""
-    names = slug(spec.task), slug(spec.model), spec.projection, spec.structure
+    names = slug(spec.task), slug(spec.model), *METHODS[spec.method].named(spec)
     return Path("idim-out", "-".join(names))
 
 

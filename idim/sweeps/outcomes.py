@@ -31,7 +31,7 @@ class Outcome:
                 "sweep.json is not that of these runs."
             )
         return Score(
-            d=self.run.d,
+            d=self.run.measure,
             lr=self.run.lr,
             seed=self.run.seed,
             trainable=result.get("trainable", 0),
@@ -51,7 +51,7 @@ def outcomes(store: Store, space: Space) -> dict[str, Outcome]:
         if result is None and run.id in found:  # an older run's, which this try goes on from
             continue
         # an id is made of the whole setting: only its own runs have the same
-        if space.run(run.d, run.lr, run.seed, run.stop_at).id == run.id:
+        if space.run(run.measure, run.lr, run.seed, run.stop_at).id == run.id:
             error = failure if result is None else result.get("error")
             found[run.id] = Outcome(run, result, error)
     return found

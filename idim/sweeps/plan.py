@@ -10,12 +10,13 @@ from idim import kernels
 from idim.config import RunSpec, SweepSpec, recipe, with_recipe
 from idim.errors import IdimError
 from idim.machine import cores
+from idim.methods import METHODS
 from idim.problems import given, kinds, reach
 from idim.problems.given import Objective
 from idim.projection import kernels_for
 from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
 from idim.store import Store
-from idim.subspace.layout import Extent, check_d, extent
+from idim.subspace.layout import Extent, extent
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,9 @@ class Plan:
         bound = self.spec.max_runs if self.spec.search == "adaptive" else None
         return bound or len(self.specs)
 
-    def trainable(self, run: RunSpec) -> int:
-        """How many numbers a run trains."""
-        if run.method == "full":
-            return self.span.D + self.span.free + self.span.frozen
-        assert run.d is not None
-        return run.d + self.span.free
+    def trainable(self, run: RunSpec) -> int | None:
+        """How many numbers a run trains; None where that shows when it runs."""
+        return METHODS[run.method].trained(run.measure or 0, self.span)
 
     @cached_property
     def step_seconds(self) -> dict[str, float]:
@@ -142,14 +140,14 @@ def _with_d(spec: SweepSpec, span: Extent) -> SweepSpec:
     """Resolve the values of d of a grid, or the ends between which an adaptive search stays."""
     ends = [x or 1 for x in (spec.d_min, spec.d_max)]
     if spec.search == "adaptive":
-        spec = replace(spec, d_max=min(ends[1], span.D))
-        check_d(ends[0], span.D, span.lambdas, spec.said_groups)
+        spec = replace(spec, d_max=min(ends[1], METHODS[spec.method].sizes(span)))
+        METHODS[spec.method].check(ends[0], span, spec)
         return spec
     if not spec.d:
-        d = paper_grid(ends[0], min(ends[1], span.D), spec.points or 1)
+        d = paper_grid(ends[0], min(ends[1], METHODS[spec.method].sizes(span)), spec.points or 1)
         spec = replace(spec, d=d, d_min=None, d_max=None, points=None)
     for d in spec.d:
-        check_d(d, span.D, span.lambdas, spec.said_groups)
+        METHODS[spec.method].check(d, span, spec)
     return replace(spec, d=tuple(sorted(set(spec.d))))
 
 
@@ -166,8 +164,8 @@ def plan_run(spec: RunSpec, tell: Callable[[str], None] = lambda _: None) -> Run
     spec, facts = _resolve(with_recipe(spec), None)
     for note in facts.notes:
         tell(f"note: {note}")
-    if spec.d is not None:
-        check_d(spec.d, facts.span.D, facts.span.lambdas, spec.said_groups)
+    if spec.measure is not None:
+        METHODS[spec.method].check(spec.measure, facts.span, spec)
     spec = replace(spec, **facts.resolved)
     return replace(spec, stacked=spec.is_stackable)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from idim.config import RunSpec
 from idim.errors import RunFailed
-from idim.methods import Trainable
+from idim.methods import Method
 from idim.problems import given, kinds
 from idim.problems.base import Model, Rows
 from idim.problems.given import Objective, Trial
@@ -29,7 +29,7 @@ class Trainer(Protocol):
 
     # Any of the runs' models: they read rows alike.
     model: Model
-    methods: list[Trainable]
+    methods: list[Method]
     # Parameters of the model.
     D: int
     # Where the one run was best, if that is what is scored.

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from idim import methods
 from idim.config import RunSpec
 from idim.problems import kinds
 from idim.problems.base import Problem, Rows
 from idim.problems.tasks import Split
 from idim.training.events import State
 from idim.training.schedule import batch_index, learning_rate, stream
-from idim.training.start import build, prepare_torch
+from idim.training.start import build, make, prepare_torch
 
 # Rows of a batch where nothing is trained.
 EVALUATED = 256
@@ -33,7 +32,7 @@ class Single:
         self.spec, self.model = spec, build(spec, problem)
         theta = list(self.model.module.parameters())  # before theta_d is among them
         self.D = sum(p.numel() for p in theta)
-        self.method = methods.apply(spec, self.model, stream(spec.seed, "projection"))
+        self.method = make(spec, self.model)
         self.penalised = _penalised(spec, theta)
         self.methods = [self.method]
         self.optimizer = _optimizer(spec, self.method.param_groups())

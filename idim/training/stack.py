@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from idim import methods
 from idim.config import RunSpec
-from idim.methods import InSubspace
+from idim.methods import Method
+from idim.methods.subspace import InSubspace
 from idim.problems.base import Batch, Model, Problem, Rows
 from idim.problems.tasks import Split
 from idim.projection import Piece
 from idim.subspace import Subspace
 from idim.subspace.layout import partition, slots
 from idim.training.events import State
-from idim.training.schedule import batch_index, learning_rate, stream
+from idim.training.schedule import batch_index, learning_rate
 from idim.training.single import EVALUATED, Best
-from idim.training.start import build
+from idim.training.start import build, make
 
 # What runs of one stack may differ in.
 APART = ("d", "lr", "seed", "projection", "norm")
@@ -108,10 +108,7 @@ class Stack:
             .requires_grad_()
             for slot in laid
         }
-        self.methods = [
-            methods.apply(spec, model, stream(spec.seed, "projection"))
-            for spec, model in zip(specs, models, strict=True)
-        ]
+        self.methods: list[Method] = list(map(make, specs, models))
         self.projected = [
             _Projected(method.subspace, row[: self.D])
             for method, row in zip(self.methods, theta, strict=True)

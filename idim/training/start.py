@@ -7,6 +7,7 @@ import torch
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
 from idim.machine import cores
+from idim.methods import METHODS, Method
 from idim.problems.base import Model, Problem
 from idim.training.schedule import stream
 
@@ -26,6 +27,15 @@ def build(spec: RunSpec, problem: Problem) -> Model:
     model = problem.build(stream(spec.seed, "init"))
     model.module.to(spec.device)
     return model
+
+
+def make(spec: RunSpec, model: Model) -> Method:
+    """Make a model trainable as the spec says.
+
+    Raises:
+        IdimError: a size out of range for this model, SAID with too few d, no head to set apart.
+    """
+    return METHODS[spec.method](spec, model, stream(spec.seed, "projection"))
 
 
 def refuse_changed(spec: RunSpec, problem: Problem) -> None:
