@@ -8,7 +8,7 @@ import pytest
 import idim
 
 ROOMS = [
-    "plain", "signals", "terminal", "errors", "reading", "machine", "config", "kernels",
+    "plain", "signals", "terminal", "errors", "records", "reading", "machine", "config", "kernels",
     "projection", "subspace", "hub", "builtin", "problems", "methods", "training", "store",
     "pretrain", "estimate", "search", "report", "launch", "sweeps", "studies", "api", "cli",
 ]  # fmt: skip
