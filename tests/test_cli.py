@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from typer.testing import CliRunner, Result
 
+from idim import store
 from idim.cli import app, options
 from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError, OffLine, RunFailed
@@ -55,9 +56,11 @@ class Library(SimpleNamespace):
         runs = {"total": 2, "done": 2 - self.failed, "failed": self.failed, "diverged": 0}
         return {"d90": threshold, "points": [{"std": float("nan")}], "runs": runs, "out": str(out)}
 
-    def run(self, spec, out, progress, tell) -> dict:
+    def run(self, spec, out, progress, tell) -> store.Result:
         self.spec, self.out = spec, out
-        return {"score": {"accuracy": 0.5}, "select": None, "steps": 3}
+        return store.Result(
+            score={"accuracy": 0.5}, select=None, D=9, trainable=2, steps=3, loss=0.7, seconds=0.1
+        )
 
 
 @pytest.fixture
@@ -133,8 +136,13 @@ def test_failed_runs_make_the_exit_code_1_after_the_table(library):
 
 def test_run_prints_its_result_as_text_or_one_object(library):
     words = ["run", "--d", "20", "--lr", "0.1", "--seed", "3", "--steps", "9"]
-    assert idim(*words).stdout == "score accuracy  0.5\nsteps           3\n"
-    assert json.loads(idim(*words, "--json").stdout)["score"] == {"accuracy": 0.5}
+    lines = idim(*words).stdout.splitlines()
+    assert lines[1:4] == ["score accuracy  0.5", "D               9", "trainable       2"]
+    found = json.loads(idim(*words, "--json").stdout)
+    assert list(found) == [
+        "id", "score", "select", "D", "trainable", "steps", "loss", "seconds", "out",
+    ]  # fmt: skip
+    assert found["score"] == {"accuracy": 0.5}
     assert (library.spec.d, library.spec.lr, library.spec.seed) == (20, 0.1, 3)
     assert library.out == Path("idim-out")
 

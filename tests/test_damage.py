@@ -297,4 +297,4 @@ def test_two_processes_in_one_folder_do_not_meet(tmp_path):
     spec = wanted.specs[0]
     with alone(Store(tmp_path).run(spec).folder), pytest.raises(IdimError, match="another idim"):
         run(spec, tmp_path)
-    assert run(spec, tmp_path)["steps"] == 20
+    assert run(spec, tmp_path).steps == 20

@@ -80,7 +80,7 @@ def test_a_loss_is_measured_by_its_gain_seed_by_seed(tmp_path):
     assert found.baseline == pytest.approx(4.0)
     assert found.line == pytest.approx(3.6)
     (full, *_) = (r.result() for r in Store(tmp_path).runs() if r.spec().d is None)
-    assert set(full["score"]) == {"gain", "loss"}
+    assert set(full.score) == {"gain", "loss"}
 
 
 def test_a_frame_has_the_rows_of_the_table(tmp_path):
@@ -141,7 +141,7 @@ def test_a_module_is_trained_by_the_same_loop(tmp_path):
         optimizer.zero_grad()
         squares(module.train()).backward()
         optimizer.step()
-    assert full["score"]["gain"] == pytest.approx(start - held_out(module.eval()), rel=1e-4)
+    assert full.score["gain"] == pytest.approx(start - held_out(module.eval()), rel=1e-4)
 
 
 def test_the_callers_torch_is_left_as_it_was(tmp_path):

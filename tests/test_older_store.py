@@ -83,8 +83,8 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(store):
     result = run(wanted, store / "one")
     assert before.last_attempt().metrics()[: len(metrics)] == metrics
     then = SAID["one"]
-    assert result["loss"] == pytest.approx(then["loss"], rel=0.02)
-    assert (result["steps"], result["trainable"], result["D"]) == (40, 30, then["D"])
+    assert result.loss == pytest.approx(then["loss"], rel=0.02)
+    assert (result.steps, result.trainable, result.D) == (40, 30, then["D"])
 
 
 def test_where_a_behaviour_has_changed_an_older_sweep_is_read_and_not_gone_on_with(store):

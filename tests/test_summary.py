@@ -7,10 +7,13 @@ import pytest
 from idim import estimate, sweeps
 from idim.config import RunSpec, SweepSpec
 from idim.search import next_runs
-from idim.store import Store
+from idim.store import Result, Store
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
 TOY = {"model": "toy", "d": (12, 5), "seeds": 2, "lr": (1.0,), "steps": 12}
+DONE = Result(
+    score={"performance": 0.5}, select=None, D=9, trainable=5, steps=12, loss=0.7, seconds=0.1
+)
 SMALL = {"model": "digits-mlp", "d": (20,), "seeds": 1, "lr": (0.5,), "steps": 12}
 
 
@@ -38,9 +41,9 @@ def test_the_numbers_of_a_summary_are_the_estimate_of_its_stored_scores(tmp_path
     summary = sweeps.execute(plan, tmp_path, jobs=1)
     stored = [(r.spec(), r.result()) for r in Store(tmp_path).runs()]
     scores = [
-        estimate.Score(s.d, s.lr, s.seed, r["trainable"], None, r["score"]["performance"])
+        estimate.Score(s.d, s.lr, s.seed, r.trainable, None, r.score["performance"])
         for s, r in stored
-        if s is not None and r is not None
+        if s is not None and isinstance(r, Result)
     ]
     assert [s.trainable for s in scores] == [1000 if s.d is None else s.d for s in scores]
     found = estimate.estimate(scores, threshold=0.6, chance=plan.chance["performance"])
@@ -66,8 +69,10 @@ def test_runs_of_another_setting_in_the_same_folder_are_nobodys(tmp_path):
 
 def test_an_outcome_keeps_select_and_score_apart():
     run = RunSpec(model="x", task="t", d=10, lr=0.1, seed=3)
-    result = {"trainable": 10, "select": {"f1": 0.2, "mcc": 0.3}, "score": {"f1": 0.4, "mcc": 0.5}}
-    score = Outcome(run, result, None).score("f1")
+    result = replace(
+        DONE, trainable=10, select={"f1": 0.2, "mcc": 0.3}, score={"f1": 0.4, "mcc": 1}
+    )
+    score = Outcome(run, result).score("f1")
     assert asdict(score) == asdict(estimate.Score(10, 0.1, 3, 10, 0.2, 0.4))
     lost = Outcome(run, None, "killed").score("f1")
     assert (lost.select, lost.score, lost.error) == (None, None, "killed")
@@ -76,7 +81,7 @@ def test_an_outcome_keeps_select_and_score_apart():
 def test_a_run_that_went_on_is_told_once_and_one_that_stopped_too():
     run = RunSpec(model="x", task="t", d=10, lr=0.1)
     early, other = run.first_quarter, replace(run, lr=0.2).first_quarter
-    ended = {r.id: Outcome(r, {}, None) for r in (run, early, other)}
+    ended = {r.id: Outcome(r, DONE) for r in (run, early, other)}
     assert set(told_once(ended)) == {run.id, other.id}
 
 
@@ -87,7 +92,7 @@ def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypa
     run = plan.space.run(5, 1.0, 0)
     early = replace(run, lr=2.0).first_quarter
     ended = {
-        r.id: Outcome(r, {"trainable": 5, "score": {"performance": score}}, None)
+        r.id: Outcome(r, replace(DONE, score={"performance": score}))
         for r, score in ((run, 0.3), (early, 0.95))
     }
     monkeypatch.setattr("idim.sweeps.summary.outcomes", lambda *_: ended)

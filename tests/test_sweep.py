@@ -118,7 +118,7 @@ def test_a_run_that_goes_on_from_its_first_quarter_has_the_bits_of_one_that_neve
     whole = plan_run(RunSpec(model="digits-mlp", d=40, lr=0.5, steps=80, train_samples=300))
     run(whole, tmp_path / "calm")
     early = run(whole.first_quarter, tmp_path / "halved")
-    assert (early["steps"], early["schedule"]) == (20, 80)
+    assert (early.steps, early.schedule) == (20, 80)
     state = Store(tmp_path / "halved").run(whole.first_quarter).folder / "paused.safetensors"
     assert state.exists()
     run(whole, tmp_path / "halved")
@@ -218,19 +218,19 @@ def test_the_file_of_a_run_restores_its_trained_model(head, tmp_path):
     problem = kinds.load(wanted)
     fresh = build(wanted, problem)
     Subspace.load(fresh.module, Store(tmp_path).run(wanted).folder / "subspace.safetensors")
-    assert evaluate(wanted, fresh, problem, problem.evaluation) == result["score"]
+    assert evaluate(wanted, fresh, problem, problem.evaluation) == result.score
 
 
 def test_one_line_gives_the_trained_model_of_a_run_head_included(tmp_path):
     words = {"d": 40, "lr": 0.1, "steps": 12, "batch_size": 8, "train_samples": 64, "seed": 3}
     wanted = plan_run(RunSpec(model="tiny", eval_samples=64, **words))
     result = run(wanted, tmp_path)
-    restored = restore(result["out"])
+    restored = restore(Store(tmp_path).run(wanted).folder)
     assert not restored.training
     problem = kinds.load(wanted)
     fresh = build(wanted, problem)
     fresh.module.load_state_dict(restored.state_dict())
-    assert evaluate(wanted, fresh, problem, problem.evaluation) == result["score"]
+    assert evaluate(wanted, fresh, problem, problem.evaluation) == result.score
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,9 @@ def test_one_line_gives_the_trained_model_of_a_run_head_included(tmp_path):
     ],
 )
 def test_what_cannot_be_restored_is_one_line(where, line, tmp_path):
-    full = run(plan_run(RunSpec(model="toy", method="full", lr=0.1, steps=5)), tmp_path)
-    folder = full["out"] if where == "full" else tmp_path / where
+    full = plan_run(RunSpec(model="toy", method="full", lr=0.1, steps=5))
+    run(full, tmp_path)
+    folder = Store(tmp_path).run(full).folder if where == "full" else tmp_path / where
     with pytest.raises(IdimError, match=line):
         restore(folder)
 

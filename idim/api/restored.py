@@ -6,7 +6,7 @@ from torch import nn
 
 from idim.errors import IdimError
 from idim.problems import kinds
-from idim.store import Run, stored
+from idim.store import Result, Run, stored
 from idim.subspace import Subspace
 from idim.training import loop
 
@@ -26,7 +26,7 @@ def restore(folder: str | Path) -> nn.Module:
     """
     run = stored(Path(folder))
     spec, result = run.spec(), run.result()
-    if spec is None or result is None or "error" in result:
+    if spec is None or not isinstance(result, Result):
         raise IdimError(f"'{folder}' holds no finished run; give OUT/runs/<xx>/<id>.")
     if spec.method == "full":
         raise IdimError(f"'{folder}' is full fine-tuning, which keeps no weights; train it again.")

@@ -42,15 +42,19 @@ from idim.store.files import (
 )
 from idim.store.older import OlderRun, check_older_sweep
 from idim.store.provenance import provenance
+from idim.store.result import Ended, Failed, Result
 from idim.store.run import RESULTS, Place, Run, shard
 from idim.store.seal import Record, read_sealed, unsealed, write_sealed
 from idim.store.stored import Stored
 
 __all__ = [
     "Damaged",
+    "Ended",
+    "Failed",
     "OlderRun",
     "Place",
     "Record",
+    "Result",
     "Run",
     "Store",
     "Stored",

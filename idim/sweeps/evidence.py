@@ -47,8 +47,9 @@ def _excluded(counted: dict[str, Outcome]) -> list[Record]:
     for outcome in counted.values():
         run = outcome.run
         if outcome.error is not None:
-            diverged = (outcome.result or {}).get("diverged", False)
-            why = f"{'diverged' if diverged else 'failed'}: {' '.join(outcome.error.split())}"
+            why = (
+                f"{'diverged' if outcome.diverged else 'failed'}: {' '.join(outcome.error.split())}"
+            )
         elif run.stop_at is not None:
             why = f"stopped after {run.stop_at:g} of its steps: another learning rate was better"
         else:

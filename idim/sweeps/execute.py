@@ -12,7 +12,7 @@ from idim.config import QUARTER, RunSpec, SweepSpec, slug
 from idim.errors import RunFailed
 from idim.machine import cores
 from idim.search import Done, next_runs
-from idim.store import Record, Run, Store, alone
+from idim.store import Ended, Record, Result, Run, Store, alone
 from idim.sweeps.outcomes import Outcome, outcomes, told_once
 from idim.sweeps.plan import Plan
 from idim.sweeps.summary import summarise
@@ -135,7 +135,7 @@ def _claim(plan: Plan) -> Record:
 
 def run(
     spec: RunSpec, out: Path, progress: Progress = lambda _: None, tell: Tell = lambda _: None
-) -> Record:
+) -> Result:
     """Do one run, or return its stored result.
 
     Args:
@@ -157,10 +157,11 @@ def run(
         watch.expect([spec])
         with alone(stored.folder), launch.start(1) as workers:
             workers.run_all([spec], out, watch)
-        result = stored.result() or {"error": stored.failure()}
-    if "error" in result:
-        raise RunFailed(f"{result['error'].rstrip('.')}.")
-    return {"id": spec.id, **result, "out": str(stored.folder)}
+        result = stored.result()
+    if isinstance(result, Result):
+        return result
+    why = stored.failure() if result is None else result.error
+    raise RunFailed(f"{(why or 'no reason is known').rstrip('.')}.")
 
 
 def default_out(spec: SweepSpec) -> Path:
@@ -227,7 +228,7 @@ class _Watch:
         if quarter := self.going_on.pop(spec.id, None):
             self.over.remove(quarter)
             self.work -= QUARTER
-        result = self.store.run(spec).result() or {}
+        result = self.store.run(spec).result()
         kind: EventKind = "failed" if failure else "done"
         self._send(kind, spec, score=_score(result), message=failure or "", eta_s=self._eta(0))
 
@@ -244,5 +245,5 @@ class _Watch:
         self.progress(Event(kind=kind, run=spec, is_bound=self.is_bound, **about, **more))
 
 
-def _score(result: Record) -> float | None:
-    return next(iter(result["score"].values())) if "score" in result else None
+def _score(result: Ended | None) -> float | None:
+    return next(iter(result.score.values())) if isinstance(result, Result) else None

@@ -7,7 +7,7 @@ from typing import Any
 from idim import estimate
 from idim.config import MODULE, OBJECTIVE, RunSpec
 from idim.search import Done, next_runs
-from idim.store import Record, Store, write_json, write_text
+from idim.store import Record, Result, Store, write_json, write_text
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
 
@@ -51,7 +51,7 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
             **_steps(whole, stopped),
         },
         "runs": _count(whole, stopped, coming),
-        "seconds": round(sum((o.result or {}).get("seconds", 0.0) for o in ended.values()), 1),
+        "seconds": round(sum(o.seconds for o in ended.values()), 1),
         "out": str(out),
     }
 
@@ -75,18 +75,18 @@ def _count(
         "total": len(whole) + len(stopped) + to_do,
         "done": len(whole) - failed,
         "failed": failed,
-        "diverged": sum((o.result or {}).get("diverged", False) for o in whole),
+        "diverged": sum(o.diverged for o in whole),
         "stopped_early": len(stopped),
     }
 
 
 def _steps(whole: list[Outcome], stopped: list[Outcome]) -> dict[str, int]:
     """Count the optimizer steps that were done, and those that stopping early has saved."""
-    done = [o.result for o in (*whole, *stopped) if o.result and "steps" in o.result]
-    early = [o.result for o in stopped if o.result and "schedule" in o.result]
+    done = [o.result for o in (*whole, *stopped) if isinstance(o.result, Result)]
+    early = [o.result for o in stopped if isinstance(o.result, Result)]
     return {
-        "steps": sum(r["steps"] for r in done),
-        "steps_saved": sum(r["schedule"] - r["steps"] for r in early),
+        "steps": sum(r.steps for r in done),
+        "steps_saved": sum(r.schedule - r.steps for r in early if r.schedule is not None),
     }
 
 
