@@ -1,14 +1,14 @@
 """Dataclasses as JSON and back: one writer, and one reader that takes nothing else.
 
-A field is a key of its name, or of the name that `named` gives it.  A field at its default is left
-out, and may be missing.
+A field is a key of its name, or of `key` in its metadata.  One at its default is left out, and may
+be missing.
 """
 
 import math
-from dataclasses import MISSING, Field, field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from idim.errors import IdimError
 from idim.plain import brief
@@ -20,11 +20,6 @@ _SAID |= {Path: "text", tuple: "a list", dict: "an object", NoneType: "null"}
 
 class _Unfit(Exception):
     """A value is not of its type."""
-
-
-def named(key: str) -> Any:
-    """Return a field that is called otherwise in JSON."""
-    return field(metadata={"key": key})
 
 
 def keys(cls: type) -> tuple[str, ...]:
@@ -64,7 +59,7 @@ def from_json(cls: type[T], value: Any, what: str) -> T:
 def _read(kind: Any, value: Any, at: str) -> Any:
     """Read a value of a type; `at` is where it stands."""
     origin, inner = get_origin(kind), get_args(kind)
-    if isinstance(kind, UnionType) and NoneType in inner:
+    if origin in (Union, UnionType):
         (other,) = (k for k in inner if k is not NoneType)
         return None if value is None else _read(other, value, at)
     if origin is Literal and type(value) is str and value in inner:

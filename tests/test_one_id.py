@@ -168,11 +168,11 @@ def test_files_that_change_while_a_sweep_runs_stop_it(tmp_path):
                     pq.write_table(table.slice(1), path)
 
         found = execute(wanted, out, jobs=1, progress=spoil)
-        assert (found["runs"]["done"], found["runs"]["failed"]) == (1, 2)
+        assert (found.runs.done, found.runs.failed) == (1, 2)
         said = {r.failure() for r in Store(out).runs()} - {None}
         assert said == {
             f"the files of the {what} were changed after this run was planned; put them back, or "
             "choose another --out"
         }
         path.write_bytes(whole)
-        assert execute(wanted, out, jobs=1)["runs"]["done"] == 3
+        assert execute(wanted, out, jobs=1).runs.done == 3

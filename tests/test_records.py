@@ -1,16 +1,18 @@
 """Records and their JSON: what is written is read back, and anything else is one clear line."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from idim.errors import IdimError
-from idim.records import from_json, keys, named, to_json
+from idim.records import from_json, keys, to_json
+from idim.results import Checkpoint, Summary
 from idim.store import Failed, Result
 
 
@@ -32,31 +34,48 @@ class Tree:
     ends: tuple[int | None, int | None]
     by_year: dict[str, Leaf]
     first: Leaf | None
-    height: float = named("size")
+    bark: Literal["smooth", "rough"] | None
+    height: float = field(metadata={"key": "size"})
     age: int | None = None
 
 
-RECORDS = [Leaf, Tree, Result, Failed]
+RECORDS = [Leaf, Tree, Result, Failed, Summary, Checkpoint]
 TREE = Tree(
     name="t", is_tall=True, kind="oak", where=Path("a/b"), leaves=(Leaf(n=1, share=0.5),),
-    ends=(None, 3), by_year={"1": Leaf(n=2, share=None)}, first=None, height=2.0,
+    ends=(None, 3), by_year={"1": Leaf(n=2, share=None)}, first=None, bark=None, height=2.0,
 )  # fmt: skip
 JSON = {
     "name": "t", "is_tall": True, "kind": "oak", "where": "a/b", "leaves": [{"n": 1, "share": 0.5}],
-    "ends": [None, 3], "by_year": {"1": {"n": 2, "share": None}}, "first": None, "size": 2.0,
+    "ends": [None, 3], "by_year": {"1": {"n": 2, "share": None}}, "first": None,
+    "bark": None, "size": 2.0,
+}  # fmt: skip
+
+
+SCALARS: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(), str: st.text(max_size=5), bool: st.booleans(), NoneType: st.none(),
+    float: st.floats(allow_nan=False, allow_infinity=False), Path: st.text("ab/. ").map(Path),
 }  # fmt: skip
 
 
 def made(kind: Any) -> st.SearchStrategy[Any]:
     """Draw values of a type of records; the numbers are finite, as those of JSON are."""
-    st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
-    st.register_type_strategy(Path, st.text("ab/. ").map(Path))
-    return st.from_type(kind)
+    inner = get_args(kind)
+    if is_dataclass(kind):
+        return st.builds(kind, **{f.name: made(f.type) for f in fields(kind)})
+    if get_origin(kind) in (Union, UnionType):
+        return st.one_of(*map(made, inner))
+    if get_origin(kind) is Literal:
+        return st.sampled_from(inner)
+    if get_origin(kind) is dict:
+        return st.dictionaries(made(str), made(inner[1]), max_size=2)
+    if get_origin(kind) is tuple and inner[-1] is Ellipsis:
+        return st.lists(made(inner[0]), max_size=2).map(tuple)
+    return st.tuples(*map(made, inner)) if inner else SCALARS[kind]
 
 
 @pytest.mark.parametrize("cls", RECORDS, ids=lambda c: c.__name__)
 def test_what_is_written_is_read_back(cls):
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(made(cls))
     def check(record: Any) -> None:
         text = json.dumps(to_json(record), allow_nan=False)
@@ -94,6 +113,7 @@ def test_a_record_is_written_by_its_keys_in_their_order():
         ({"ends": [1, "x"]}, "it has 'x' at ends[1], not a whole number."),
         ({"by_year": []}, "it has [] at by_year, not an object."),
         ({"by_year": {"3": None}}, "it has None at by_year.3, not an object."),
+        ({"bark": "soft"}, "it has 'soft' at bark, not 'smooth' or 'rough'."),
         ({"first": []}, "it has [] at first, not an object."),
         ({"first": {"n": 1, "share": 2, "x": 3}}, "it has the key 'first.x', which this version"),
     ],

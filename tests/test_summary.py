@@ -3,17 +3,16 @@
 from dataclasses import asdict, replace
 
 import pytest
+from made_results import DONE
 
 from idim import estimate, sweeps
 from idim.config import RunSpec, SweepSpec
+from idim.results import parts
 from idim.search import next_runs
 from idim.store import Result, Store
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
 TOY = {"model": "toy", "d": (12, 5), "seeds": 2, "lr": (1.0,), "steps": 12}
-DONE = Result(
-    score={"performance": 0.5}, select=None, D=9, trainable=5, steps=12, loss=0.7, seconds=0.1
-)
 SMALL = {"model": "digits-mlp", "d": (20,), "seeds": 1, "lr": (0.5,), "steps": 12}
 
 
@@ -47,13 +46,13 @@ def test_the_numbers_of_a_summary_are_the_estimate_of_its_stored_scores(tmp_path
     ]
     assert [s.trainable for s in scores] == [1000 if s.d is None else s.d for s in scores]
     found = estimate.estimate(scores, threshold=0.6, chance=plan.chance["performance"])
-    part = estimate.to_summary_part(found)
-    assert {k: summary[k] for k in part if k != "notes"} == {
+    part = parts(found)
+    assert {k: getattr(summary, k) for k in part if k != "notes"} == {
         k: part[k] for k in part if k != "notes"
     }
-    assert summary["chance"] == plan.chance["performance"]
-    assert summary["thresholds"].keys() == {"d50", "d75", "d80", "d90", "d95", "d99"}
-    assert (summary["search"]["steps"], summary["D"]) == (12 * len(scores), 1000)
+    assert summary.chance == plan.chance["performance"]
+    assert summary.thresholds.keys() == {"d50", "d75", "d80", "d90", "d95", "d99"}
+    assert (summary.search.steps, summary.D) == (12 * len(scores), 1000)
 
 
 def test_runs_of_another_setting_in_the_same_folder_are_nobodys(tmp_path):
@@ -97,10 +96,10 @@ def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypa
     }
     monkeypatch.setattr("idim.sweeps.summary.outcomes", lambda *_: ended)
     summary = sweeps.summarise(tmp_path)
-    (point,) = summary["points"]
-    assert (point["lr"], point["scores"], point["lrs"]) == (1.0, [0.3], [1.0, 2.0])
-    assert (summary["d90"], summary["runs"]["stopped_early"]) == (None, 1)
-    assert (summary["baseline"]["mean"], summary["line"]) == (1.0, 0.9)
+    (point,) = summary.points
+    assert (point.lr, point.scores, point.lrs) == (1.0, (0.3,), (1.0, 2.0))
+    assert (summary.d90, summary.runs.stopped_early) == (None, 1)
+    assert (summary.baseline, summary.line) == (1.0, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from idim import launch
 from idim.config import QUARTER, RunSpec, SweepSpec, slug
 from idim.errors import RunFailed
 from idim.machine import cores
+from idim.results import Summary
 from idim.search import Done, next_runs
 from idim.store import Ended, Record, Result, Run, Store, alone
 from idim.sweeps.outcomes import Outcome, outcomes, told_once
@@ -20,7 +21,7 @@ from idim.sweeps.summary import summarise
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
 STOP_RULES = ("tolerance", "max_runs")
 # What was said of a sweep does not make it another.
-LOOSE = (*STOP_RULES, "notes")
+LOOSE = (*STOP_RULES, "notes", "problem", "held_out")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 
@@ -56,7 +57,7 @@ def execute(
     workers: launch.Launched | None = None,
     progress: Progress = lambda _: None,
     tell: Tell = lambda _: None,
-) -> Record:
+) -> Summary:
     """Do the runs of a sweep that have no result yet, and return the summary.
 
     Args:
@@ -81,7 +82,7 @@ def _execute(
     workers: launch.Launched | None,
     progress: Progress,
     tell: Tell,
-) -> Record:
+) -> Summary:
     store = Store(out)
     for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
         tell(line)
@@ -129,6 +130,8 @@ def _claim(plan: Plan) -> Record:
             "metric": plan.metric,
             "chance": plan.chance.get(plan.metric),
             "notes": list(plan.notes),
+            "problem": plan.problem,
+            "held_out": plan.held_out,
         }
     )
 

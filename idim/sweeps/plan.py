@@ -13,6 +13,7 @@ from idim.machine import cores
 from idim.problems import given, kinds, reach
 from idim.problems.given import Objective
 from idim.projection import kernels_for
+from idim.results import Problem
 from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
 from idim.store import Store
 from idim.subspace.layout import Extent, check_d, extent
@@ -29,6 +30,9 @@ class Plan:
     chance: dict[str, float]
     metric: str
     notes: tuple[str, ...]
+    problem: Problem
+    # Whether learning rates are chosen on rows held out of the training set.
+    held_out: bool
 
     @property
     def D(self) -> int:
@@ -129,6 +133,8 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
         chance=facts.chance,
         metric=facts.metric,
         notes=facts.notes,
+        problem=facts.problem,
+        held_out=facts.held_out,
     )
 
 
@@ -192,6 +198,8 @@ class _Facts:
     metric: str
     chance: dict[str, float]
     notes: tuple[str, ...]
+    problem: Problem
+    held_out: bool
 
 
 def _resolve(spec: Any, threads: int | None) -> tuple[Any, _Facts]:
@@ -207,16 +215,21 @@ def _resolve(spec: Any, threads: int | None) -> tuple[Any, _Facts]:
         raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
     kernels_for(torch.empty(0, device=spec.device))  # forced ones that cannot run fail here
     code = given.find(spec)
-    return spec, _of_objective(code) if isinstance(code, Objective) else _of_problem(spec)
+    if isinstance(code, Objective):
+        return spec, _of_objective(code)
+    return spec, _of_problem(spec, "task" if code is None else "module")
 
 
 def _of_objective(code: Objective) -> _Facts:
     resolved = {"model_fingerprint": code.fingerprint, "data_fingerprint": ""}
     resolved |= {"changed": (), "kernels": None}
-    return _Facts(Extent(code.D, 1, 0, 0, 0), resolved, 1, given.METRICS[code.direction], {}, ())
+    return _Facts(
+        Extent(code.D, 1, 0, 0, 0), resolved, rows=1, metric=given.METRICS[code.direction],
+        chance={}, notes=(), problem="objective", held_out=False,
+    )  # fmt: skip
 
 
-def _of_problem(spec: Any) -> _Facts:
+def _of_problem(spec: Any, kind: Problem) -> _Facts:
     problem = kinds.load(spec)
     model = problem.build(0)
     if spec.head != "subspace" and not model.head:
@@ -230,6 +243,8 @@ def _of_problem(spec: Any) -> _Facts:
         "kernels": kernels.other_than_fused(spec.device),
     }
     missed = reach.unreached(spec.model, model, problem.train)
-    notes = (*problem.notes, *model.notes, *missed)
-    metric = problem.metrics[0]
-    return _Facts(span, resolved, len(problem.train), metric, problem.chance, notes)
+    return _Facts(
+        span, resolved, rows=len(problem.train), metric=problem.metrics[0], chance=problem.chance,
+        notes=(*problem.notes, *model.notes, *missed), problem=kind,
+        held_out=problem.select is not None,
+    )  # fmt: skip
