@@ -6,6 +6,7 @@ from typing import Any
 from idim.config import OBJECTIVE, SMALL_NETS
 from idim.report.table import fitted
 from idim.report.words import seeds, symbol
+from idim.search import named
 
 Record = dict[str, Any]
 
@@ -139,7 +140,7 @@ def _values(summary: Record, setting: Record) -> str:
     ds = [p["d"] for p in summary["points"]]
     if not ds:
         return "No d has a score yet."
-    how = "an adaptive search" if setting["search"] == "adaptive" else "a grid"
+    how = named(setting["search"]).called
     many = "one value" if len(ds) == 1 else f"{len(ds)} values"
     said = f"{many[0].upper()}{many[1:]} of d from {ds[0]:,} to {ds[-1]:,} came from {how}"
     low, high = summary["bracket"]

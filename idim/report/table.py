@@ -8,6 +8,7 @@ from typing import Any
 
 from idim.plain import harmless
 from idim.report.words import headline, interval, seeds, setting, span, symbol
+from idim.search import Tally, named
 
 WIDTH = 100
 COLUMNS = ("d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes")
@@ -36,18 +37,11 @@ def state(summary: dict[str, Any]) -> list[str]:
     """Say what the fit found, why the search stopped, or what is missing."""
     runs, search = summary["runs"], summary["search"]
     lines = [fitted(summary)] if fitted(summary) else []
-    left = runs["total"] - runs["done"] - runs["failed"] - runs["stopped_early"]
-    if search["strategy"] == "adaptive":
-        spent = f"search: {runs['done']} runs"
-        if runs["stopped_early"]:
-            spent += f" and {runs['stopped_early']} stopped early, which saved "
-            spent += (
-                f"{search['steps_saved']:,} of {search['steps'] + search['steps_saved']:,} steps"
-            )
-        lines.append(f"{spent}; {search['why'] or 'not finished'}")
-    elif left > 0:
-        lines.append(f"incomplete: {left} of {runs['total']} runs are still to do")
-    return lines
+    tally = Tally(
+        **{name: runs[name] for name in ("total", "done", "failed", "stopped_early")},
+        **{name: search[name] for name in ("steps", "steps_saved", "why")},
+    )
+    return [line for line in (*lines, named(search["strategy"]).state(tally)) if line]
 
 
 def fitted(summary: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from idim.config import MODULE, OBJECTIVE
+from idim.search import named
 
 HEADS = {
     "subspace": "head in the subspace",
@@ -66,11 +67,10 @@ def count(n: int) -> str:
 def ends(summary: dict[str, Any]) -> tuple[int | None, int | None]:
     """Return the interval of d90 to show; an end of None is open.
 
-    Of a grid it is the bootstrap's, over d that were tried.  An adaptive search gives most d two
-    or three seeds, of which a bootstrap makes too narrow an interval: the fit's stands there.
+    The bootstrap's, over d that were tried, or the fit's: the search's strategy says which.
     """
-    is_grid = summary["search"]["strategy"] == "grid"
-    low, high = summary["interval"] if is_grid else summary["fit"]["interval"]
+    is_fitted = named(summary["search"]["strategy"]).is_fitted
+    low, high = summary["fit"]["interval"] if is_fitted else summary["interval"]
     return low, high
 
 

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from idim import estimate
 from idim.config import MODULE, OBJECTIVE, RunSpec
-from idim.search import Done, next_runs
+from idim.search import Done, Strategy, next_runs, strategy
 from idim.store import Record, Store, write_json, write_text
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
@@ -42,7 +41,7 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
     return {
         **{name: sweep[name] for name in shared},
         **part,
-        "protocol": _protocol(sweep),
+        "protocol": _protocol(sweep, strategy(space)),
         "notes": [*sweep["notes"], *part["notes"], *_unsealed(store)],
         "search": {
             "strategy": space.spec.search,
@@ -90,7 +89,7 @@ def _steps(whole: list[Outcome], stopped: list[Outcome]) -> dict[str, int]:
     }
 
 
-def _protocol(sweep: Record) -> dict[str, str]:
+def _protocol(sweep: Record, search: Strategy) -> dict[str, str]:
     """Say how the number was made, in words."""
     own = sweep["baseline"] == "own"
     held_out = sweep["select"] == "split" and sweep["task"] not in ("toy", MODULE, OBJECTIVE)
@@ -103,20 +102,20 @@ def _protocol(sweep: Record) -> dict[str, str]:
         if held_out
         else "learning rate selected on the evaluation set, as the papers do",
         "checkpoint": "the last step",
-        "seeds": f"{_seeds(sweep)}; each redraws P, "
+        "seeds": f"{search.seeds()}; each redraws P, "
         f"{'' if sweep.get('keep_head') else 'the head or net, '}data order and dropout",
         "training": f"AdamW, {length}, batch {sweep['batch_size']}, linear decay, "
         f"warm-up {sweep['warmup']:g}, weight decay {sweep['weight_decay']:g}, {sweep['dtype']}",
-        "lr": _rates(sweep),
+        "lr": "as given" if sweep["lr"] else search.rates(),
         "head": {
             "subspace": "inside the subspace, counted in d",
             "free": "trained directly, beside d",
             "frozen": "frozen at its random start",
         }[sweep["head"]],
-    } | _own_code(sweep, length)
+    } | _own_code(sweep, search, length)
 
 
-def _own_code(sweep: Record, length: str) -> dict[str, str]:
+def _own_code(sweep: Record, search: Strategy, length: str) -> dict[str, str]:
     """Say what is otherwise where a user's own code is the problem."""
     selection = {"selection": "learning rate selected on the reported score"}
     if sweep["task"] == MODULE:
@@ -126,26 +125,8 @@ def _own_code(sweep: Record, length: str) -> dict[str, str]:
         }
     if sweep["task"] == OBJECTIVE:
         own = dict.fromkeys(("checkpoint", "training", "head"), "the objective's own")
-        return selection | own | {"seeds": f"{_seeds(sweep)}; each is the objective's to use"}
+        return selection | own | {"seeds": f"{search.seeds()}; each is the objective's to use"}
     return {}
-
-
-def _seeds(sweep: Record) -> str:
-    if sweep.get("search") != "adaptive":
-        return str(sweep["seeds"])
-    return f"at least {sweep['seeds']} for the baseline and, runs allowing, each d that decides"
-
-
-def _rates(sweep: Record) -> str:
-    if sweep["lr"]:
-        return "as given"
-    first = f"{_list(sweep['lr_multiples'])} times lr_full sqrt(D/d), the matched step length"
-    if sweep.get("search") != "adaptive":
-        return f"{first}; further at an edge"
-    return (
-        f"{first}, at the first d; from there lr ~ (D/d)^{sweep['lr_transfer']:g}, neighbours "
-        "tried in steps of 4 where d fails, of 2 near the line"
-    )
 
 
 def write(summary: Record, out: Path) -> None:
@@ -159,7 +140,3 @@ def write(summary: Record, out: Path) -> None:
 
 def _many(n: float, what: str) -> str:
     return f"{n:g} {what}{'' if n == 1 else 's'}"
-
-
-def _list(values: Any) -> str:
-    return ", ".join(f"{v:g}" for v in values)
