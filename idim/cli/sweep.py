@@ -87,7 +87,7 @@ def measure(planned: "Plan", out: Path, jobs: int | None) -> "Summary":
 def preview(planned: "Plan") -> dict[str, Any]:
     """Return the dry run as one object: what each run trains, and a step's time by method.
 
-    Of an adaptive search, the runs are those it begins with; it makes `most` at most.
+    The runs are those the search begins with; it makes `most` at most.
     """
     runs = [
         {

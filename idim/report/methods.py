@@ -6,6 +6,7 @@ from idim.config import SMALL_NETS, SweepSpec
 from idim.report.table import fitted
 from idim.report.words import full_training, seeds, symbol
 from idim.results import Evidence, Summary
+from idim.search import named
 
 KINDS = {
     "dense": "a dense Gaussian P",
@@ -138,7 +139,7 @@ def _values(summary: Summary, setting: SweepSpec) -> str:
     ds = [p.d for p in summary.points]
     if not ds:
         return "No d has a score yet."
-    how = "an adaptive search" if setting.search == "adaptive" else "a grid"
+    how = named(setting.search).called
     many = "one value" if len(ds) == 1 else f"{len(ds)} values"
     said = f"{many[0].upper()}{many[1:]} of d from {ds[0]:,} to {ds[-1]:,} came from {how}"
     low, high = summary.bracket

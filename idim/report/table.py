@@ -10,6 +10,7 @@ from idim.plain import harmless
 from idim.records import to_json
 from idim.report.words import headline, interval, seeds, setting, span, symbol
 from idim.results import Baseline, PointRow, Summary
+from idim.search import Tally, named
 
 WIDTH = 100
 COLUMNS = ("d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes")
@@ -38,15 +39,11 @@ def state(summary: Summary) -> list[str]:
     """Say what the fit found, why the search stopped, or what is missing."""
     runs, search = summary.runs, summary.search
     lines = [fitted(summary)] if fitted(summary) else []
-    if search.strategy == "adaptive":
-        spent = f"search: {runs.done} runs"
-        if runs.stopped_early:
-            spent += f" and {runs.stopped_early} stopped early, which saved "
-            spent += f"{search.steps_saved:,} of {search.steps + search.steps_saved:,} steps"
-        lines.append(f"{spent}; {search.why or 'not finished'}")
-    elif runs.to_do > 0:
-        lines.append(f"incomplete: {runs.to_do} of {runs.total} runs are still to do")
-    return lines
+    tally = Tally(
+        total=runs.total, done=runs.done, failed=runs.failed, stopped_early=runs.stopped_early,
+        steps=search.steps, steps_saved=search.steps_saved, why=search.why,
+    )  # fmt: skip
+    return [line for line in (*lines, named(search.strategy).state(tally)) if line]
 
 
 def fitted(summary: Summary) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from idim.estimate import Ends, Estimate, Fit, Point, Success
 from idim.estimate import Reading as Read
 from idim.records import from_json, to_json
+from idim.search import named
 
 # What the runs trained: a model on the rows of a task, or of `idim.measure` a user's module on its
 # own loss, or whatever the user's objective trains.
@@ -163,11 +164,10 @@ class Summary:
     def interval(self) -> Ends:
         """The 95% interval of d90 to show; an end of None is open, both None is no interval.
 
-        Of a grid it is the bootstrap's, over d that were tried.  An adaptive search gives most d
-        two or three seeds, of which a bootstrap makes too narrow an interval: the fit's stands
-        there.
+        The bootstrap's, over d that were tried, or the fit's: the search's strategy says which.
         """
-        return self.bootstrap if self.search.strategy == "grid" else self.fit.interval
+        is_fitted = named(self.search.strategy).is_fitted
+        return self.fit.interval if is_fitted else self.bootstrap
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, by the keys of `idim sweep --json`."""

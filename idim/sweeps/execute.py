@@ -86,7 +86,7 @@ def _execute(
     store = Store(out)
     for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
         tell(line)
-    watch = _Watch(store, progress, plan.most, is_bound=plan.spec.search == "adaptive")
+    watch = _Watch(store, progress, plan.most, is_bound=plan.search.bound is not None)
     for outcome in told_once(outcomes(store, plan.space)).values():
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not

@@ -14,7 +14,7 @@ from idim.problems import given, kinds, reach
 from idim.problems.given import Objective
 from idim.projection import kernels_for
 from idim.results import Problem
-from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
+from idim.search import Done, Space, Strategy, named, next_runs, strategy
 from idim.store import Store
 from idim.subspace.layout import Extent, check_d, extent
 
@@ -40,16 +40,20 @@ class Plan:
         return self.span.D
 
     @cached_property
+    def search(self) -> Strategy:
+        """Which runs come next."""
+        return strategy(self.space)
+
+    @cached_property
     def specs(self) -> list[RunSpec]:
-        """The runs the search begins with: of a grid, all but what its edges may ask for."""
+        """The runs the search begins with."""
         first = next_runs(self.space, {})
         return [] if isinstance(first, Done) else first
 
     @property
     def most(self) -> int:
-        """How many runs an adaptive search makes at most; of a grid, those it begins with."""
-        bound = self.spec.max_runs if self.spec.search == "adaptive" else None
-        return bound or len(self.specs)
+        """How many runs the search makes at most; where it has no bound, those it begins with."""
+        return self.search.bound or len(self.specs)
 
     def trainable(self, run: RunSpec) -> int:
         """How many numbers a run trains."""
@@ -63,9 +67,7 @@ class Plan:
         """Seconds of one training step by method, measured here."""
         from idim.training.loop import time_step
 
-        d = coarse_steps(self.spec.d_min or 1, self.spec.d_max or 1)[-1]
-        runs = self.specs if self.spec.search == "grid" else [*self.specs, self.space.run(d, 1, 0)]
-        first = {run.method: run for run in runs}
+        first = {run.method: run for run in self.search.timed(self.specs)}
         return {method: time_step(run) for method, run in first.items()}
 
     def lines(self) -> list[str]:
@@ -84,13 +86,8 @@ class Plan:
         each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
         known = sum(self.step_seconds[r.method] for r in self.specs)
         rest = (self.most - len(self.specs)) * max(self.step_seconds.values())
-        bound = ""
-        if self.spec.search == "adaptive":
-            out.append(
-                f"then the search chooses d from {self.spec.d_min:,} to {self.spec.d_max:,} by "
-                f"what it finds, until the interval is within {self.spec.tolerance:g}x"
-            )
-            bound = "at most "
+        bound = "" if self.search.bound is None else "at most "
+        out += self.search.lines()
         out.append(
             f"{bound}{self.most} runs of {steps:,} steps, {bound or 'about '}"
             f"{_hours((known + rest) * steps)} one after another "
@@ -122,9 +119,11 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
         IdimError: anything a user can get wrong, before any training.
     """
     spec, facts = _resolve(with_recipe(spec), _held_threads(out))
-    spec, span = _with_d(spec, facts.span), facts.span
-    chance = facts.chance.get(facts.metric)
+    span, chance = facts.span, facts.chance.get(facts.metric)
+    spec = named(spec.search).within(spec, span.D)
     space = Space(spec, span.D, span.tensors, facts.resolved, chance=chance)
+    for d in strategy(space).must_fit:
+        check_d(d, span.D, span.lambdas, spec.said_groups)
     return Plan(
         spec=spec,
         space=replace(space, full_stacked=space.run(None, 1e-3, 0).is_stackable),
@@ -142,21 +141,6 @@ def against(plan: Plan, baseline: float) -> Plan:
     """Return the same sweep with a score to compare with in place of its own full fine-tuning."""
     spec = replace(plan.spec, baseline=baseline)
     return replace(plan, spec=spec, space=replace(plan.space, spec=spec))
-
-
-def _with_d(spec: SweepSpec, span: Extent) -> SweepSpec:
-    """Resolve the values of d of a grid, or the ends between which an adaptive search stays."""
-    ends = [x or 1 for x in (spec.d_min, spec.d_max)]
-    if spec.search == "adaptive":
-        spec = replace(spec, d_max=min(ends[1], span.D))
-        check_d(ends[0], span.D, span.lambdas, spec.said_groups)
-        return spec
-    if not spec.d:
-        d = paper_grid(ends[0], min(ends[1], span.D), spec.points or 1)
-        spec = replace(spec, d=d, d_min=None, d_max=None, points=None)
-    for d in spec.d:
-        check_d(d, span.D, span.lambdas, spec.said_groups)
-    return replace(spec, d=tuple(sorted(set(spec.d))))
 
 
 def plan_run(spec: RunSpec, tell: Callable[[str], None] = lambda _: None) -> RunSpec:

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from idim import estimate
 from idim.config import RunSpec
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
-from idim.search import Done, next_runs
+from idim.search import Done, Strategy, next_runs, strategy
 from idim.store import Record, Result, Store, write_json, write_text
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
@@ -54,7 +53,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         **{name: sweep[name] for name in shared},
         **part,
         problem=sweep["problem"],
-        protocol=_protocol(sweep),
+        protocol=_protocol(sweep, strategy(space)),
         held_out=sweep["held_out"],
         search=Search(
             strategy=space.spec.search,
@@ -100,7 +99,7 @@ def _steps(whole: list[Outcome], stopped: list[Outcome]) -> dict[str, int]:
     }
 
 
-def _protocol(sweep: Record) -> Protocol:
+def _protocol(sweep: Record, search: Strategy) -> Protocol:
     """Say how the number was made, in words."""
     problem, own = sweep["problem"], "the objective's own"
     is_own = problem == "objective"
@@ -117,9 +116,9 @@ def _protocol(sweep: Record) -> Protocol:
         f"{sweep['threshold']:g} x baseline",
         selection=f"learning rate {selection}",
         checkpoint=own if is_own else "the last step",
-        seeds=f"{_seeds(sweep)}; each {_THEIRS if is_own else redraws}",
+        seeds=f"{search.seeds()}; each {_THEIRS if is_own else redraws}",
         training=own if is_own else _training(sweep),
-        lr=_rates(sweep),
+        lr="as given" if sweep["lr"] else search.rates(),
         head=own if is_own else _HEADS[sweep["head"]],
     )
 
@@ -135,24 +134,6 @@ def _training(sweep: Record) -> str:
     )
 
 
-def _seeds(sweep: Record) -> str:
-    if sweep.get("search") != "adaptive":
-        return str(sweep["seeds"])
-    return f"at least {sweep['seeds']} for the baseline and, runs allowing, each d that decides"
-
-
-def _rates(sweep: Record) -> str:
-    if sweep["lr"]:
-        return "as given"
-    first = f"{_list(sweep['lr_multiples'])} times lr_full sqrt(D/d), the matched step length"
-    if sweep.get("search") != "adaptive":
-        return f"{first}; further at an edge"
-    return (
-        f"{first}, at the first d; from there lr ~ (D/d)^{sweep['lr_transfer']:g}, neighbours "
-        "tried in steps of 4 where d fails, of 2 near the line"
-    )
-
-
 def write(summary: Summary, out: Path) -> None:
     """Write summary.json, points.csv, curve.png and curve.svg."""
     from idim.report import figure, table
@@ -164,7 +145,3 @@ def write(summary: Summary, out: Path) -> None:
 
 def _many(n: float, what: str) -> str:
     return f"{n:g} {what}{'' if n == 1 else 's'}"
-
-
-def _list(values: Any) -> str:
-    return ", ".join(f"{v:g}" for v in values)
