@@ -4,12 +4,14 @@ from dataclasses import asdict, replace
 
 import pytest
 from made_results import DONE
+from made_rows import write
 
 from idim import estimate, sweeps
-from idim.config import RunSpec, SweepSpec
+from idim.config import MODULE, OBJECTIVE, SCHEMA, RunSpec, SweepSpec
+from idim.report.words import subject
 from idim.results import parts
 from idim.search import next_runs
-from idim.store import Result, Store
+from idim.store import Result, Store, write_sealed
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
 TOY = {"model": "toy", "d": (12, 5), "seeds": 2, "lr": (1.0,), "steps": 12}
@@ -53,6 +55,38 @@ def test_the_numbers_of_a_summary_are_the_estimate_of_its_stored_scores(tmp_path
     assert summary.chance == plan.chance["performance"]
     assert summary.thresholds.keys() == {"d50", "d75", "d80", "d90", "d95", "d99"}
     assert (summary.search.steps, summary.D) == (12 * len(scores), 1000)
+
+
+@pytest.mark.parametrize("change", [TOY, SMALL, SMALL | {"select": "eval"}], ids=str)
+def test_a_folder_that_does_not_tell_its_problem_is_the_same_sweep(change, tmp_path):
+    """As those are that were made before it was told: none of their runs is done again."""
+    plan = sweeps.plan(SweepSpec(**change))
+    first = sweeps.execute(plan, tmp_path, jobs=1)
+    held = Store(tmp_path).sweep()
+    assert (held.pop("problem"), held.pop("held_out")) == (plan.problem, plan.held_out)
+    write_sealed(tmp_path / "sweep.json", held | {"schema": SCHEMA}, "sweep", "sweep")
+    before = (tmp_path / "sweep.json").read_bytes()
+    assert sweeps.summarise(tmp_path) == first
+    events = []
+    assert sweeps.execute(plan, tmp_path, jobs=1, progress=events.append) == first
+    assert {e.kind for e in events} == {"skipped"}
+    assert (tmp_path / "sweep.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [OBJECTIVE, MODULE])
+def test_a_task_file_may_be_called_what_it_likes(name, tmp_path):
+    """Its short name was taken for a user's own code, which selects by the reported score."""
+    rows = [{"text": f"day {i}", "label": i % 2} for i in range(40)]
+    write(tmp_path / "rows" / "train.csv", rows)
+    lines = ['data = "rows"', 'columns = ["text"]', 'labels = ["calm", "storm"]']
+    (tmp_path / f"{name}.toml").write_text("\n".join(lines))
+    task = str(tmp_path / f"{name}.toml")
+    few = {"d": (5,), "lr": (0.1,), "baseline": 0.9, "seeds": 1, "steps": 1, "batch_size": 4}
+    plan = sweeps.plan(SweepSpec(model="tiny", task=task, **few))
+    summary = sweeps.execute(plan, tmp_path / "out", jobs=1)
+    assert (summary.task, summary.problem, summary.held_out) == (name, "task", True)
+    assert summary.protocol.selection.endswith("rows held out from the training set")
+    assert f"on {name}" in subject(summary)
 
 
 def test_runs_of_another_setting_in_the_same_folder_are_nobodys(tmp_path):
