@@ -71,14 +71,14 @@ BOTH = replace(RECORD, tasks=(replace(TASK, to_last=TO_LAST),))
     ],
 )  # fmt: skip
 def test_steps_are_read_off_a_name(name, steps):
-    found = trajectory.stops(TrajectorySpec(models=(name, "z@step7")))
+    found = trajectory.checkpoints(TrajectorySpec(models=(name, "z@step7")))
     assert [s.steps for s in found] == sorted([7, steps])
 
 
 def test_a_folder_of_checkpoints_stands_for_them_in_order(tmp_path):
     for n in (1000, 0, 300):
         (tmp_path / f"step-{n}").mkdir()
-    found = trajectory.stops(TrajectorySpec(models=(str(tmp_path),)))
+    found = trajectory.checkpoints(TrajectorySpec(models=(str(tmp_path),)))
     assert [s.steps for s in found] == [0, 300, 1000]
 
 
@@ -93,11 +93,11 @@ def test_a_folder_of_checkpoints_stands_for_them_in_order(tmp_path):
 )
 def test_checkpoints_that_make_no_trajectory_are_refused(models, pretrained, words):
     with pytest.raises(IdimError, match=words):
-        trajectory.stops(TrajectorySpec(models=models, pretrained=pretrained))
+        trajectory.checkpoints(TrajectorySpec(models=models, pretrained=pretrained))
 
 
 def test_steps_that_no_name_tells_can_be_given():
-    found = trajectory.stops(TrajectorySpec(models=("late", "early"), pretrained=(9, 1)))
+    found = trajectory.checkpoints(TrajectorySpec(models=("late", "early"), pretrained=(9, 1)))
     assert [(s.model, s.steps) for s in found] == [("early", 1), ("late", 9)]
 
 
@@ -196,9 +196,9 @@ def test_each_earlier_checkpoint_is_measured_again_to_the_line_of_the_last(tmp_p
 
 
 def test_a_last_checkpoint_without_a_line_gives_none_to_the_others(tmp_path):
-    legs = [trajectory.Leg("t", trajectory.Stop("m", n), None) for n in (0, 5)]
+    sweeps = [trajectory.CheckpointSweep("t", trajectory.Pretrained("m", n), None) for n in (0, 5)]
     own = {"t": [row(0, 9), row(5, None, missing="a constant answer passes")]}
-    assert trajectory.to_last(legs, own) == []
+    assert trajectory.to_last(sweeps, own) == []
 
 
 def test_a_trajectory_from_pretraining_to_table(tmp_path):

@@ -34,32 +34,32 @@ Follow = Callable[[], AbstractContextManager[Callable[[Event], None]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """One place on the way: a checkpoint and the steps of pretraining behind it."""
+class Pretrained:
+    """A checkpoint, and the steps of pretraining behind it."""
 
     model: str
     steps: int
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """One sweep of a trajectory."""
+class CheckpointSweep:
+    """The sweep of one checkpoint on one task."""
 
     task: str
-    stop: Stop
+    pretrained: Pretrained
     plan: Plan
     # Whether the line is the last checkpoint's, not this one's own.
     to_last: bool = False
 
     def __str__(self) -> str:
-        return f"{self.task}, {self.stop.model}{' to the line of the last' * self.to_last}"
+        return f"{self.task}, {self.pretrained.model}{' to the line of the last' * self.to_last}"
 
     def folder(self, out: Path) -> Path:
         """Return where its runs lie."""
-        return _place(out, self.task, self.stop, to_last=self.to_last)
+        return _place(out, self.task, self.pretrained, to_last=self.to_last)
 
 
-def stops(spec: TrajectorySpec) -> list[Stop]:
+def checkpoints(spec: TrajectorySpec) -> list[Pretrained]:
     """Return the checkpoints in the order of their steps.
 
     Raises:
@@ -72,7 +72,7 @@ def stops(spec: TrajectorySpec) -> list[Stop]:
             "give one each."
         )
     counts = spec.pretrained or tuple(map(_steps, models))
-    found = sorted(map(Stop, models, counts), key=lambda stop: stop.steps)
+    found = sorted(map(Pretrained, models, counts), key=lambda c: c.steps)
     for a, b in pairwise(found):
         if a.steps == b.steps:
             raise IdimError(
@@ -84,7 +84,7 @@ def stops(spec: TrajectorySpec) -> list[Stop]:
     return found
 
 
-def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[Leg]:
+def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[CheckpointSweep]:
     """Resolve every sweep before any is begun: a mistake in the last would come too late.
 
     Args:
@@ -92,7 +92,7 @@ def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[Leg]:
         out: the folder, which may hold some of it.
 
     Raises:
-        IdimError: as `stops` and `plan`, or a fixed baseline where both lines are asked for.
+        IdimError: as `checkpoints` and `plan`, or a fixed baseline where both lines are asked for.
     """
     if spec.lines == "both" and spec.baseline != "own":
         raise IdimError(
@@ -100,21 +100,24 @@ def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[Leg]:
             "leave one of them out."
         )
     names = spec.tasks or tuple(name for name, info in tasks.TASKS.items() if info.is_made)
-    found = stops(spec)
+    found = checkpoints(spec)
     places = {(t, s): out and _place(out, t, s) for t in names for s in found}
-    return [Leg(t, s, plan(spec.sweep(s.model, t), place)) for (t, s), place in places.items()]
+    return [
+        CheckpointSweep(task, s, plan(spec.sweep(s.model, task), place))
+        for (task, s), place in places.items()
+    ]
 
 
-def _place(out: Path, task: str, stop: Stop, *, to_last: bool = False) -> Path:
-    return out / slug(task) / f"step-{stop.steps}{'-last' * to_last}"
+def _place(out: Path, task: str, pretrained: Pretrained, *, to_last: bool = False) -> Path:
+    return out / slug(task) / f"step-{pretrained.steps}{'-last' * to_last}"
 
 
-def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
+def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int | None,
               tell: Callable[[str], None], follow: Follow) -> Trajectory:  # fmt: skip
     """Do what is missing of every sweep, and write what they say together.
 
     Args:
-        legs: from `prepare`.
+        sweeps: from `prepare`.
         out: folder of the trajectory.
         lines: "both" sweeps each checkpoint again, to the line of the last.
         jobs: processes; by default one for each core a run leaves idle.
@@ -124,41 +127,41 @@ def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
     Returns:
         What they say together.
     """
-    with launch.start(default_jobs(legs[0].plan, jobs)) as workers:
+    with launch.start(default_jobs(sweeps[0].plan, jobs)) as workers:
 
-        def measure(chosen: list[Leg]) -> Rows:
+        def measure(chosen: list[CheckpointSweep]) -> Rows:
             found: Rows = {}
-            for i, leg in enumerate(chosen, 1):
-                tell(f"[{i}/{len(chosen)}] {leg}")
-                folder = leg.folder(out)
+            for i, one in enumerate(chosen, 1):
+                tell(f"[{i}/{len(chosen)}] {one}")
+                folder = one.folder(out)
                 with follow() as progress:
                     summary = execute(
-                        leg.plan, folder, workers=workers, progress=progress, tell=tell
+                        one.plan, folder, workers=workers, progress=progress, tell=tell
                     )
                 write(summary, folder)
-                row = Checkpoint.of(leg.stop.model, leg.stop.steps, summary)
-                found.setdefault(leg.task, []).append(row)
+                row = Checkpoint.of(one.pretrained.model, one.pretrained.steps, summary)
+                found.setdefault(one.task, []).append(row)
             return found
 
-        own = measure(legs)
-        again = measure(to_last(legs, own)) if lines == "both" else {}
-    measured = together(legs[0].plan.spec, own, again)
+        own = measure(sweeps)
+        again = measure(to_last(sweeps, own)) if lines == "both" else {}
+    measured = assembled(sweeps[0].plan.spec, own, again)
     _write(measured, out)
     return measured
 
 
-def to_last(legs: list[Leg], own: Rows) -> list[Leg]:
+def to_last(sweeps: list[CheckpointSweep], own: Rows) -> list[CheckpointSweep]:
     """Return the sweeps of every earlier checkpoint to the line of the last, where it has one."""
     found = []
-    for leg in legs:
-        last = own[leg.task][-1]
+    for one in sweeps:
+        last = own[one.task][-1]
         score = last.reference.mean
-        if leg.stop.steps < last.steps and last.missing is None and score is not None:
-            found.append(replace(leg, plan=against(leg.plan, score), to_last=True))
+        if one.pretrained.steps < last.steps and last.missing is None and score is not None:
+            found.append(replace(one, plan=against(one.plan, score), to_last=True))
     return found
 
 
-def together(spec: SweepSpec, own: Rows, again: Rows) -> Trajectory:
+def assembled(spec: SweepSpec, own: Rows, again: Rows) -> Trajectory:
     """Put all rows side by side, task by task.
 
     Args:
