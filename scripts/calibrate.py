@@ -125,7 +125,8 @@ def search(world: World, name: str, **settings: Any) -> tuple[list[Score], float
         model="digits-mlp", task="digits", epochs=20.0, batch_size=64, device="cpu",
         baseline_lr=(0.003, 0.01, 0.03), **settings,
     )  # fmt: skip
-    going = strategy(Space(spec, D, 6, {"model_fingerprint": "m", "data_fingerprint": "r"}))
+    space = Space(spec, D, 6, {"model_fingerprint": "m", "data_fingerprint": "r"})
+    going = strategy(space).runs()
     scores: list[Score] = []
     full, early = set(), set()
     try:

@@ -5,15 +5,19 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from made_results import DONE, RUNS, made
 from typer.testing import CliRunner, Result
 
 from idim.cli import app, options
 from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError, OffLine, RunFailed
+from idim.estimate import estimate
+from idim.results import Summary
 from idim.sweeps import default_out
 
 COMMANDS = ["sweep", "run", "estimate", "plot", "tasks", "models", "info"]
@@ -43,21 +47,22 @@ class Library(SimpleNamespace):
             step_seconds={"full": 0.2},
         )
 
-    def execute(self, plan, out, *, jobs, progress, tell) -> dict:
+    def execute(self, plan, out, *, jobs, progress, tell) -> Summary:
         self.out, self.jobs = out, jobs
         if self.failure:
             raise self.failure
         return self.summarise(out)
 
-    def summarise(self, out: Path, threshold: float | None = None) -> dict:
+    def summarise(self, out: Path, threshold: float | None = None) -> Summary:
         if out.name == "nothing":
             raise IdimError(f"'{out}' holds no sweep.")
-        runs = {"total": 2, "done": 2 - self.failed, "failed": self.failed, "diverged": 0}
-        return {"d90": threshold, "points": [{"std": float("nan")}], "runs": runs, "out": str(out)}
+        runs = replace(RUNS, total=2, done=2 - self.failed, failed=self.failed)
+        found = estimate([], threshold=threshold or 0.9)
+        return made(found, seconds=float("nan"), runs=runs, out=out)
 
-    def run(self, spec, out, progress, tell) -> dict:
+    def run(self, spec, out, progress, tell) -> object:
         self.spec, self.out = spec, out
-        return {"score": {"accuracy": 0.5}, "select": None, "steps": 3}
+        return replace(DONE, score={"accuracy": 0.5}, trainable=2)
 
 
 @pytest.fixture
@@ -100,7 +105,7 @@ def test_options_and_words_win_over_the_file_and_the_rest_keeps_its_default(libr
 
 def test_json_is_all_that_stdout_carries_and_holds_no_nan(library):
     result = idim("sweep", "--json", "--out", "here")
-    assert json.loads(result.stdout)["points"] == [{"std": None}]
+    assert json.loads(result.stdout)["seconds"] is None
     assert "a library prints" in result.stderr
 
 
@@ -133,8 +138,13 @@ def test_failed_runs_make_the_exit_code_1_after_the_table(library):
 
 def test_run_prints_its_result_as_text_or_one_object(library):
     words = ["run", "--d", "20", "--lr", "0.1", "--seed", "3", "--steps", "9"]
-    assert idim(*words).stdout == "score accuracy  0.5\nsteps           3\n"
-    assert json.loads(idim(*words, "--json").stdout)["score"] == {"accuracy": 0.5}
+    lines = idim(*words).stdout.splitlines()
+    assert lines[1:4] == ["score accuracy  0.5", "D               9", "trainable       2"]
+    found = json.loads(idim(*words, "--json").stdout)
+    assert list(found) == [
+        "id", "score", "select", "D", "trainable", "steps", "loss", "seconds", "out",
+    ]  # fmt: skip
+    assert found["score"] == {"accuracy": 0.5}
     assert (library.spec.d, library.spec.lr, library.spec.seed) == (20, 0.1, 3)
     assert library.out == Path("idim-out")
 
@@ -177,7 +187,7 @@ def test_the_command_of_a_report_is_the_same_sweep(tmp_path, monkeypatch):
     given |= {"baseline": 0.5, "structure": "said", "said_lr": 0.02, "threshold": 0.8}
     planned = plan(SweepSpec(**given))
     execute(planned, Path("with spaces"))
-    typed = options.command(evidence(Path("with spaces"))["setting"])
+    typed = options.command(asdict(evidence(Path("with spaces")).setting))
     done = idim(*shlex.split(typed)[1:], "--out", "with spaces", "--json")
     assert done.exit_code == 0, done.stderr
     assert "2 of 4" not in done.stderr
@@ -197,7 +207,9 @@ def test_the_example_of_each_command_can_be_typed(library, command):
 def test_estimate_and_plot_read_the_folder(library):
     assert idim("estimate", "x").stdout == "the table\n"
     assert json.loads(idim("estimate", "x", "--json").stdout)["out"] == "x"
-    assert json.loads(idim("estimate", "x", "--threshold", "0.8", "--json").stdout)["d90"] == 0.8
+    assert (
+        json.loads(idim("estimate", "x", "--threshold", "0.8", "--json").stdout)["threshold"] == 0.8
+    )
     assert idim("plot", "x").stdout == "x/curve.png\nx/curve.svg\n"
     assert idim("plot", "x", "--out", "fig").stdout == "fig.png\nfig.svg\n"
     assert library.written == [Path("x/curve"), Path("fig")]

@@ -11,15 +11,18 @@ import random
 import shutil
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
+from made_results import RUNS, SEARCH
 
 from idim.api.restored import restore
 from idim.config import SweepSpec, load, parse_overrides
 from idim.errors import IdimError
 from idim.launch import worker
+from idim.results import Summary
 from idim.store import Damaged, Store, alone
 from idim.sweeps import execute, plan, run, summarise
 
@@ -35,7 +38,7 @@ def planned():
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> tuple[Path, dict]:
+def whole(tmp_path_factory) -> tuple[Path, Summary]:
     """A store with finished runs, one stopped early, and one that was killed after a checkpoint."""
     out = tmp_path_factory.mktemp("whole")
     wanted = planned()
@@ -73,9 +76,9 @@ def stop_at_step(step: int):
     return stop
 
 
-def summary(found: dict) -> dict:
+def summary(found: Summary) -> Summary:
     """Return the numbers of a summary: what a reader would take from it."""
-    return {k: v for k, v in found.items() if k not in ("seconds", "out", "runs", "search")}
+    return replace(found, seconds=0.0, out=Path(), runs=RUNS, search=SEARCH)
 
 
 def damages(root: Path) -> Iterator[tuple[Path, bytes]]:
@@ -106,7 +109,7 @@ def is_complete(out: Path) -> bool:
     return True
 
 
-def refused_by_estimate(out: Path, truth: dict) -> str | None:
+def refused_by_estimate(out: Path, truth: Summary) -> str | None:
     """Return the line that refuses a store; None where its numbers are the true ones."""
     try:
         found = summarise(out)
@@ -297,4 +300,4 @@ def test_two_processes_in_one_folder_do_not_meet(tmp_path):
     spec = wanted.specs[0]
     with alone(Store(tmp_path).run(spec).folder), pytest.raises(IdimError, match="another idim"):
         run(spec, tmp_path)
-    assert run(spec, tmp_path)["steps"] == 20
+    assert run(spec, tmp_path).steps == 20

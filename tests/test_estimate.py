@@ -2,11 +2,14 @@
 
 import json
 import math
+from dataclasses import fields
 
 import pytest
 
 from idim.errors import IdimError
-from idim.estimate import Estimate, Score, estimate, to_summary_part
+from idim.estimate import Estimate, Score, estimate
+from idim.records import to_json
+from idim.results import Baseline, Summary, parts
 
 D = 5000
 
@@ -253,14 +256,10 @@ def test_a_line_at_or_below_chance_is_said():
 
 def test_the_summary_part_is_json_with_the_promised_keys():
     rows = [*table([0.9, 0.8], {10: [0.5, 0.6], 20: [0.85, 0.8]}), row(10, 0.4, lr=0.4)]
-    part = to_summary_part(estimate(rows))
+    part = to_json(parts(estimate(rows)))
     assert json.loads(json.dumps(part, allow_nan=False)) == part
-    assert set(part) == {
-        "baseline", "threshold", "line", "d90", "d90_over", "bracket", "interval", "fit",
-        "thresholds", "chance_adjusted", "success", "points",
-        "notes",
-    }  # fmt: skip
-    assert set(part["baseline"]) == {"mean", "std", "n", "lr", "scores"}
+    assert set(part) < {f.name for f in fields(Summary)}
+    assert set(part["reference"]) == {"mean", "std", "n", "lr", "scores"}
     first = part["points"][0]
     assert list(first) == ["d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes"]
     assert (first["lrs"], first["passes"], part["d90"]) == ([0.1, 0.4], False, 20)
@@ -268,9 +267,8 @@ def test_the_summary_part_is_json_with_the_promised_keys():
 
 def test_the_summary_part_of_a_fixed_or_missing_baseline_has_no_runs():
     for baseline, mean in ((0.8, 0.8), ("own", None)):
-        part = to_summary_part(estimate([row(10, 0.9)], baseline=baseline))
-        empty = {"std": None, "n": 0, "lr": None, "scores": []}
-        assert part["baseline"] == {"mean": mean} | empty
+        part = parts(estimate([row(10, 0.9)], baseline=baseline))
+        assert part["reference"] == Baseline(mean=mean, std=None, n=0, lr=None, scores=())
 
 
 # --- the fitted curve -----------------------------------------------------------------------

@@ -8,9 +8,10 @@ import pytest
 import idim
 
 ROOMS = [
-    "plain", "signals", "terminal", "errors", "reading", "machine", "config", "kernels",
+    "plain", "signals", "terminal", "errors", "records", "reading", "machine", "config", "kernels",
     "projection", "subspace", "hub", "builtin", "problems", "methods", "training", "store",
-    "pretrain", "estimate", "search", "report", "launch", "sweeps", "studies", "api", "cli",
+    "pretrain", "estimate", "search", "results", "report", "launch", "sweeps", "studies", "api",
+    "cli",
 ]  # fmt: skip
 ROOT = Path(idim.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.name not in ("__main__.py",) and p.parent != ROOT)

@@ -59,7 +59,7 @@ def test_an_objective_is_searched_stored_and_reported_like_any_sweep(tmp_path):
     assert found.baseline == pytest.approx(0.8)
     assert found.line == pytest.approx(0.72)
     assert found.bracket[0] < CROSSING <= found.d90 <= 1.2 * CROSSING
-    assert found.record["protocol"]["training"] == "the objective's own"
+    assert found.protocol.training == "the objective's own"
     assert repr(found).startswith(f"<d90 = {found.d90} of D = 5,000: test_measure-score, trained")
     assert (out / "curve.png").stat().st_size > 10_000
     assert {t.d for t in CALLS} >= {None, found.d90}
@@ -67,7 +67,7 @@ def test_an_objective_is_searched_stored_and_reported_like_any_sweep(tmp_path):
     again = idim.measure(score, D=5000, out=out, baseline_lr=[0.1], max_runs=60)
     assert (again.record, len(CALLS)) == (found.record, calls)
     assert idim.load(out).record == found.record
-    report = publish.publish(found.record, evidence(out), "again", tmp_path / "report")
+    report = publish.publish(found, evidence(out), "again", tmp_path / "report")
     text = next(p for p in report if p.suffix == ".md").read_text()
     assert "which trains and scores by itself" in text
     assert "columns of norm 1" not in text
@@ -76,11 +76,11 @@ def test_an_objective_is_searched_stored_and_reported_like_any_sweep(tmp_path):
 def test_a_loss_is_measured_by_its_gain_seed_by_seed(tmp_path):
     found = idim.measure(loss, D=500, direction="minimize", out=tmp_path, **GRID)
     assert found.d90 == CROSSING
-    assert found.record["metric"] == "gain"
+    assert found.metric == "gain"
     assert found.baseline == pytest.approx(4.0)
     assert found.line == pytest.approx(3.6)
     (full, *_) = (r.result() for r in Store(tmp_path).runs() if r.spec().d is None)
-    assert set(full["score"]) == {"gain", "loss"}
+    assert set(full.score) == {"gain", "loss"}
 
 
 def test_a_frame_has_the_rows_of_the_table(tmp_path):
@@ -90,7 +90,7 @@ def test_a_frame_has_the_rows_of_the_table(tmp_path):
     assert frame["d"].tolist()[1:] == [10, 36, 37, 100]
     assert frame["mean"].tolist() == [0.8, 0.3, 0.3, 0.73, 0.73]
     assert frame["passes"].tolist()[1:] == [False, False, True, True]
-    assert str(found) == table.text(found.record).rstrip()
+    assert str(found) == table.text(found).rstrip()
     assert found.plot(tmp_path / "figures" / "x").axes
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {"x.png", "x.svg"}
 
@@ -126,7 +126,7 @@ TRAINING = {"steps": 60, "d": [5, 40], "lr": [0.1], "baseline_lr": [0.03], "seed
 def test_a_module_is_trained_by_the_same_loop(tmp_path):
     found = idim.measure(**FORM, **TRAINING, out=tmp_path)
     assert sum(p.numel() for p in net().parameters()) == found.D
-    assert found.record["runs"]["done"] == 6
+    assert found.runs.done == 6
     assert found.baseline > 0
     specs = {(r.spec().d, r.spec().seed): r for r in Store(tmp_path).runs()}
     full = specs[None, 0].result()
@@ -141,7 +141,7 @@ def test_a_module_is_trained_by_the_same_loop(tmp_path):
         optimizer.zero_grad()
         squares(module.train()).backward()
         optimizer.step()
-    assert full["score"]["gain"] == pytest.approx(start - held_out(module.eval()), rel=1e-4)
+    assert full.score["gain"] == pytest.approx(start - held_out(module.eval()), rel=1e-4)
 
 
 def test_the_callers_torch_is_left_as_it_was(tmp_path):
@@ -244,8 +244,8 @@ def test_what_is_no_number_fails_the_run_and_says_so(value, said, tmp_path):
         return value if trial.d == 36 else score(trial)
 
     found = idim.measure(odd, D=500, out=tmp_path, **GRID)
-    assert found.record["runs"]["failed"] == 2
-    assert [p["d"] for p in found.record["points"]] == [10, 37, 100]
+    assert found.runs.failed == 2
+    assert [p.d for p in found.points] == [10, 37, 100]
     assert any(said in (r.failure() or "") for r in Store(tmp_path).runs())
 
 

@@ -14,6 +14,7 @@ import pytest
 from idim import restore
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError
+from idim.records import to_json
 from idim.store import Damaged, OlderRun, Run, Store
 from idim.sweeps import evidence, execute, plan, plan_run, run, summarise
 
@@ -38,7 +39,7 @@ def spec(words: str) -> SweepSpec:
 
 @pytest.mark.parametrize("name", SAID["estimates"])
 def test_an_older_store_is_estimated_to_the_same_numbers(store, name):
-    now, then = summarise(store / name), SAID["estimates"][name]
+    now, then = summarise(store / name).to_json(), SAID["estimates"][name]
     assert UNSEALED in now["notes"][-1]
     assert {k: now[k] for k in then} == then | {"notes": now["notes"]}
     assert now["notes"][:-1] == then["notes"]
@@ -49,11 +50,11 @@ def test_an_interrupted_search_goes_on_with_what_it_has(store):
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     summary = execute(plan(spec(INTERRUPTED), out), out, jobs=1)
     then = SAID["interrupted, continued"]
-    assert summary["runs"] == then["runs"]
+    assert to_json(summary.runs) == then["runs"]
     # bit for bit where it was made; another processor may add in another order
-    for ours, theirs in zip(summary["points"], then["points"], strict=True):
-        assert (ours["d"], ours["n"], ours["lr"]) == (theirs["d"], theirs["n"], theirs["lr"])
-        assert ours["mean"] == pytest.approx(theirs["mean"], abs=0.02)
+    for ours, theirs in zip(summary.points, then["points"], strict=True):
+        assert (ours.d, ours.n, ours.lr) == (theirs["d"], theirs["n"], theirs["lr"])
+        assert ours.mean == pytest.approx(theirs["mean"], abs=0.02)
     # the older runs are read, never written, and none of them is done again
     assert {p: p.read_bytes() for p in before} == before
     runs = list(Store(out).runs())
@@ -83,8 +84,8 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(store):
     result = run(wanted, store / "one")
     assert before.last_attempt().metrics()[: len(metrics)] == metrics
     then = SAID["one"]
-    assert result["loss"] == pytest.approx(then["loss"], rel=0.02)
-    assert (result["steps"], result["trainable"], result["D"]) == (40, 30, then["D"])
+    assert result.loss == pytest.approx(then["loss"], rel=0.02)
+    assert (result.steps, result.trainable, result.D) == (40, 30, then["D"])
 
 
 def test_where_a_behaviour_has_changed_an_older_sweep_is_read_and_not_gone_on_with(store):
@@ -156,7 +157,7 @@ def test_an_odd_older_provenance_says_nothing(store, content):
     for path in out.glob("runs/*/provenance.json"):
         whole = json.loads(path.read_text())
         path.write_text(json.dumps({} if content is None else whole | content))
-    assert evidence(out)["sources"] == []
+    assert evidence(out).sources == ()
 
 
 def test_a_metric_that_the_runs_were_not_scored_by_is_refused(store):

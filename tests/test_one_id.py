@@ -13,7 +13,7 @@ from idim import launch
 from idim.config import RunSpec, SweepSpec
 from idim.launch import worker
 from idim.launch.worker import run_stack, stacks
-from idim.store import Store
+from idim.store import Result, Store
 from idim.sweeps import execute, plan, plan_run
 
 NET = {"model": "digits-mlp", "train_samples": 300, "steps": 30}
@@ -33,8 +33,9 @@ SPECS = {
 def content(out: Path, spec: RunSpec) -> dict[str, object]:
     """Return everything that a run leaves which could differ, its duration apart."""
     run = Store(out).run(spec)
-    result = {k: v for k, v in (run.result() or {}).items() if k != "seconds"}
-    assert "score" in result
+    result = run.result()
+    assert isinstance(result, Result)
+    result = replace(result, seconds=0.0)
     files = ("subspace.safetensors", "rows.safetensors")
     kept = {f: (run.folder / f).read_bytes() for f in files if (run.folder / f).exists()}
     return {"result": result, "metrics": run.last_attempt().metrics(), **kept}
@@ -167,11 +168,11 @@ def test_files_that_change_while_a_sweep_runs_stop_it(tmp_path):
                     pq.write_table(table.slice(1), path)
 
         found = execute(wanted, out, jobs=1, progress=spoil)
-        assert (found["runs"]["done"], found["runs"]["failed"]) == (1, 2)
+        assert (found.runs.done, found.runs.failed) == (1, 2)
         said = {r.failure() for r in Store(out).runs()} - {None}
         assert said == {
             f"the files of the {what} were changed after this run was planned; put them back, or "
             "choose another --out"
         }
         path.write_bytes(whole)
-        assert execute(wanted, out, jobs=1)["runs"]["done"] == 3
+        assert execute(wanted, out, jobs=1).runs.done == 3

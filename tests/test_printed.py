@@ -6,14 +6,14 @@ from idim.report import table
 from idim.report.formats import _html_table as html_table
 from idim.report.formats import _signs as signs
 from idim.report.formats import _tex as tex
+from idim.results import Runs, Search
 
 
 def test_steps_saved_are_told_of_all_that_would_have_been_done():
     told = summary(
-        search={"strategy": "adaptive", "done": True, "why": "spent", "steps": 3820,
-                "steps_saved": 260},
-        runs={"total": 24, "done": 22, "failed": 0, "stopped_early": 2},
-    )  # fmt: skip
+        search=Search(strategy="adaptive", done=True, why="spent", steps=3820, steps_saved=260),
+        runs=Runs(total=24, done=22, failed=0, diverged=0, stopped_early=2),
+    )
     words = "search: 22 runs and 2 stopped early, which saved 260 of 4,080 steps; spent"
     assert words in table.state(told)
 

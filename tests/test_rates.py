@@ -121,7 +121,7 @@ def test_a_run_that_stopped_early_is_no_score_and_no_seed():
     ],
 )
 def test_an_interval_is_narrow_from_the_last_d_that_fails(ends, tolerance, is_enough):
-    assert bool(Search(space(tolerance=tolerance)).enough(*ends)) is is_enough
+    assert bool(Search(space(tolerance=tolerance), 10, 10_000).enough(*ends)) is is_enough
 
 
 # --- the best of noisy comparisons ----------------------------------------------------------

@@ -20,6 +20,7 @@ from idim.cli.failure import explain
 from idim.cli.progress import Lines
 from idim.config import RunSpec
 from idim.errors import MACHINE
+from idim.store import Failed, Result
 from idim.sweeps.execute import _Watch
 from idim.sweeps.outcomes import Outcome, told_once
 
@@ -185,7 +186,9 @@ def test_a_signal_at_any_instant_is_one_line_and_its_code(tmp_path, jobs, number
 # --- counts ---
 
 
-FINISHED = {"score": {"performance": 0.5}}
+FINISHED = Result(
+    score={"performance": 0.5}, select=None, D=9, trainable=1, steps=2, loss=0.7, seconds=0.1
+)
 ENDS = st.sampled_from(["done", "failed", "diverged", "early"])
 RUNS = st.dictionaries(st.tuples(st.integers(1, 6), st.integers(0, 3)), ENDS, max_size=12)
 
@@ -201,8 +204,8 @@ def test_no_more_runs_are_done_than_there_are(held, asked, most, is_bound):
     ended = {}
     for (d, seed), end in held.items():
         run = RunSpec(d=d, seed=seed, stop_at=0.25 if end == "early" else None)
-        result = None if end == "failed" else FINISHED
-        ended[run.id] = Outcome(run, result, "x" if end in ("failed", "diverged") else None)
+        result = {"failed": None, "diverged": Failed(error="x", diverged=True)}.get(end, FINISHED)
+        ended[run.id] = Outcome(run, result, "x" if end == "failed" else None)
     for outcome in told_once(ended).values():
         watch.found(outcome)
     begun = {i for i, o in ended.items() if o.result is not None}

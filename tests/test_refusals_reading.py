@@ -9,6 +9,7 @@ import resource
 import struct
 import sys
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_results import EVIDENCE
 from made_rows import mrpc_folder, pairs, write
-from test_writeup import EVIDENCE, summary
+from test_writeup import summary
 
 from idim import reading
 from idim.cli import options, screen
@@ -31,6 +33,7 @@ from idim.pretrain import corpus
 from idim.problems.tasks import load
 from idim.report import figure, formats, table
 from idim.report.document import document
+from idim.results import LeftOut
 
 # --- one door ---
 
@@ -264,8 +267,8 @@ class Parts(HTMLParser):
 def test_a_name_is_harmless_in_every_format(name):
     plain, odd_one = (
         document(
-            summary(model=n, task=n, metric=n, notes=[n]),
-            EVIDENCE | {"excluded": [{"why": n, "d": 5, "lr": 0.1, "seed": 0}]},
+            summary(model=n, task=n, metric=n, notes=(n,)),
+            replace(EVIDENCE, excluded=(LeftOut(fate="failed", error=n, d=5, lr=0.1, seed=0),)),
             options.command({"model": n}),
         )
         for n in ("name", name)

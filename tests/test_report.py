@@ -5,15 +5,17 @@ import itertools
 import math
 import os
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from made_results import SEARCH, made, without_runs
 from matplotlib.text import Text
 
-from idim.estimate import Score, estimate, to_summary_part
+from idim.estimate import Fit, Score, estimate
 from idim.report import table
-from idim.report.words import count, headline, short, span
+from idim.report.words import answer, count, headline, short, span
+from idim.results import Runs, Summary
 
 GOLDEN = Path(__file__).parent / "golden"
 GRID = (10, 24, 56, 133, 207, 316, 740, 1733, 4060, 9500)
@@ -33,7 +35,7 @@ def compare_with_golden(name: str, text: str) -> None:
 def summary(
     ds=GRID, means=RISE, *, base=0.88, noise=0.01, seeds=3, threshold=0.9, baseline="own",
     chance=0.684, **facts,
-) -> dict[str, Any]:  # fmt: skip
+) -> Summary:  # fmt: skip
     """Make the summary of a sweep with these mean scores at the best of three learning rates."""
     rows = []
     for seed, off in enumerate(NOISE[:seeds]):
@@ -46,23 +48,15 @@ def summary(
             lr = 1e-4 * math.sqrt(22713986 / d) * k
             rows.append(Score(d, lr, seed, d, mean - loss, mean - loss + noise * off))
     found = estimate(rows, threshold=threshold, baseline=baseline, chance=chance)
-    return {
-        "model": "../models/minilm-l6-h384", "task": "mrpc", "metric": "accuracy",
-        "D": 22713986, "structure": "did", "projection": "fastfood", "norm": "global",
-        "head": "subspace", **to_summary_part(found), "chance": chance,
-        "protocol": {"baseline": str(baseline), "interval": found.interval_method},
-        "search": {"strategy": "grid", "done": True, "why": "", "steps": 9, "steps_saved": 0},
-        "runs": {"total": len(rows), "done": len(rows), "failed": 0, "stopped_early": 0},
-        "seconds": 812.4,
-        "out": "out",
-    } | facts  # fmt: skip
+    runs = Runs(total=len(rows), done=len(rows), failed=0, diverged=0, stopped_early=0)
+    about = {"model": "../models/minilm-l6-h384", "D": 22713986, "runs": runs, "seconds": 812.4}
+    return made(found, **about | {"chance": chance} | facts)
 
 
 def flat(level: float) -> tuple[float, ...]:
     return tuple(level + 0.002 * i for i in range(len(GRID)))
 
 
-NOTHING = to_summary_part(estimate([]))
 CASES = {
     "reached": summary(),
     "five seeds": summary(seeds=5),
@@ -91,9 +85,10 @@ CASES = {
     "baseline below 0": summary(means=flat(0.0), base=-0.02, chance=0.0, metric="mcc"),
     "large numbers": summary([int(10 ** (1 + i / 4)) for i in range(25)],
                              [0.5 + 0.4 * (i > 16) for i in range(25)], D=6738415616),
-    "no runs": summary() | NOTHING,
-    "no points": summary() | NOTHING | {"baseline": summary()["baseline"], "line": 0.79},
-    "no baseline": summary() | NOTHING | {"points": summary()["points"]},
+    "no runs": without_runs(summary()),
+    "no points": without_runs(summary(), reference=summary().reference, line=0.79),
+    "no baseline": without_runs(summary(), points=summary().points),
+    "own training": summary(problem="objective", task="objective", chance=None),
     "long names": summary(model="org/" + 120 * "m", task="/tasks/" + 60 * "t" + ".toml"),
 }  # fmt: skip
 
@@ -138,7 +133,7 @@ def test_the_verdict_says_what_is_known(name: str, words: str):
 
 
 def test_an_unfinished_sweep_says_what_is_left():
-    some = summary(runs={"total": 99, "done": 90, "failed": 2, "stopped_early": 0})
+    some = summary(runs=Runs(total=99, done=90, failed=2, diverged=1, stopped_early=0))
     assert "incomplete: 7 of 99 runs are still to do" in table.text(some)
     assert "incomplete" not in table.text(summary())
 
@@ -147,9 +142,9 @@ def test_the_csv_gives_back_every_score():
     told = summary()
     rows = list(csv.DictReader(table.csv(told).splitlines()))
     assert [row["d"] for row in rows] == ["", *map(str, GRID)]
-    for row, point in zip(rows, [told["baseline"], *told["points"]], strict=True):
-        assert [float(s) for s in row["scores"].split(";")] == point["scores"]
-        assert float(row["mean"]) == point["mean"]
+    for row, point in zip(rows, [told.reference, *told.points], strict=True):
+        assert [float(s) for s in row["scores"].split(";")] == list(point.scores)
+        assert float(row["mean"]) == point.mean
     assert [row["passes"] for row in rows[4:6]] == ["false", "true"]
 
 
@@ -173,25 +168,44 @@ def test_names_lose_folders_owners_and_endings():
 
 
 def test_an_open_interval_says_how_far_was_looked():
-    told = {
-        "search": {"strategy": "grid"},
-        "interval": [155, None],
-        "points": [{"d": 100}, {"d": 1000}],
-    }
+    told = summary((100, 1000), (0.7, 0.75), bootstrap=(155, None))
     assert span(told) == "155 to above 1,000"
-    assert span(told | {"interval": [None, None]}) == ""
+    assert span(replace(told, bootstrap=(None, None))) == ""
 
 
 def test_the_interval_of_an_adaptive_search_is_the_fits():
-    found = {"search": {"strategy": "adaptive"}, "interval": [200, 200]}
-    assert span(found | {"fit": {"interval": [150, 250]}}) == "150-250"
-    assert span(found | {"fit": {"interval": [None, 250]}}) == "up to 250"
+    search = replace(SEARCH, strategy="adaptive")
+    found = summary(search=search, bootstrap=(200, 200), fit=Fit(200, (150, 250), "made"))
+    assert span(found) == "150-250"
+    assert span(replace(found, fit=Fit(200, (None, 250), "made"))) == "up to 250"
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"d90": 207, "bracket": (179, 207)}, "d90 = 207"),
+        ({"d90": 10, "bracket": (None, 10)}, "d90 <= 10"),
+        ({"d90": None, "d90_over": 1000, "threshold": 0.95}, "d95 > 1,000"),
+        ({"d90": None, "d90_over": None}, "d90 is not defined"),
+    ],
+)
+def test_the_headline_is_the_symbol_and_the_answer(facts, words):
+    told = replace(summary(), **facts)
+    assert headline(told) == words
+    assert words.removeprefix("d90 ").removeprefix("d95 ").removeprefix("= ") == answer(told)
+
+
+def test_the_fit_says_its_interval_where_it_has_one():
+    told = summary(fit=Fit(97, (None, 104), "made"))
+    assert table.fitted(told) == "fit: d90 = 97, 95% interval up to 104"
+    assert table.fitted(replace(told, fit=Fit(97, (None, None), "made"))) == "fit: d90 = 97"
+    assert table.fitted(replace(told, fit=Fit(None, (None, None), "made"))) == ""
 
 
 # --- figure ---------------------------------------------------------------------------------
 
 
-def texts_of(told: dict[str, Any]) -> list[Text]:
+def texts_of(told: Summary) -> list[Text]:
     from idim.report.figure import compose
 
     figure = compose(told)
@@ -231,12 +245,23 @@ def test_the_figure_says_the_answer_and_names_its_lines():
     assert {"10", "100", "1,000", "10,000"} <= set(words)
 
 
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [("task", "full fine-tuning"), ("module", "full training"), ("objective", "full training")],
+)
+def test_the_baseline_is_called_what_it_is(problem, words):
+    """A task file that is called "objective" is still a task: no name of one says what it is."""
+    said = [t.get_text() for t in texts_of(summary(problem=problem, task="objective"))]
+    assert f"0.880 {words}" in said
+    assert not any("fine-tuning" in word for word in said if words == "full training")
+
+
 def test_every_seed_has_its_dot():
     from idim.report.figure import compose
 
     (ax,) = compose(CASES["reached"]).axes
     (dots,) = [c for c in ax.collections if len(c.get_offsets()) > 1]
-    told = [[p["d"], s] for p in CASES["reached"]["points"] for s in p["scores"]]
+    told = [[p.d, s] for p in CASES["reached"].points for s in p.scores]
     assert sorted(dots.get_offsets().tolist()) == sorted(told)
 
 

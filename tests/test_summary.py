@@ -3,11 +3,15 @@
 from dataclasses import asdict, replace
 
 import pytest
+from made_results import DONE
+from made_rows import write
 
 from idim import estimate, sweeps
-from idim.config import RunSpec, SweepSpec
+from idim.config import MODULE, OBJECTIVE, SCHEMA, RunSpec, SweepSpec
+from idim.report.words import subject
+from idim.results import parts
 from idim.search import next_runs
-from idim.store import Store
+from idim.store import Result, Store, write_sealed
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
 TOY = {"model": "toy", "d": (12, 5), "seeds": 2, "lr": (1.0,), "steps": 12}
@@ -38,19 +42,51 @@ def test_the_numbers_of_a_summary_are_the_estimate_of_its_stored_scores(tmp_path
     summary = sweeps.execute(plan, tmp_path, jobs=1)
     stored = [(r.spec(), r.result()) for r in Store(tmp_path).runs()]
     scores = [
-        estimate.Score(s.d, s.lr, s.seed, r["trainable"], None, r["score"]["performance"])
+        estimate.Score(s.d, s.lr, s.seed, r.trainable, None, r.score["performance"])
         for s, r in stored
-        if s is not None and r is not None
+        if s is not None and isinstance(r, Result)
     ]
     assert [s.trainable for s in scores] == [1000 if s.d is None else s.d for s in scores]
     found = estimate.estimate(scores, threshold=0.6, chance=plan.chance["performance"])
-    part = estimate.to_summary_part(found)
-    assert {k: summary[k] for k in part if k != "notes"} == {
+    part = parts(found)
+    assert {k: getattr(summary, k) for k in part if k != "notes"} == {
         k: part[k] for k in part if k != "notes"
     }
-    assert summary["chance"] == plan.chance["performance"]
-    assert summary["thresholds"].keys() == {"d50", "d75", "d80", "d90", "d95", "d99"}
-    assert (summary["search"]["steps"], summary["D"]) == (12 * len(scores), 1000)
+    assert summary.chance == plan.chance["performance"]
+    assert summary.thresholds.keys() == {"d50", "d75", "d80", "d90", "d95", "d99"}
+    assert (summary.search.steps, summary.D) == (12 * len(scores), 1000)
+
+
+@pytest.mark.parametrize("change", [TOY, SMALL, SMALL | {"select": "eval"}], ids=str)
+def test_a_folder_that_does_not_tell_its_problem_is_the_same_sweep(change, tmp_path):
+    """As those are that were made before it was told: none of their runs is done again."""
+    plan = sweeps.plan(SweepSpec(**change))
+    first = sweeps.execute(plan, tmp_path, jobs=1)
+    held = Store(tmp_path).sweep()
+    assert (held.pop("problem"), held.pop("held_out")) == (plan.problem, plan.held_out)
+    write_sealed(tmp_path / "sweep.json", held | {"schema": SCHEMA}, "sweep", "sweep")
+    before = (tmp_path / "sweep.json").read_bytes()
+    assert sweeps.summarise(tmp_path) == first
+    events = []
+    assert sweeps.execute(plan, tmp_path, jobs=1, progress=events.append) == first
+    assert {e.kind for e in events} == {"skipped"}
+    assert (tmp_path / "sweep.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [OBJECTIVE, MODULE])
+def test_a_task_file_may_be_called_what_it_likes(name, tmp_path):
+    """Its short name was taken for a user's own code, which selects by the reported score."""
+    rows = [{"text": f"day {i}", "label": i % 2} for i in range(40)]
+    write(tmp_path / "rows" / "train.csv", rows)
+    lines = ['data = "rows"', 'columns = ["text"]', 'labels = ["calm", "storm"]']
+    (tmp_path / f"{name}.toml").write_text("\n".join(lines))
+    task = str(tmp_path / f"{name}.toml")
+    few = {"d": (5,), "lr": (0.1,), "baseline": 0.9, "seeds": 1, "steps": 1, "batch_size": 4}
+    plan = sweeps.plan(SweepSpec(model="tiny", task=task, **few))
+    summary = sweeps.execute(plan, tmp_path / "out", jobs=1)
+    assert (summary.task, summary.problem, summary.held_out) == (name, "task", True)
+    assert summary.protocol.selection.endswith("rows held out from the training set")
+    assert f"on {name}" in subject(summary)
 
 
 def test_runs_of_another_setting_in_the_same_folder_are_nobodys(tmp_path):
@@ -66,8 +102,10 @@ def test_runs_of_another_setting_in_the_same_folder_are_nobodys(tmp_path):
 
 def test_an_outcome_keeps_select_and_score_apart():
     run = RunSpec(model="x", task="t", d=10, lr=0.1, seed=3)
-    result = {"trainable": 10, "select": {"f1": 0.2, "mcc": 0.3}, "score": {"f1": 0.4, "mcc": 0.5}}
-    score = Outcome(run, result, None).score("f1")
+    result = replace(
+        DONE, trainable=10, select={"f1": 0.2, "mcc": 0.3}, score={"f1": 0.4, "mcc": 1}
+    )
+    score = Outcome(run, result).score("f1")
     assert asdict(score) == asdict(estimate.Score(10, 0.1, 3, 10, 0.2, 0.4))
     lost = Outcome(run, None, "killed").score("f1")
     assert (lost.select, lost.score, lost.error) == (None, None, "killed")
@@ -76,7 +114,7 @@ def test_an_outcome_keeps_select_and_score_apart():
 def test_a_run_that_went_on_is_told_once_and_one_that_stopped_too():
     run = RunSpec(model="x", task="t", d=10, lr=0.1)
     early, other = run.first_quarter, replace(run, lr=0.2).first_quarter
-    ended = {r.id: Outcome(r, {}, None) for r in (run, early, other)}
+    ended = {r.id: Outcome(r, DONE) for r in (run, early, other)}
     assert set(told_once(ended)) == {run.id, other.id}
 
 
@@ -87,15 +125,15 @@ def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypa
     run = plan.space.run(5, 1.0, 0)
     early = replace(run, lr=2.0).first_quarter
     ended = {
-        r.id: Outcome(r, {"trainable": 5, "score": {"performance": score}}, None)
+        r.id: Outcome(r, replace(DONE, score={"performance": score}))
         for r, score in ((run, 0.3), (early, 0.95))
     }
     monkeypatch.setattr("idim.sweeps.summary.outcomes", lambda *_: ended)
     summary = sweeps.summarise(tmp_path)
-    (point,) = summary["points"]
-    assert (point["lr"], point["scores"], point["lrs"]) == (1.0, [0.3], [1.0, 2.0])
-    assert (summary["d90"], summary["runs"]["stopped_early"]) == (None, 1)
-    assert (summary["baseline"]["mean"], summary["line"]) == (1.0, 0.9)
+    (point,) = summary.points
+    assert (point.lr, point.scores, point.lrs) == (1.0, (0.3,), (1.0, 2.0))
+    assert (summary.d90, summary.runs.stopped_early) == (None, 1)
+    assert (summary.baseline, summary.line) == (1.0, 0.9)
 
 
 @pytest.mark.parametrize(

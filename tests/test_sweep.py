@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError, RunFailed
 from idim.problems import kinds
 from idim.projection import PROJECTIONS
+from idim.results import Runs, Summary
 from idim.store import Store
 from idim.sweeps import evidence, execute, plan, plan_run, run, summarise, write
 from idim.training.single import evaluate
@@ -27,7 +29,7 @@ from idim.training.start import build
 DIGITS = "model=digits-mlp d=5,40 seeds=2 lr=0.3,1 baseline_lr=0.003 steps=60 train_samples=300"
 
 
-COUNTS = {"total": 0, "done": 0, "failed": 0, "diverged": 0, "stopped_early": 0}
+NONE = Runs(total=0, done=0, failed=0, diverged=0, stopped_early=0)
 
 
 def spec(words: str) -> SweepSpec:
@@ -43,8 +45,12 @@ def folders_of(out: Path) -> list[Path]:
     return sorted(out.glob("runs/*/*"))
 
 
-def timeless(summary: dict) -> dict:
-    return {k: v for k, v in summary.items() if k not in ("seconds", "out")}
+def timeless(summary: Summary) -> Summary:
+    return replace(summary, seconds=0.0, out=Path())
+
+
+def printed(stdout: str) -> Summary:
+    return timeless(Summary.from_json(json.loads(stdout)))
 
 
 @pytest.mark.parametrize("kind", PROJECTIONS)
@@ -52,8 +58,8 @@ def test_the_toy_problem_has_intrinsic_dimension_10(kind, tmp_path):
     """Li et al. 2018: ten independent constraints, so d = 9 cannot solve it and d = 10 can."""
     words = f"model=toy projection={kind} d=8,9,10,11 seeds=3 lr=5,20 baseline_lr=0.1"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
-    assert (summary["d90"], summary["bracket"]) == (10, [9, 10])
-    assert [p["mean"] > 0.99 for p in summary["points"]] == [False, False, True, True]
+    assert (summary.d90, summary.bracket) == (10, (9, 10))
+    assert [p.mean > 0.99 for p in summary.points] == [False, False, True, True]
 
 
 SMALL = "model=digits-mlp d_min=5 d_max=300 seeds=2 baseline_lr=0.01 steps=60 train_samples=300"
@@ -62,9 +68,9 @@ SMALL = "model=digits-mlp d_min=5 d_max=300 seeds=2 baseline_lr=0.01 steps=60 tr
 def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
     words = "model=toy baseline=1"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
-    assert (summary["fit"]["d90"], summary["fit"]["interval"]) == (10, [10, 10])
-    assert summary["search"]["why"] == "the interval is narrower than a factor of 1.16"
-    assert summary["runs"]["total"] <= 60
+    assert (summary.fit.d, summary.fit.interval) == (10, (10, 10))
+    assert summary.search.why == "the interval is narrower than a factor of 1.16"
+    assert summary.runs.total <= 60
 
 
 def test_a_search_resumed_from_any_part_of_its_store_ends_the_same(tmp_path):
@@ -85,19 +91,18 @@ def test_a_search_resumed_from_any_part_of_its_store_ends_the_same(tmp_path):
 
 def test_a_search_may_be_given_more_runs_and_nothing_else(tmp_path):
     few = execute(plan(spec(f"{SMALL} max_runs=6")), tmp_path, jobs=1)
-    assert few["search"]["why"] == "all of 6 runs are spent"
+    assert few.search.why == "all of 6 runs are spent"
     more = execute(plan(spec(f"{SMALL} max_runs=9")), tmp_path, jobs=1)
-    assert more["runs"]["total"] == 9
+    assert more.runs.total == 9
     with pytest.raises(IdimError, match="holds another sweep"):
         execute(plan(spec(f"{SMALL} max_runs=9 threshold=0.8")), tmp_path)
 
 
 def test_another_threshold_is_read_off_the_same_runs(tmp_path):
     execute(plan(spec(DIGITS)), tmp_path, jobs=1)
-    assert summarise(tmp_path, 0.5)["line"] == pytest.approx(
-        summarise(tmp_path)["line"] / 0.9 * 0.5
-    )
-    assert summarise(tmp_path, 0.5)["search"]["done"]
+    found = summarise(tmp_path, 0.5)
+    assert found.line == pytest.approx(summarise(tmp_path).line / 0.9 * 0.5)
+    assert found.search.done
 
 
 def test_stopping_early_saves_steps_and_the_report_counts_them(tmp_path):
@@ -107,19 +112,19 @@ def test_stopping_early_saves_steps_and_the_report_counts_them(tmp_path):
     assert {event.total for event in live} == {7}
     assert ended == sorted(ended)
     assert (ended[-1], len(ended)) == (7, 9)  # two went on from their first quarter
-    assert summary["runs"]["stopped_early"] == 2
-    assert summary["search"]["steps_saved"] == 2 * 40
-    assert summary["search"]["steps"] == 60 * summary["runs"]["done"] + 2 * 20
+    assert summary.runs.stopped_early == 2
+    assert summary.search.steps_saved == 2 * 40
+    assert summary.search.steps == 60 * summary.runs.done + 2 * 20
     told = []
     execute(plan(spec(f"{SMALL} max_runs=7")), tmp_path, progress=told.append)
-    assert [event.kind for event in told] == ["skipped"] * summary["runs"]["total"]
+    assert [event.kind for event in told] == ["skipped"] * summary.runs.total
 
 
 def test_a_run_that_goes_on_from_its_first_quarter_has_the_bits_of_one_that_never_stopped(tmp_path):
     whole = plan_run(RunSpec(model="digits-mlp", d=40, lr=0.5, steps=80, train_samples=300))
     run(whole, tmp_path / "calm")
     early = run(whole.first_quarter, tmp_path / "halved")
-    assert (early["steps"], early["schedule"]) == (20, 80)
+    assert (early.steps, early.schedule) == (20, 80)
     state = Store(tmp_path / "halved").run(whole.first_quarter).folder / "paused.safetensors"
     assert state.exists()
     run(whole, tmp_path / "halved")
@@ -135,15 +140,15 @@ def test_a_run_that_goes_on_from_its_first_quarter_has_the_bits_of_one_that_neve
 def test_runs_too_short_for_a_look_may_stop_early_too(steps, tmp_path):
     words = f"model=digits-mlp d_min=20 d_max=40 seeds=1 baseline=0.5 steps={steps} max_runs=8"
     summary = execute(plan(spec(f"{words} train_samples=200")), tmp_path, jobs=1)
-    assert summary["runs"]["failed"] == 0
-    assert summary["runs"]["done"] > 0
+    assert summary.runs.failed == 0
+    assert summary.runs.done > 0
 
 
 def test_a_second_sweep_does_only_what_is_missing(tmp_path):
     planned = plan(spec(DIGITS))
     events = []
     first = execute(planned, tmp_path, jobs=1, progress=events.append)
-    assert first["runs"] == COUNTS | {"total": 10, "done": 10}
+    assert first.runs == replace(NONE, total=10, done=10)
     assert [e.kind for e in events].count("done") == 10
     lost = planned.specs[3]
     (Store(tmp_path).run(lost).folder / "result.json").unlink()
@@ -171,7 +176,8 @@ def test_the_results_lie_in_the_folder_as_documented(tmp_path):
         assert names == {"spec.json", "result.json", "rows.safetensors", "attempts"}
         names = {p.name for p in (folder / "attempts/1").iterdir()}
         assert names == {"provenance.json", "metrics.jsonl"}
-    assert json.loads((out / "summary.json").read_text()) == summary
+    assert json.loads((out / "summary.json").read_text()) == summary.to_json()
+    assert Summary.from_json(summary.to_json()) == summary
     assert summarise(out) == summary
 
 
@@ -186,12 +192,11 @@ def test_another_sweep_in_the_same_folder_is_refused_before_anything_is_written(
 def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(tmp_path):
     words = "model=digits-mlp d=20 seeds=1 lr=0.5,1e38 baseline_lr=0.003 steps=30"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
-    assert summary["runs"] == COUNTS | {"total": 3, "done": 2, "failed": 1, "diverged": 1}
-    (lost,) = evidence(tmp_path)["excluded"]
-    assert lost.pop("why").startswith("diverged: ")
-    assert lost == {"d": 20, "lr": 1e38, "seed": 0}
-    assert summary["points"][0]["lr"] == 0.5
-    assert any("failed" in note for note in summary["notes"])
+    assert summary.runs == replace(NONE, total=3, done=2, failed=1, diverged=1)
+    (lost,) = evidence(tmp_path).excluded
+    assert (lost.fate, lost.d, lost.lr, lost.seed) == ("diverged", 20, 1e38, 0)
+    assert summary.points[0].lr == 0.5
+    assert any("failed" in note for note in summary.notes)
     again = []
     execute(plan(spec(words)), tmp_path, jobs=1, progress=again.append)
     assert {e.kind for e in again} == {"skipped"}
@@ -219,19 +224,19 @@ def test_the_file_of_a_run_restores_its_trained_model(head, tmp_path):
     problem = kinds.load(wanted)
     fresh = build(wanted, problem)
     Subspace.load(fresh.module, Store(tmp_path).run(wanted).folder / "subspace.safetensors")
-    assert evaluate(wanted, fresh, problem, problem.evaluation) == result["score"]
+    assert evaluate(wanted, fresh, problem, problem.evaluation) == result.score
 
 
 def test_one_line_gives_the_trained_model_of_a_run_head_included(tmp_path):
     words = {"d": 40, "lr": 0.1, "steps": 12, "batch_size": 8, "train_samples": 64, "seed": 3}
     wanted = plan_run(RunSpec(model="tiny", eval_samples=64, **words))
     result = run(wanted, tmp_path)
-    restored = restore(result["out"])
+    restored = restore(Store(tmp_path).run(wanted).folder)
     assert not restored.training
     problem = kinds.load(wanted)
     fresh = build(wanted, problem)
     fresh.module.load_state_dict(restored.state_dict())
-    assert evaluate(wanted, fresh, problem, problem.evaluation) == result["score"]
+    assert evaluate(wanted, fresh, problem, problem.evaluation) == result.score
 
 
 @pytest.mark.parametrize(
@@ -242,8 +247,9 @@ def test_one_line_gives_the_trained_model_of_a_run_head_included(tmp_path):
     ],
 )
 def test_what_cannot_be_restored_is_one_line(where, line, tmp_path):
-    full = run(plan_run(RunSpec(model="toy", method="full", lr=0.1, steps=5)), tmp_path)
-    folder = full["out"] if where == "full" else tmp_path / where
+    full = plan_run(RunSpec(model="toy", method="full", lr=0.1, steps=5))
+    run(full, tmp_path)
+    folder = Store(tmp_path).run(full).folder if where == "full" else tmp_path / where
     with pytest.raises(IdimError, match=line):
         restore(folder)
 
@@ -259,9 +265,9 @@ def test_a_tiny_transformer_runs_a_whole_sweep_offline(tmp_path):
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    summary = json.loads(result.stdout)
-    assert [p["trainable"] for p in summary["points"]] == [20, 400]
-    assert summary["runs"]["done"] == 3
+    summary = printed(result.stdout)
+    assert [p.trainable for p in summary.points] == [20, 400]
+    assert summary.runs.done == 3
     assert "Traceback" not in result.stderr
 
 
@@ -280,7 +286,7 @@ def test_a_hub_model_and_task_are_fetched_once_and_then_need_no_network(tmp_path
         asked = len(hub.requests)
         cached = idim(*words, str(tmp_path / "b"), env=env)
         assert len(hub.requests) == asked  # pinned: not one request
-    results = [timeless(json.loads(r.stdout)) for r in (online, cached)]
+    results = [printed(r.stdout) for r in (online, cached)]
     assert results[0] == results[1]
 
 
@@ -327,7 +333,7 @@ def test_kill_9_in_the_middle_of_a_run_loses_nothing(tmp_path):
     assert halves
     resumed = idim(*words, "--out", str(out))
     assert resumed.returncode == 0, resumed.stderr
-    assert timeless(json.loads(resumed.stdout)) == timeless(json.loads(calm.stdout))
+    assert printed(resumed.stdout) == printed(calm.stdout)
     assert not list(out.glob(STATES))
     for half, file in product(halves, ("attempts/*/metrics.jsonl", "subspace.safetensors")):
         ours, theirs = (next((tmp_path / w / half).glob(file)) for w in ("killed", "calm"))
@@ -345,13 +351,13 @@ def test_what_a_sweep_rests_on_is_told_from_its_store_alone(tmp_path):
     words = "model=digits-mlp d_min=20 d_max=40 seeds=1 baseline=0.5 steps=40 max_runs=8 "
     summary = execute(plan(spec(words + "train_samples=200")), tmp_path, jobs=1)
     proof = evidence(tmp_path)
-    stopped = [run["why"] for run in proof["excluded"]]
-    assert len(stopped) == summary["runs"]["stopped_early"] > 0
-    assert all(why.startswith("stopped after 0.25 of its steps") for why in stopped)
-    assert sum(source["runs"] for source in proof["sources"]) == summary["runs"]["total"]
-    assert proof["sources"][0]["versions"]["torch"]
-    assert proof["setting"]["d_max"] == 40
-    assert proof["setting"]["tensors"] == 6
+    assert len(proof.excluded) == summary.runs.stopped_early > 0
+    assert {(run.fate, run.stop_at, run.error) for run in proof.excluded} == {
+        ("stopped", 0.25, None)
+    }
+    assert sum(source.runs for source in proof.sources) == summary.runs.total
+    assert proof.sources[0].versions["torch"]
+    assert (proof.setting.d_max, proof.tensors) == (40, 6)
     for stored in Store(tmp_path).runs():
         (stored.folder / "attempts/1/provenance.json").unlink()
-    assert evidence(tmp_path)["sources"] == []
+    assert evidence(tmp_path).sources == ()

@@ -168,4 +168,4 @@ def test_runs_at_different_steps_do_not_share_a_stack(tmp_path):
     assert [run_stack(stack, tmp_path) for stack in found] == [[None], [None] * (len(specs) - 1)]
     results = [Store(tmp_path).run(spec).result() for spec in specs]
     expected = together(specs)
-    assert [r["loss"] for r in results if r] == [e.loss for e in expected]
+    assert [r.loss for r in results] == [e.loss for e in expected]

@@ -2,6 +2,9 @@
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -9,10 +12,25 @@ from typer.testing import CliRunner
 from idim.cli import app
 from idim.config import PretrainSpec, TrajectorySpec
 from idim.errors import IdimError
+from idim.estimate import Fit
 from idim.pretrain import pretrain
 from idim.report import trajectory as report
 from idim.report import trajectory_figure as figure
+from idim.results import (
+    Baseline,
+    Checkpoint,
+    Correlation,
+    Missing,
+    Reading,
+    Runs,
+    Series,
+    Summary,
+    TaskSeries,
+    Trajectory,
+)  # fmt: skip
 from idim.studies import trajectory
+
+WHY = get_args(Missing)[1:]
 
 SMALL = PretrainSpec(
     paragraphs=300, hidden_size=16, layers=1, heads=2, steps=3, batch_size=8, checkpoints=(0, 2),
@@ -21,27 +39,28 @@ SMALL = PretrainSpec(
 
 
 def row(steps, d, *, over=None, missing=None, ends=(None, None)):
-    return {
-        "model": f"m@{steps}", "steps": steps, "missing": missing, "D": 1000, "chance": 0.5,
-        "baseline": {"mean": 0.8, "std": 0.01}, "line": 0.72, "d90": d, "d90_over": over,
-        "bracket": [d and d // 2, d], "fit": {"d90": d, "interval": list(ends)},
-        "chance_adjusted": {"line": 0.77, "d": d, "fit": d, "interval": list(ends)},
-        "runs": {"done": 9, "failed": 0, "diverged": 0}, "seconds": 1.0, "out": "x",
-    }  # fmt: skip
+    return Checkpoint(
+        model=f"m@{steps}", steps=steps, missing=missing, metric="accuracy", D=1000, chance=0.5,
+        reference=Baseline(mean=0.8, std=0.01, n=2, lr=0.1, scores=(0.79, 0.81)), line=0.72,
+        d90=d, d90_over=over, bracket=(d and d // 2, d), fit=Fit(d, ends, "made"),
+        chance_adjusted=Reading(line=0.77, d=d, fit=d, interval=ends),
+        runs=Runs(total=9, done=9, failed=0, diverged=0, stopped_early=0), seconds=1.0,
+        out=Path("x"),
+    )  # fmt: skip
 
 
 ROWS = [
     row(0, None, missing="a constant answer passes"), row(100, None, over=900),
     row(1000, 300, ends=(250, 350)), row(3000, 100, ends=(None, 120)), row(9000, 120),
 ]  # fmt: skip
-RECORD = {
-    "threshold": 0.9, "structure": "did", "projection": "fastfood",
-    "tasks": [{"task": "paraphrase", "metric": "accuracy", "chance": 0.5, "rows": ROWS,
-               "correlation": trajectory.correlation(ROWS), "to_last": None}],
-}  # fmt: skip
-AGAIN = [*(row(r["steps"], None, over=900) for r in ROWS[:3]), *ROWS[3:]]
-BOTH = RECORD | {"tasks": [RECORD["tasks"][0] | {
-    "to_last": {"rows": AGAIN, "correlation": trajectory.correlation(AGAIN)}}]}  # fmt: skip
+AGAIN = [*(row(r.steps, None, over=900) for r in ROWS[:3]), *ROWS[3:]]
+TASK = TaskSeries(
+    task="paraphrase", metric="accuracy", chance=0.5, rows=tuple(ROWS),
+    correlation=trajectory.correlation(ROWS), to_last=None,
+)  # fmt: skip
+TO_LAST = Series(rows=tuple(AGAIN), correlation=trajectory.correlation(AGAIN))
+RECORD = Trajectory(threshold=0.9, structure="did", projection="fastfood", tasks=(TASK,))
+BOTH = replace(RECORD, tasks=(replace(TASK, to_last=TO_LAST),))
 
 
 @pytest.mark.parametrize(
@@ -52,14 +71,14 @@ BOTH = RECORD | {"tasks": [RECORD["tasks"][0] | {
     ],
 )  # fmt: skip
 def test_steps_are_read_off_a_name(name, steps):
-    found = trajectory.stops(TrajectorySpec(models=(name, "z@step7")))
+    found = trajectory.checkpoints(TrajectorySpec(models=(name, "z@step7")))
     assert [s.steps for s in found] == sorted([7, steps])
 
 
 def test_a_folder_of_checkpoints_stands_for_them_in_order(tmp_path):
     for n in (1000, 0, 300):
         (tmp_path / f"step-{n}").mkdir()
-    found = trajectory.stops(TrajectorySpec(models=(str(tmp_path),)))
+    found = trajectory.checkpoints(TrajectorySpec(models=(str(tmp_path),)))
     assert [s.steps for s in found] == [0, 300, 1000]
 
 
@@ -74,21 +93,26 @@ def test_a_folder_of_checkpoints_stands_for_them_in_order(tmp_path):
 )
 def test_checkpoints_that_make_no_trajectory_are_refused(models, pretrained, words):
     with pytest.raises(IdimError, match=words):
-        trajectory.stops(TrajectorySpec(models=models, pretrained=pretrained))
+        trajectory.checkpoints(TrajectorySpec(models=models, pretrained=pretrained))
 
 
 def test_steps_that_no_name_tells_can_be_given():
-    found = trajectory.stops(TrajectorySpec(models=("late", "early"), pretrained=(9, 1)))
+    found = trajectory.checkpoints(TrajectorySpec(models=("late", "early"), pretrained=(9, 1)))
     assert [(s.model, s.steps) for s in found] == [("early", 1), ("late", 9)]
 
 
 def test_the_correlation_leaves_out_what_has_no_d90_and_ranks_what_is_not_reached_highest():
     # ranks of d90: above all, 3, 1, 2 for ranks of steps 1, 2, 3, 4
-    assert trajectory.correlation(ROWS) == {"spearman": -0.8, "n": 4}
-    assert trajectory.correlation(ROWS[:3]) == {"spearman": None, "n": 2}
-    assert trajectory.correlation([row(n, 50) for n in (1, 2, 3)])["spearman"] is None
+    assert trajectory.correlation(ROWS) == Correlation(spearman=-0.8, n=4)
+    assert trajectory.correlation(ROWS[:3]) == Correlation(spearman=None, n=2)
+    assert trajectory.correlation([row(n, 50) for n in (1, 2, 3)]).spearman is None
     rising = [row(n, 10 * n) for n in (1, 2, 3)]
-    assert trajectory.correlation(rising) == {"spearman": 1.0, "n": 3}
+    assert trajectory.correlation(rising) == Correlation(spearman=1.0, n=3)
+
+
+@pytest.mark.parametrize("told", [RECORD, BOTH], ids=["own", "both"])
+def test_a_trajectory_is_read_back_as_it_was_written(told):
+    assert Trajectory.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 
 def test_the_table_says_what_is_known_and_what_is_not():
@@ -131,6 +155,15 @@ def test_the_figure_names_each_task_and_says_what_is_missing(tmp_path):
     assert "no d90, as a constant answer passes: paraphrase at 0" in said
 
 
+def test_the_figure_says_for_each_checkpoint_why_it_has_no_d90():
+    """A missing baseline was called a constant answer that passes."""
+    rows = (row(0, None, missing="no baseline"), *ROWS[1:4], row(9000, None, missing=WHY[0]))
+    told = replace(RECORD, tasks=(replace(TASK, rows=rows),))
+    (line,) = (t.get_text() for t in figure.compose(told).texts if "no d90" in t.get_text())
+    assert "as full fine-tuning has no score: paraphrase at 0" in line
+    assert "as a constant answer passes: paraphrase at 9,000" in line
+
+
 def test_the_figure_has_a_panel_for_the_second_line():
     assert len(figure.compose(RECORD).axes) == 2
     drawn = figure.compose(BOTH)
@@ -163,9 +196,9 @@ def test_each_earlier_checkpoint_is_measured_again_to_the_line_of_the_last(tmp_p
 
 
 def test_a_last_checkpoint_without_a_line_gives_none_to_the_others(tmp_path):
-    legs = [trajectory.Leg("t", trajectory.Stop("m", n), None) for n in (0, 5)]
+    sweeps = [trajectory.CheckpointSweep("t", trajectory.Pretrained("m", n), None) for n in (0, 5)]
     own = {"t": [row(0, 9), row(5, None, missing="a constant answer passes")]}
-    assert trajectory.to_last(legs, own) == []
+    assert trajectory.to_last(sweeps, own) == []
 
 
 def test_a_trajectory_from_pretraining_to_table(tmp_path):
@@ -184,6 +217,10 @@ def test_a_trajectory_from_pretraining_to_table(tmp_path):
     again = CliRunner().invoke(app, [*command, "--json"], prog_name="idim")
     assert "3 of 3 runs were done before" in again.stderr
     record = json.loads(again.stdout)
+    assert Trajectory.from_json(record).to_json() == record
+    for path in (tmp_path / "out").rglob("summary.json"):
+        summary = json.loads(path.read_text())
+        assert Summary.from_json(summary).to_json() == summary
     rows = record["tasks"][0]["rows"]
     assert [r["steps"] for r in rows] == [0, 2, 3]
     assert all(r["runs"]["done"] == 3 for r in rows)

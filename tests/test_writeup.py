@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,66 +11,33 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from made_results import EVIDENCE, made, without_runs
 
 from idim.errors import IdimError
-from idim.estimate import Score, estimate, to_summary_part
+from idim.estimate import Fit, Score, estimate
 from idim.report import comparison, figure, formats, overlay, publish
 from idim.report.document import document
 from idim.report.methods import choices
+from idim.results import Runs, Summary
 
 GOLDEN = Path(__file__).parent / "golden"
 DS, RISE = (10, 30, 100, 300, 1000), (0.52, 0.6, 0.7, 0.77, 0.8)
 COMMAND = "idim sweep --model toy --out again"
-PROTOCOL = {
-    "baseline": "own full fine-tuning",
-    "criterion": "smallest tested d whose mean accuracy >= 0.9 x baseline",
-    "selection": "learning rate chosen on rows held out from the training set",
-    "checkpoint": "the last step",
-    "training": "AdamW, 3 epochs, batch 32",
-    "lr": "1, 4 times lr_full sqrt(D/d)",
-}
-SETTING = {
-    "model": "../bert_tiny", "tensors": 41, "structure": "did", "said_groups": "module",
-    "said_lr": 0.01, "head_lr": 0.001, "search": "grid", "lr": (), "baseline_lr": (3e-5, 1e-4),
-}  # fmt: skip
-EVIDENCE = {
-    "setting": SETTING,
-    "excluded": [
-        {"why": "failed: out of memory <|>", "d": None, "lr": 1e-4, "seed": 1},
-        {"why": "diverged: the loss is not a number", "d": 300, "lr": 2.0, "seed": 2},
-        {"why": "diverged: the loss is not a number", "d": 300, "lr": 2.0, "seed": 0},
-    ],
-    "sources": [
-        {
-            "host": "node_7", "machine": "x86_64", "cpus": 8, "kernels": "cpu (fused C, avx2)",
-            "python": "3.12.1", "versions": {"idim": "0.1.0", "torch": "2.13.0", "numpy": None},
-            "runs": 33, "began": ["2026-01-02T03:04:05+00:00", "2026-01-03T00:00:00+00:00"],
-        }
-    ],
-}  # fmt: skip
 
 
 def summary(
     means=RISE, *, ds=DS, base=0.8, noise=0.01, seeds=3, chance: float | None = 0.5,
     baseline: Any = "own", threshold=0.9, beside=0, **facts,
-) -> dict[str, Any]:  # fmt: skip
+) -> Summary:  # fmt: skip
     """Make a summary whose seeds lie symmetrically about these means."""
     offs = [noise * (i - (seeds - 1) / 2) for i in range(seeds)]
     rows = [Score(None, 1e-4, i, 5_000_000, None, base + off) for i, off in enumerate(offs)]
     for (d, mean), (i, off) in itertools.product(zip(ds, means, strict=True), enumerate(offs)):
         rows.append(Score(d, 0.5, i, d + beside, None, mean + off))
     found = estimate(rows, threshold=threshold, baseline=baseline, chance=chance)
-    return {
-        "model": "../bert_tiny", "task": "mrpc", "metric": "accuracy", "D": 5_000_000,
-        "structure": "did", "projection": "fastfood", "norm": "global", "head": "subspace",
-        **to_summary_part(found), "chance": chance, "protocol": PROTOCOL,
-        "search": {"strategy": "grid", "done": True, "why": "", "steps": 9, "steps_saved": 0},
-        "runs": {"total": 18, "done": 17, "failed": 1, "diverged": 0, "stopped_early": 0},
-        "seconds": 1.0, "out": "out",
-    } | facts  # fmt: skip
+    return made(found, chance=chance, **facts)
 
 
-NOTHING = to_summary_part(estimate([]))
 CASES = {
     "reached": summary(),
     "one seed": summary(seeds=1),
@@ -82,8 +50,8 @@ CASES = {
     "chance is the baseline": summary(chance=0.85),
     "head beside": summary(head="free", beside=770),
     "head frozen": summary(head="frozen"),
-    "no runs": summary() | NOTHING,
-    "no baseline": summary() | NOTHING | {"points": summary()["points"]},
+    "no runs": without_runs(summary()),
+    "no baseline": without_runs(summary(), points=summary().points),
     "baseline below 0": summary((-0.1, 0, 0, 0, 0), base=-0.2, noise=0.0, metric="mcc"),
     "odd names": summary(model="a_b&c%<script>alert(1)</script>", task="x|y*z"),
 }
@@ -108,7 +76,7 @@ def test_markdown_and_latex_are_the_golden_ones():
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_has_ten_choices_and_a_report_in_each_format(name: str):
-    said = choices(CASES[name], SETTING)
+    said = choices(CASES[name], EVIDENCE)
     assert len(said) == 10
     for sentence in said.values():
         assert re.match(r"[A-Z0-9t].*\.$", sentence), sentence
@@ -145,12 +113,13 @@ def test_every_case_has_ten_choices_and_a_report_in_each_format(name: str):
     ],
 )  # fmt: skip
 def test_the_methods_say_what_was_done(name: str, topic: str, words: str):
-    assert words in choices(CASES[name], SETTING)[topic]
+    assert words in choices(CASES[name], EVIDENCE)[topic]
 
 
 def test_the_methods_name_saids_lambdas_and_a_net_without_pretraining():
-    setting = SETTING | {"structure": "said", "said_groups": "block", "model": "digits-mlp"}
-    said = choices(CASES["reached"], setting)
+    changed = {"structure": "said", "said_groups": "block", "model": "digits-mlp"}
+    evidence = replace(EVIDENCE, setting=replace(EVIDENCE.setting, **changed))
+    said = choices(CASES["reached"], evidence)
     assert "One scale lambda a block" in said["scales"]
     assert "no pretrained model" in said["head"]
 
@@ -190,7 +159,7 @@ def test_the_page_needs_no_other_file_and_runs_nothing(name: str):
     assert all(before.startswith("xmlns") for before in addresses)
     assert "@import" not in text
     assert "<svg" in text
-    assert EVIDENCE["excluded"][0]["why"].replace("<|>", "&lt;|&gt;") in text
+    assert "failed: out of memory &lt;|&gt;" in text
     assert "<td>300</td><td>2</td><td>0, 2</td>" in text
 
 
@@ -209,13 +178,13 @@ def test_the_files_of_a_report_are_whole_and_the_same_each_time(tmp_path: Path):
 LATE = (0.5, 0.51, 0.55, 0.6, 0.79)
 
 
-def sweep(out: str, means=RISE, **facts) -> dict[str, Any]:
-    return summary(means, out=out, **facts)
+def sweep(out: str, means=RISE, **facts) -> Summary:
+    return summary(means, out=Path(out), **facts)
 
 
-def fitted(out: str, d: int, low: int | None, high: int | None) -> dict[str, Any]:
+def fitted(out: str, d: int, low: int | None, high: int | None) -> Summary:
     """Make a summary with this fit."""
-    return sweep(out) | {"fit": {"d90": d, "interval": [low, high], "method": "made"}}
+    return sweep(out, fit=Fit(d, (low, high), "made"))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +202,7 @@ def fitted(out: str, d: int, low: int | None, high: int | None) -> dict[str, Any
 )
 def test_two_sweeps_differ_where_their_intervals_share_no_d(one, other, verdict):
     compared = comparison.compare([fitted("a", *one), fitted("b", *other)])
-    (pair,) = compared["pairs"]
+    (pair,) = compared.to_json()["pairs"]
     assert pair == {"a": "a", "b": "b", "ratio": one[0] / other[0], "verdict": verdict}
     words = comparison.text(compared)
     assert ("A and B differ" in words) == (verdict == "differ")
@@ -241,7 +210,7 @@ def test_two_sweeps_differ_where_their_intervals_share_no_d(one, other, verdict)
 
 def test_real_curves_far_apart_differ_and_equal_ones_do_not():
     compared = comparison.compare([sweep("a"), sweep("b", LATE), sweep("c")])
-    verdicts = {(p["a"], p["b"]): p["verdict"] for p in compared["pairs"]}
+    verdicts = {(p.a.name, p.b.name): p.verdict for p in compared.pairs}
     assert verdicts == {
         ("a", "b"): "differ", ("a", "c"): "not told apart", ("b", "c"): "differ",
     }  # fmt: skip
@@ -252,8 +221,12 @@ def test_the_comparison_is_the_golden_one():
         sweep("a"),
         sweep("b", LATE, projection="dense"),
         sweep("c", (0.5, 0.51, 0.52, 0.53, 0.54), projection="dense", structure="said"),
-        sweep("d", seeds=1, structure="said")
-        | {"runs": {"total": 9, "done": 3, "failed": 1, "diverged": 1, "stopped_early": 1}},
+        sweep(
+            "d",
+            seeds=1,
+            structure="said",
+            runs=Runs(total=9, done=3, failed=1, diverged=1, stopped_early=1),
+        ),
     ]
     compare_with_golden("compare.txt", comparison.text(comparison.compare(three)))
 
@@ -270,8 +243,8 @@ def test_the_comparison_is_the_golden_one():
     ],
 )
 def test_sweeps_are_named_by_what_tells_them_apart(facts, names):
-    made = [sweep(**({"out": out} | fact)) for out, fact in zip("abc", facts, strict=False)]
-    assert [s["name"] for s in comparison.compare(made)["sweeps"]] == names
+    given = [sweep(**({"out": out} | fact)) for out, fact in zip("abc", facts, strict=False)]
+    assert [s.name for s in comparison.compare(given).sweeps] == names
 
 
 @pytest.mark.parametrize(
@@ -280,7 +253,7 @@ def test_sweeps_are_named_by_what_tells_them_apart(facts, names):
         ([], "one sweep has nothing to be compared with; give two folders or more."),
         ([sweep("b", metric="f1")], "'a' is scored by accuracy and 'b' by f1; compare sweeps of"),
         ([sweep("b", threshold=0.8)], "'a' is read at 0.9 of its baseline and 'b' at 0.8; give"),
-        ([sweep("b") | NOTHING | {"threshold": 0.9}], "'b' has no baseline above 0 yet"),
+        ([without_runs(sweep("b"))], "'b' has no baseline above 0 yet"),
         ([sweep("./a")], "one folder is given twice"),
     ],
 )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from idim.api.summary import Summary
 from idim.api.sweep import carry_out, silent, tupled
 from idim.config import MODULE, OBJECTIVE, SweepSpec, load, slug
+from idim.config.unused import unused
 from idim.errors import IdimError
 from idim.problems import given
 from idim.problems.given import METRICS, Given, Objective, Own, Trial
@@ -157,13 +158,14 @@ def _spec(
     for own in ("model", "task", "data"):
         if own in settings:
             raise IdimError(f"{own} is the function itself here; leave it out.")
-    if settings.get("d") or settings.get("points") or settings.get("search") == "grid":
-        defaults = {k: v for k, v in defaults.items() if k not in ("max_runs", "pruning")}
-    if settings.get("d"):
-        defaults = {k: v for k, v in defaults.items() if k not in ("d_min", "d_max")}
     if "epochs" in settings:
         raise IdimError("a module has no rows to count epochs by; give steps.")
-    return load(SweepSpec, None, defaults | settings | {"model": name, "task": task}, tell)
+    settings |= {"model": name, "task": task}
+    of_no_use = set(unused(load(SweepSpec, None, settings)))
+    if settings.get("d"):
+        of_no_use |= {"d_min", "d_max"}
+    defaults = {k: v for k, v in defaults.items() if k not in of_no_use}
+    return load(SweepSpec, None, defaults | settings, tell)
 
 
 def _refuse_changed(code: Given, out: Path) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from idim.errors import IdimError
 from idim.methods import METHODS
 from idim.problems import kinds
-from idim.store import Run, stored
+from idim.store import Result, Run, stored
 from idim.training.schedule import stream
 from idim.training.start import build
 
@@ -27,7 +27,7 @@ def restore(folder: str | Path) -> nn.Module:
     """
     run = stored(Path(folder))
     spec, result = run.spec(), run.result()
-    if spec is None or result is None or "error" in result:
+    if spec is None or not isinstance(result, Result):
         raise IdimError(f"'{folder}' holds no finished run; give OUT/runs/<xx>/<id>.")
     if not run.trained_file.exists():
         why = "has no subspace.safetensors any more; remove it and run it again"

@@ -1,8 +1,11 @@
 """What a sweep has found, for Python."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from idim import results
+from idim.records import to_json
 from idim.report import words
 from idim.sweeps import summarise
 
@@ -11,56 +14,18 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-class Summary:
-    """d90 of one sweep with its evidence, as `idim sweep` prints it.
-
-    Attributes:
-        record: everything, by the keys of `idim sweep --json`, which README.md explains.
-    """
-
-    def __init__(self, record: dict[str, Any]) -> None:
-        self.record = record
+class Summary(results.Summary):
+    """d90 of one sweep with its evidence, as `idim sweep` prints it."""
 
     @property
-    def d90(self) -> int | None:
-        """The smallest d tried that reaches the threshold; None where none does."""
-        return self.record["d90"]
+    def record(self) -> dict[str, Any]:
+        """Everything, by the keys of `idim sweep --json`, which README.md explains."""
+        return self.to_json()
 
-    @property
-    def interval(self) -> tuple[int | None, int | None]:
-        """Ends of the 95 % interval of d90; None is an open end, both None is no interval."""
-        return words.ends(self.record)
-
-    @property
-    def bracket(self) -> tuple[int | None, int | None]:
-        """(the largest d below d90 that fails, d90); None where there is no such d."""
-        low, high = self.record["bracket"]
-        return low, high
-
-    @property
-    def baseline(self) -> float | None:
-        """Mean score of full training, or the fixed one; None where there is none."""
-        return self.record["baseline"]["mean"]
-
-    @property
-    def line(self) -> float | None:
-        """The score that d90 reaches: the threshold times the baseline."""
-        return self.record["line"]
-
-    @property
-    def D(self) -> int:
-        """How many numbers full training chooses."""
-        return self.record["D"]
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of d90 must know, one sentence each."""
-        return list(self.record["notes"])
-
-    @property
-    def out(self) -> Path:
-        """The folder of the runs."""
-        return Path(self.record["out"])
+    @classmethod
+    def of(cls, found: results.Summary) -> Self:
+        """Return the same with what Python users ask of it."""
+        return cls(**{f.name: getattr(found, f.name) for f in fields(found)})
 
     def plot(self, stem: str | Path | None = None) -> "Figure":
         """Draw score against d, with the baseline, the line and d90.
@@ -71,8 +36,8 @@ class Summary:
         from idim.report import figure
 
         if stem is not None:
-            figure.draw(self.record, Path(stem))
-        return figure.compose(self.record)
+            figure.draw(self, Path(stem))
+        return figure.compose(self)
 
     def to_frame(self) -> "DataFrame":
         """Return a row for the baseline (d is NA) and for each d, as in points.csv.
@@ -81,20 +46,20 @@ class Summary:
         """
         import pandas
 
-        rows = [self.record["baseline"] | {"d": None, "trainable": self.D, "passes": None}]
-        rows += self.record["points"]
         names = ["d", "trainable", "lr", "mean", "std", "n", "failed", "passes"]
+        base = to_json(self.reference) | {"d": None, "trainable": self.D, "passes": None}
+        rows = [base, *map(to_json, self.points)]
         frame = pandas.DataFrame([{name: row.get(name) for name in names} for row in rows])
         kinds = {"d": "Int64", "trainable": "Int64", "n": "Int64", "failed": "Int64"}
         return frame.astype(kinds | {"lr": float, "mean": float, "std": float, "passes": "boolean"})
 
     def __repr__(self) -> str:
-        return f"<{words.headline(self.record)} of D = {self.D:,}: {words.setting(self.record)}>"
+        return f"<{words.headline(self)} of D = {self.D:,}: {words.setting(self)}>"
 
     def __str__(self) -> str:
         from idim.report.table import text
 
-        return text(self.record).rstrip()
+        return text(self).rstrip()
 
 
 def load(folder: str | Path, threshold: float | None = None) -> Summary:
@@ -107,4 +72,4 @@ def load(folder: str | Path, threshold: float | None = None) -> Summary:
     Raises:
         IdimError: the folder holds no sweep, or one with a damaged file.
     """
-    return Summary(summarise(Path(folder), threshold))
+    return Summary.of(summarise(Path(folder), threshold))

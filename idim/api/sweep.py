@@ -68,7 +68,7 @@ def carry_out(
     with _undisturbed():
         summary = execute(planned, out, jobs=jobs, progress=progress, tell=tell)
     write(summary, out)
-    return Summary(summary)
+    return Summary.of(summary)
 
 
 def tupled(settings: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Js
     from idim.sweeps import summarise
 
     summary = summarise(folder, threshold)
-    show(summary if as_json else text(summary), as_json=as_json)
+    show(summary.to_json() if as_json else text(summary), as_json=as_json)
 
 
 def plot(folder: Folder, *, out: Stem = None) -> None:

@@ -41,7 +41,7 @@ def reported() -> Iterator[None]:
         if signals.code() is not None:
             signals.say(code)
             raise typer.Exit(code) from None
-        if os.environ.get("IDIM_DEBUG") and line.startswith("error: internal"):
+        if os.environ.get("IDIM_DEBUG") and isinstance(e, Exception) and _known(e) is None:
             raise
         if isinstance(e, OSError):  # it may have been stdout's
             _drop_if_full()
@@ -55,32 +55,34 @@ def explain(e: BaseException) -> tuple[str, int]:
     if caught is not None or isinstance(e, KeyboardInterrupt):  # whatever came of it
         code = caught or INTERRUPTED
         return signals.WORDS[code], code
+    known = _known(e)
+    if known is None:
+        reason = " ".join(str(e).split()) or "no message"
+        what = f"internal: {type(e).__name__}: {reason[:500]} "
+        known = f"{what}(run with IDIM_DEBUG=1 for the traceback)", 1
+    return f"error: {shown(known[0])}", known[1]
+
+
+def _known(e: BaseException) -> tuple[str, int] | None:
+    """Return what to say of a mistake or of the machine, and the exit code; None: a bug."""
     match e:
         case IdimError():
-            text, code = str(e), e.exit_code
+            return str(e), e.exit_code
         case UsageError():
-            text, code = _usage(e), 2
+            return _usage(e), 2
         case OSError(errno=number) if number in MACHINE:
             what, advice = MACHINE[number]
-            text, code = f"{what}{_where(e)}. {advice}", 1
+            return f"{what}{_where(e)}. {advice}", 1
         case OSError(errno=int()):
-            text, code = f"{e.strerror}{_where(e)}. Give a folder that you can read and write.", 2
+            what = f"{e.strerror}{_where(e)}"
+            return f"{what}. Give a folder that you can read and write.", 2
         case MemoryError():
-            text, code = f"there is not enough memory. Use a smaller --batch-size; {AGAIN}.", 1
+            return f"there is not enough memory. Use a smaller --batch-size; {AGAIN}.", 1
         case _ if (found := _machine(e)) is not None:
-            text, code = found, 1
+            return found, 1
         case ImportError():
-            text, code = f"a package is missing or broken ({e}); install idim again.", 1
-        case _:
-            reason = " ".join(str(e).split()) or "no message"
-            text, code = (
-                (
-                    f"internal: {type(e).__name__}: {reason[:500]} "
-                    "(run with IDIM_DEBUG=1 for the traceback)"
-                ),
-                1,
-            )
-    return f"error: {shown(text)}", code
+            return f"a package is missing or broken ({e}); install idim again.", 1
+    return None
 
 
 # What libraries say, in exceptions of no kind of their own, where the machine has no more to give.

@@ -1,5 +1,6 @@
 """`idim report` and `idim compare`: papers' forms of what the store holds; nothing is trained."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,6 @@ import typer
 from idim.cli import options
 from idim.cli.estimate import Folder, Threshold
 from idim.cli.screen import show
-from idim.config import MODULE, OBJECTIVE
 
 Folders = Annotated[
     list[Path],
@@ -44,10 +44,9 @@ def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = Fal
     from idim.sweeps import evidence, summarise
 
     summary, proof = summarise(folder), evidence(folder)
-    setting = proof["setting"]
-    again = f"{options.command(setting)} --out again"
-    if setting["task"] in (OBJECTIVE, MODULE):
-        again = f"idim.measure, in the program that has {setting['model']}"
+    again = f"{options.command(asdict(proof.setting))} --out again"
+    if summary.problem != "task":
+        again = f"idim.measure, in the program that has {proof.setting.model}"
     paths = publish(summary, proof, again, out or folder)
     named = {path.name: str(path) for path in paths}
     show(named if as_json else "\n".join(named.values()), as_json=as_json)
@@ -76,6 +75,6 @@ def compare(
     out.mkdir(parents=True, exist_ok=True)
     paths = [str(path) for path in canvas.save(drawn, out / "compare")]
     if as_json:
-        show(compared | {"files": paths}, as_json=True)
+        show(compared.to_json() | {"files": paths}, as_json=True)
     else:
         show(comparison.text(compared) + "\n" + "\n".join(paths), as_json=False)

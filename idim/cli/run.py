@@ -11,6 +11,7 @@ from idim import config
 from idim.cli import options
 from idim.cli.progress import follow
 from idim.cli.screen import columns, note, show
+from idim.records import to_json
 
 Out = Annotated[
     Path,
@@ -40,9 +41,11 @@ def run(
 
     with redirect_stdout(sys.stderr):
         spec = plan_run(spec, note)
-        note(f"writing to {folder_of(spec, out)}")
+        folder = folder_of(spec, out)
+        note(f"writing to {folder}")
         with follow() as progress:
-            result = train(spec, out, progress, note)
+            found = train(spec, out, progress, note)
+    result = {"id": spec.id, **to_json(found), "out": str(folder)}
     show(result if as_json else lines(result), as_json=as_json)
 
 

@@ -13,6 +13,7 @@ from idim.cli.progress import follow
 from idim.cli.screen import note, show
 
 if TYPE_CHECKING:
+    from idim.results import Summary
     from idim.sweeps import Plan
 
 Out = Annotated[
@@ -65,14 +66,14 @@ def sweep(
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         out = out or default_out(config.with_recipe(spec))
         planned = plan(spec, out)
-        result = preview(planned) if dry_run else measure(planned, out, jobs)
-    if not dry_run:
-        finish(result, as_json=as_json)
+        found = preview(planned) if dry_run else measure(planned, out, jobs)
+    if isinstance(found, dict):
+        show(found if as_json else "\n".join(planned.lines()), as_json=as_json)
     else:
-        show(result if as_json else "\n".join(planned.lines()), as_json=as_json)
+        finish(found, as_json=as_json)
 
 
-def measure(planned: "Plan", out: Path, jobs: int | None) -> dict[str, Any]:
+def measure(planned: "Plan", out: Path, jobs: int | None) -> "Summary":
     """Do what is missing, and write the files that people look at."""
     from idim.sweeps import execute, write
 
@@ -86,7 +87,7 @@ def measure(planned: "Plan", out: Path, jobs: int | None) -> dict[str, Any]:
 def preview(planned: "Plan") -> dict[str, Any]:
     """Return the dry run as one object: what each run trains, and a step's time by method.
 
-    Of an adaptive search, the runs are those it begins with; it makes `most` at most.
+    The runs are those the search begins with; it makes `most` at most.
     """
     runs = [
         {
@@ -103,16 +104,15 @@ def preview(planned: "Plan") -> dict[str, Any]:
     return {"D": planned.D, **facts, "runs": runs, "step_seconds": planned.step_seconds}
 
 
-def finish(summary: dict[str, Any], *, as_json: bool) -> None:
+def finish(summary: "Summary", *, as_json: bool) -> None:
     """Print the summary; runs without a score make the exit code 1."""
     from idim.report.table import text
 
-    show(summary if as_json else text(summary), as_json=as_json)
+    show(summary.to_json() if as_json else text(summary), as_json=as_json)
     # a learning rate too high for its d is a finding, not a failure of the sweep
-    failed = summary["runs"]["failed"] - summary["runs"]["diverged"]
-    if failed:
+    if summary.runs.lost:
         note(
-            f"error: {failed} of {summary['runs']['total']} runs failed; "
-            f"the reasons are in {summary['out']}/runs, the same command tries them again."
+            f"error: {summary.runs.lost} of {summary.runs.total} runs failed; "
+            f"the reasons are in {summary.out}/runs, the same command tries them again."
         )
         raise typer.Exit(1)

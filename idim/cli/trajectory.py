@@ -48,10 +48,10 @@ def trajectory(
     from idim.studies import trajectory as work
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
-        legs = work.prepare(spec, out)
+        sweeps = work.prepare(spec, out)
         note(f"writing to {out}")
-        record = work.carry_out(legs, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
-    show(record if as_json else text(record), as_json=as_json)
-    if failed := work.failures(record):
+        found = work.run_all(sweeps, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
+    show(found.to_json() if as_json else text(found), as_json=as_json)
+    if failed := work.failures(found):
         note(f"error: {failed} runs failed; the same command tries them again.")
         raise typer.Exit(1)

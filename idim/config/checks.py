@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from idim.config.names import METHODS
+from idim.config.names import METHODS, STRATEGIES
+from idim.config.searches import strategy_of
 from idim.errors import unknown
 from idim.plain import brief
 
@@ -89,8 +90,6 @@ class Bound:
 
 # Smaller positive numbers vanish in float32.
 TINY = 1e-30
-# The most runs that a grid may have.
-MOST_RUNS = 100_000
 # The most parameters that a pretraining may have.
 MOST_PARAMETERS = 10**10
 _RATE = Bound(0, 1e38, is_open=True)
@@ -116,7 +115,7 @@ _BOUNDS: dict[str, Bound] = {
     "heads": Bound(1, 10**5), "dropout": Bound(0, 1), "mask": Bound(0, 1, is_open=True),
     "cloze": Bound(0, 1, hint="it is a share"), "cloze_from": Bound(0, 1, hint="it is a share"),
     "checkpoints": Bound(0, 10**9), "pretrained": Bound(0, 10**12), "threads": Bound(0, 1024),
-    "tolerance": Bound(1, 10**6, is_open=True), "max_runs": Bound(1, MOST_RUNS),
+    "tolerance": Bound(1, 10**6, is_open=True), "max_runs": Bound(1, 100_000),
     "lr_transfer": Bound(0, 3), "stop_at": Bound(0, 1, is_open=True), "copies": Bound(1, 2),
 }  # fmt: skip
 
@@ -156,29 +155,15 @@ def _contradictions(spec: Any) -> Iterator[str]:
         return
     if isinstance(spec.baseline, str) and spec.baseline != "own":
         yield f"baseline must be 'own' or a number, got {brief(spec.baseline)}"
-    if spec.search == "adaptive" and (spec.d or spec.points):
-        yield "an adaptive search chooses d itself; give d_min and d_max, or search grid"
+    yield from STRATEGIES[strategy_of(spec)].contradictions(spec)
     if spec.d_min and spec.d_max and spec.d_min > spec.d_max:
         yield f"d_min {spec.d_min} exceeds d_max {spec.d_max}"
-    if spec.d and (spec.d_min or spec.d_max or spec.points):
-        yield "give d, or d_min / d_max / points, not both"
-    elif spec.search != "adaptive" and (runs := _grid(spec)) > MOST_RUNS:
-        yield (
-            f"this grid is {runs:,} runs (values of d x learning rates x seeds); at most "
-            f"{MOST_RUNS:,}: give fewer seeds, d or rates"
-        )
 
 
 def _size_of_a_run(spec: Any) -> Iterator[str]:
     size = METHODS[spec.method].size
     if size is not None and getattr(spec, size) is None:
         yield f"a {spec.method} run needs {size}; give --{size}"
-
-
-def _grid(spec: Any) -> int:
-    """Count the runs of a grid that is given; without d or points a recipe's few."""
-    ds = len(spec.d) or spec.points or 1
-    return (ds * (len(spec.lr) or len(spec.lr_multiples)) + len(spec.baseline_lr)) * spec.seeds
 
 
 def _pretraining_contradictions(spec: Any) -> Iterator[str]:

@@ -11,7 +11,9 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from idim import reading
 from idim.config.checks import choices, said
-from idim.config.recipes import Recipe, recipe
+from idim.config.names import STRATEGIES
+from idim.config.recipes import recipe
+from idim.config.searches import strategy_of
 from idim.config.specs import PretrainSpec, RunSpec, SweepSpec, TrajectorySpec
 from idim.config.unused import idle, refuse_unused
 from idim.errors import IdimError, unknown
@@ -82,7 +84,7 @@ def parse_overrides(words: list[str]) -> dict[str, str]:
 
 
 def with_recipe(spec: AnySpec) -> AnySpec:
-    """Fill what the user left open (epochs or steps, batch size, grid ends) from the recipe."""
+    """Fill what the user left open (epochs or steps, batch size, d) from the recipe."""
     r = recipe(spec.model)
     task = spec.task or r.task
     if task is None:
@@ -93,24 +95,9 @@ def with_recipe(spec: AnySpec) -> AnySpec:
     if isinstance(spec, SweepSpec):
         filled["baseline_lr"] = spec.baseline_lr or r.baseline_lr
         filled["max_runs"] = spec.max_runs or r.max_runs
-        filled |= _d_range(spec, r)
+        filled["search"] = strategy_of(spec)
+        filled |= STRATEGIES[filled["search"]].fill(spec, r)
     return replace(spec, **filled)
-
-
-def _d_range(spec: SweepSpec, r: Recipe) -> dict[str, Any]:
-    """Choose the search, and the values of d or their ends."""
-    ends = {n: getattr(spec, n) for n in ("d_min", "d_max", "points")}
-    search = spec.search
-    if search == "auto":
-        search = "grid" if spec.d or spec.points else "adaptive"
-    if search == "adaptive":
-        del ends["points"]
-    elif not any((spec.d, *ends.values())) and r.d:
-        return {"search": search, "d": r.d}
-    elif spec.d:
-        return {"search": search}
-    filled = {n: getattr(r, n) if v is None else v for n, v in ends.items()}
-    return {"search": search, **filled}
 
 
 def _from_file(cls: type, file: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ So that `idim --help` can list names, and a spec refuse others, without importin
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from functools import cached_property
 from typing import Any
 
@@ -22,13 +22,15 @@ class Names(MutableMapping[str, Any]):
     code that comes to mean something else needs another name.
 
     Args:
-        kind: what one is called in errors; its plural is the entry points' group, after "idim.".
+        kind: what one is called in errors.
         base: "module:class" that each must be a concrete subclass of.
         own: name -> "module:class".
+        plural: of the kind; the entry points' group, after "idim.".
     """
 
-    def __init__(self, kind: str, base: str, own: dict[str, str]) -> None:
+    def __init__(self, kind: str, base: str, own: dict[str, str], plural: str = "") -> None:
         self.kind, self.base, self.own = kind, base, own
+        self.group = f"idim.{plural or f'{kind}s'}"
         self._entered: dict[str, Any] = {}
         self._found: dict[str, Any] = {}
 
@@ -37,7 +39,7 @@ class Names(MutableMapping[str, Any]):
         # its import alone is a seventh of the time of `idim --help`
         from importlib.metadata import entry_points
 
-        return {e.name: e.value for e in entry_points(group=f"idim.{self.kind}s")}
+        return {e.name: e.value for e in entry_points(group=self.group)}
 
     def __getitem__(self, name: str) -> Any:
         for known in (self._entered, self._found):
@@ -82,6 +84,23 @@ class Names(MutableMapping[str, Any]):
             raise IdimError(f"{said} lacks {missing}, which {base.__name__} leaves to it.")
 
 
+class NamesOr(Collection[str]):
+    """The names of a table, and before them a word that stands for none."""
+
+    def __init__(self, word: str, names: Names) -> None:
+        self.word, self.names = word, names
+
+    def __contains__(self, name: object) -> bool:
+        return name == self.word or name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.word
+        yield from self.names
+
+    def __len__(self) -> int:
+        return 1 + len(self.names)
+
+
 PROJECTIONS = Names(
     "projection",
     "idim.projection.base:Projection",
@@ -102,3 +121,9 @@ METHODS = Names(
 # What `task` says where a user's own code is the problem: a function that trains by itself, or a
 # module with its loss.
 OBJECTIVE, MODULE = "objective", "module"
+STRATEGIES = Names(
+    "strategy",
+    "idim.search.strategy:Strategy",
+    {"adaptive": "idim.search.adaptive:Adaptive", "grid": "idim.search.grid:Grid"},
+    plural="strategies",
+)

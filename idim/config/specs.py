@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from idim.config.checks import range_problems, type_problems
-from idim.config.names import METHODS, PROJECTIONS
+from idim.config.names import METHODS, PROJECTIONS, STRATEGIES, NamesOr
 from idim.config.recipes import recipe
 from idim.config.schema import SCHEMA, older_id
+from idim.config.searches import AUTO
 from idim.errors import IdimError
 
 Projection = Annotated[str, PROJECTIONS]
@@ -30,7 +31,7 @@ Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["linear", "constant", "cosine"]
 DecayTo = Literal["trained", "zero", "theta_0"]
 Checkpoint = Literal["last", "best"]
-Search = Literal["auto", "adaptive", "grid"]
+Search = Annotated[str, NamesOr(AUTO, STRATEGIES)]
 Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
 Lines = Literal["own", "both"]
@@ -210,13 +211,14 @@ class SweepSpec(Setup):
     threshold: float = 0.9
     # "own": this model's full fine-tuning; a number: that score, and no baseline runs.
     baseline: str | float = "own"
-    # "auto": the grid when d or points are given, else adaptive.
-    search: Search = "auto"
-    # Adaptive search: the interval's upper end over its lower one at which it stops, the runs at
-    # which it stops in any case, and a in the rule lr ~ (D/d)^a that carries a best rate to
-    # another d.  Measured: 0.61 ± 0.08 on SST-2 with minilm-l3, 1.10 ± 0.12 on paraphrase with tiny
-    # (where 0.65 loses 0.010, 0.8 0.005 and 0.5 0.016); on digits 0.75 ± 0.10 (sparse),
-    # 0.79 ± 0.15 (dense), 0.82 ± 0.32 (fastfood), where the best a gains less than 0.001 on 0.65.
+    # "auto": the strategy that suits what is given of d.
+    search: Search = AUTO
+    # Of a search that finds out as it goes: the interval's upper end over its lower one at which
+    # it stops, the runs at which it stops in any case, and a in the rule lr ~ (D/d)^a that carries
+    # a best rate to another d.  Measured: 0.61 ± 0.08 on SST-2 with minilm-l3, 1.10 ± 0.12 on
+    # paraphrase with tiny (where 0.65 loses 0.010, 0.8 0.005 and 0.5 0.016); on digits 0.75 ± 0.10
+    # (sparse), 0.79 ± 0.15 (dense), 0.82 ± 0.32 (fastfood), where the best a gains less than 0.001
+    # on 0.65.
     tolerance: float = 1.16
     max_runs: int | None = None
     lr_transfer: float = 0.65

@@ -3,12 +3,13 @@
 A sweep that ignored `--max-runs` in silence would not be the sweep that was asked for.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from idim.config.names import METHODS, MODULE
+from idim.config.names import METHODS, MODULE, STRATEGIES
 from idim.config.recipes import SMALL_NETS
+from idim.config.searches import heeded_by, strategy_of, unheeded
 from idim.errors import IdimError
 
 
@@ -24,14 +25,7 @@ class Rule:
     by: tuple[str, ...]
 
 
-def _is_grid(spec: Any) -> bool:
-    return spec.search == "grid" or (spec.search == "auto" and bool(spec.d or spec.points))
-
-
-_ADAPTIVE = ("tolerance", "max_runs", "lr_transfer", "pruning")
 _SWEEP = (
-    Rule(_ADAPTIVE, _is_grid, "the search is a grid, and it is for search adaptive",
-         ("search", "d", "points")),
     Rule(("lr_multiples",), lambda s: bool(s.lr), "lr is given", ("lr",)),
     Rule(("lr_transfer",), lambda s: bool(s.lr), "lr is given, and holds at every d", ("lr",)),
     Rule(("baseline_lr",), lambda s: bool(s.lr) and s.baseline != "own",
@@ -91,9 +85,18 @@ def unused(spec: Any) -> dict[str, Rule]:
     rules: tuple[Rule, ...]
     if hasattr(spec, "paragraphs"):
         rules = _PRETRAIN
+    elif hasattr(spec, "baseline"):
+        rules = (*_SETUP, *_of_other_searches(spec), *_SWEEP)
     else:
-        rules = _SETUP + (_SWEEP if hasattr(spec, "baseline") else _RUN)
+        rules = _SETUP + _RUN
     return {name: rule for rule in rules if rule.is_unused(spec) for name in rule.names}
+
+
+def _of_other_searches(spec: Any) -> Iterator[Rule]:
+    called = STRATEGIES[strategy_of(spec)].called
+    for name in unheeded(spec):
+        why = f"the search is {called}, and it is for search {', '.join(heeded_by(name))}"
+        yield Rule((name,), lambda _: True, why, ("search", "d", "points"))
 
 
 def idle(spec: Any, given: Iterable[str]) -> dict[str, str]:

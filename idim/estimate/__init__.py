@@ -1,20 +1,32 @@
 """From a table of scores to d90: the points, the line, the bracket and the interval; pure."""
 
-from idim.estimate.d90 import estimate, to_summary_part
+from idim.estimate.d90 import estimate
 from idim.estimate.fit import Line, fit
 from idim.estimate.points import point
-from idim.estimate.records import Estimate, Fit, Point, Score, level, reaches
+from idim.estimate.records import (
+    Ends,
+    Estimate,
+    Fit,
+    Point,
+    Reading,
+    Score,
+    Success,
+    level,
+    reaches,
+)
 
 __all__ = [
+    "Ends",
     "Estimate",
     "Fit",
     "Line",
     "Point",
+    "Reading",
     "Score",
+    "Success",
     "estimate",
     "fit",
     "level",
     "point",
     "reaches",
-    "to_summary_part",
 ]

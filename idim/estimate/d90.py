@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from idim.estimate.bootstrap import seed_interval
 from idim.estimate.fit import SHARES, Line, fit, read
 from idim.estimate.notes import explain
 from idim.estimate.points import by_d, point
-from idim.estimate.records import Estimate, Fit, Point, Reading, Score, level, reaches
+from idim.estimate.records import Ends, Estimate, Point, Reading, Score, level, reaches
 from idim.estimate.success import success
 
 
@@ -73,54 +73,9 @@ def estimate(
     return replace(partial, notes=explain(partial, groups, chance))
 
 
-def to_summary_part(estimate: Estimate) -> dict[str, Any]:
-    """Give the keys of a sweep's summary that come from its estimate, ready for JSON."""
-    base, adjusted = estimate.baseline, estimate.chance_adjusted
-    if isinstance(base, Point):
-        about = {"mean": base.mean, "std": base.std, "n": base.n, "lr": base.lr}
-        about["scores"] = list(base.scores)
-    else:
-        about = {"mean": base, "std": None, "n": 0, "lr": None, "scores": []}
-    return {
-        "baseline": about,
-        "threshold": estimate.threshold,
-        "line": estimate.line,
-        "d90": estimate.d90,
-        "d90_over": estimate.d90_over,
-        "bracket": list(estimate.bracket),
-        "interval": list(estimate.interval),
-        "fit": _fit_part(estimate.fit),
-        "thresholds": {name: _reading_part(r) for name, r in estimate.readings.items()},
-        "chance_adjusted": adjusted and _reading_part(adjusted),
-        "success": {
-            "d": estimate.success.d,
-            "interval": list(estimate.success.interval),
-            "points": [list(p) for p in estimate.success.points],
-        },
-        "points": [_point_part(p, estimate.passes(p)) for p in estimate.points],
-        "notes": list(estimate.notes),
-    }
-
-
-def _fit_part(fit: Fit) -> dict[str, Any]:
-    return {"d90": fit.d, "interval": list(fit.interval), "method": fit.method}
-
-
-def _reading_part(reading: Reading) -> dict[str, Any]:
-    own = {"line": reading.line, "d": reading.d, "fit": reading.fit.d}
-    return own | {"interval": list(reading.fit.interval)}
-
-
 def _readings(base: Point | float | None, points: Sequence[Point]) -> dict[str, Reading]:
     found = {f"d{100 * share:g}": read(base, points, Line(share)) for share in SHARES}
     return {name: reading for name, reading in found.items() if reading is not None}
-
-
-def _point_part(p: Point, passes: bool | None) -> dict[str, Any]:
-    return {
-        "d": p.d, "trainable": p.trainable, "lr": p.lr, "lrs": list(p.tried), "mean": p.mean,
-        "std": p.std, "n": p.n, "scores": list(p.scores), "passes": passes,
-    }  # fmt: skip
 
 
 def _line(reference: float | None, threshold: float) -> float | None:
@@ -130,7 +85,7 @@ def _line(reference: float | None, threshold: float) -> float | None:
 
 def _smallest(
     points: Sequence[Point], line: float | None
-) -> tuple[int | None, int | None, tuple[int | None, int | None], bool]:
+) -> tuple[int | None, int | None, Ends, bool]:
     """Return d90, d90_over, the bracket, and whether every larger d passes too."""
     if line is None or not points:
         return None, None, (None, None), True

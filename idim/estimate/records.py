@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+# Two d that bound another; None is an open end.
+Ends = tuple[int | None, int | None]
 # A mean of floats that equals the line on paper may miss it by rounding: that is a pass.
 ROUNDING = 1e-9
 
@@ -54,8 +56,8 @@ class Fit:
     above the largest.
     """
 
-    d: int | None
-    interval: tuple[int | None, int | None]
+    d: int | None = field(metadata={"key": "d90"})
+    interval: Ends
     method: str
 
 
@@ -73,11 +75,11 @@ class Reading:
 class Success:
     """P(pass | d): how many of the seeds at each d reach the line as estimated."""
 
-    # (d, seeds that pass, seeds)
-    points: tuple[tuple[int, int, int], ...]
     # The smallest d at which half of the seeds pass, by the fitted curve.
     d: int | None
-    interval: tuple[int | None, int | None]
+    interval: Ends
+    # (d, seeds that pass, seeds)
+    points: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,10 +95,10 @@ class Estimate:
     # The largest d tried, when none reaches the line.
     d90_over: int | None
     # (largest failing d below d90, d90); (d_max, None): not reached; (None, d_min): all pass.
-    bracket: tuple[int | None, int | None]
+    bracket: Ends
     # Ends are d that were tried.  Beyond the largest one an upper end is None and a lower end is
     # that largest d, as in the bracket; (None, None): no interval.
-    interval: tuple[int | None, int | None]
+    interval: Ends
     interval_method: str
     points: tuple[Point, ...]
     # The line across a fitted curve instead of the points.

@@ -17,7 +17,7 @@ def success(points: Sequence[Point], line: float | None) -> Success:
         Larsen, Fort, Becker & Ganguli 2021 (arXiv 2107.05802): a sharp transition in d.
     """
     if line is None or not points:
-        return Success((), None, (None, None))
+        return Success(None, (None, None), ())
     counts = tuple((p.d or 0, sum(reaches(s, line) for s in p.scores), p.n) for p in points)
     shares = [passed / n for _, passed, n in counts]
     sizes = [n for _, _, n in counts]
@@ -32,4 +32,4 @@ def success(points: Sequence[Point], line: float | None) -> Success:
         return 2 * n * (np.asarray(own) - p * np.log(q) - (1 - p) * np.log1p(-q))
 
     found = crossing([d for d, _, _ in counts], shares, sizes, 0.5, deviance, [0.5], [0.0])
-    return Success(counts, found.d, found.interval)
+    return Success(found.d, found.interval, counts)

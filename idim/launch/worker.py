@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from idim import kernels
 from idim.config import RunSpec, recipe
 from idim.errors import IdimError, RunFailed
-from idim.store import Damaged, Place, Record, Store
-from idim.training.events import Diverged, Result, State, Step
+from idim.store import Damaged, Failed, Place, Record, Result, Store
+from idim.training import events
+from idim.training.events import Diverged, State, Step
 from idim.training.loop import train
 from idim.training.stack import key
 
@@ -82,32 +83,31 @@ def _one_line(e: Exception) -> str:
 
 
 def _end(
-    store: Store, spec: RunSpec, place: Place, event: Result | RunFailed, last: Step | None
+    store: Store, spec: RunSpec, place: Place, event: events.Result | RunFailed, last: Step | None
 ) -> str | None:
     """Store the end of a run; return why it failed, if it did."""
     run = store.run(spec)
     if isinstance(event, Diverged):  # the same spec would always end so: this is its result
-        run.finish(place, {"error": str(event), "diverged": True})
+        run.finish(place, Failed(error=str(event), diverged=True))
         return str(event)
     if isinstance(event, RunFailed):
         run.fail(place, str(event))
         return str(event)
     if event.header is not None:
         run.save_trained(event.state, event.header)
-    result = {
-        "score": event.score, "select": event.select, "D": event.D,
-        "trainable": event.trainable, "steps": event.steps, "loss": event.loss,
-        "seconds": round(event.seconds, 3),
-    }  # fmt: skip
-    if event.best_step is not None:
-        result["best_step"] = event.best_step
+    result = Result(
+        score=event.score, select=event.select, D=event.D, trainable=event.trainable,
+        steps=event.steps, loss=event.loss, seconds=round(event.seconds, 3),
+        schedule=None if spec.stop_at is None else event.schedule,
+        best_step=event.best_step,
+    )  # fmt: skip
     if spec.stop_at is None:
         run.finish(place, result, event.rows)
         store.run(spec.first_quarter).forget_pause()
     else:
         assert last is not None
         run.save_pause(last.state())
-        run.finish(place, result | {"schedule": event.schedule}, event.rows)
+        run.finish(place, result, event.rows)
     return None
 
 

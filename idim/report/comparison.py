@@ -3,19 +3,82 @@
 import itertools
 import math
 import string
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from idim.errors import IdimError
+from idim.estimate import Ends
 from idim.plain import harmless
 from idim.report.table import aligned
-from idim.report.words import headline, interval, short, symbol
+from idim.report.words import answer, headline, interval, short, symbol
+from idim.results import Summary
 
-Record = dict[str, Any]
+Verdict = Literal["differ", "not told apart", "no interval"]
+
+# What a comparison's JSON repeats of each summary.
+_KEPT = (
+    "model", "task", "projection", "structure", "norm", "head", "D", "d90", "d90_over", "bracket",
+    "interval", "fit", "baseline", "line", "points", "runs", "out",
+)  # fmt: skip
+_SAID: dict[Verdict, str] = {
+    "differ": "differ: their 95% intervals have no d in common",
+    "not told apart": "are not told apart: their 95% intervals overlap",
+    "no interval": "are not told apart: one or both have no interval",
+}
 
 
-def compare(summaries: list[Record]) -> Record:
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A sweep with what it is called in a comparison."""
+
+    mark: str
+    name: str
+    summary: Summary
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a reader of the comparison needs of the sweep."""
+        record = self.summary.to_json()
+        named = {"mark": self.mark, "name": self.name, "headline": headline(self.summary)}
+        return named | {key: record[key] for key in _KEPT}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Whether two sweeps differ."""
+
+    a: Compared
+    b: Compared
+    # Of their fitted d90; None where one has none.
+    ratio: float | None
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it with the names of both."""
+        names = {"a": self.a.name, "b": self.b.name}
+        return names | {"ratio": self.ratio, "verdict": self.verdict}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Several sweeps of one metric and one threshold, side by side."""
+
+    metric: str
+    threshold: float
+    sweeps: tuple[Compared, ...]
+    pairs: tuple[Pair, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, by the keys of `idim compare --json`."""
+        return {
+            "metric": self.metric,
+            "threshold": self.threshold,
+            "sweeps": [s.to_json() for s in self.sweeps],
+            "pairs": [p.to_json() for p in self.pairs],
+        }
+
+
+def compare(summaries: Sequence[Summary]) -> Comparison:
     """Put sweeps side by side.
 
     Two sweeps differ where the 95% intervals of their fitted d90 have no d in common; each
@@ -23,84 +86,69 @@ def compare(summaries: list[Record]) -> Record:
     the difference would.
 
     Args:
-        summaries: objects of `idim sweep --json`, of one metric and one threshold.
-
-    Returns:
-        The record of `idim compare --json`; README.md says what each key means.
+        summaries: of one metric and one threshold.
 
     Raises:
         IdimError: fewer than two sweeps, or sweeps that cannot be compared.
     """
     _check(summaries)
     names = _names(summaries)
-    sweeps = [_sweep(*named) for named in zip(_marks(), names, summaries, strict=False)]
-    return {
-        "metric": summaries[0]["metric"],
-        "threshold": summaries[0]["threshold"],
-        "sweeps": sweeps,
-        "pairs": [_pair(a, b) for a, b in itertools.combinations(sweeps, 2)],
-    }
+    sweeps = tuple(map(Compared, _marks(), names, summaries))
+    pairs = tuple(_pair(a, b) for a, b in itertools.combinations(sweeps, 2))
+    return Comparison(summaries[0].metric, summaries[0].threshold, sweeps, pairs)
 
 
-def text(compared: Record) -> str:
+def text(compared: Comparison) -> str:
     """Lay a comparison out: a row a sweep, then a line a pair."""
-    share, metric = compared["threshold"], compared["metric"]
-    baseline = f"baseline {metric}"
-    head = ("", "D", symbol(share), "bracket", "fit", "95% interval", baseline, "runs", "")
-    rows = [head, *(tuple(map(harmless, _row(s))) for s in compared["sweeps"])]
+    baseline = f"baseline {compared.metric}"
+    name = symbol(compared.threshold)
+    head = ("", "D", name, "bracket", "fit", "95% interval", baseline, "runs", "")
+    rows = [head, *(tuple(map(harmless, _row(s))) for s in compared.sweeps)]
     # names stand left: the rest is numbers
     width = max(len(row[0]) for row in rows)
     lines = aligned([(row[0].ljust(width), *row[1:]) for row in rows])
-    marks = {s["name"]: s["mark"] for s in compared["sweeps"]}
-    verdicts = [_verdict(pair, marks) for pair in compared["pairs"]]
-    return "\n".join([*lines, "", *verdicts]) + "\n"
+    return "\n".join([*lines, "", *map(_verdict, compared.pairs)]) + "\n"
 
 
-def _check(summaries: list[Record]) -> None:
+def _check(summaries: Sequence[Summary]) -> None:
     if len(summaries) < 2:
         raise IdimError("one sweep has nothing to be compared with; give two folders or more.")
     first = summaries[0]
     for s in summaries[1:]:
-        if s["metric"] != first["metric"]:
+        if s.metric != first.metric:
             raise IdimError(
-                f"'{first['out']}' is scored by {first['metric']} and '{s['out']}' by "
-                f"{s['metric']}; compare sweeps of one metric."
+                f"'{first.out}' is scored by {first.metric} and '{s.out}' by {s.metric}; "
+                "compare sweeps of one metric."
             )
-        if s["threshold"] != first["threshold"]:
+        if s.threshold != first.threshold:
             raise IdimError(
-                f"'{first['out']}' is read at {first['threshold']:g} of its baseline and "
-                f"'{s['out']}' at {s['threshold']:g}; give one --threshold for all."
+                f"'{first.out}' is read at {first.threshold:g} of its baseline and "
+                f"'{s.out}' at {s.threshold:g}; give one --threshold for all."
             )
     for s in summaries:
-        if s["line"] is None or not s["points"]:
-            what = "no baseline above 0" if s["line"] is None else "no d with a score"
-            raise IdimError(f"'{s['out']}' has {what} yet; compare sweeps that have a line.")
-    folders = [Path(s["out"]).resolve() for s in summaries]
+        if s.line is None or not s.points:
+            what = "no baseline above 0" if s.line is None else "no d with a score"
+            raise IdimError(f"'{s.out}' has {what} yet; compare sweeps that have a line.")
+    folders = [s.out.resolve() for s in summaries]
     if len(set(folders)) < len(folders):
         raise IdimError("one folder is given twice; give each sweep once.")
 
 
-def _names(summaries: list[Record]) -> list[str]:
+def _names(summaries: Sequence[Summary]) -> list[str]:
     """Name each sweep by what tells it from the others, else by its folder."""
-    keys = ("model", "task", "projection", "structure", "norm", "head")
     said = [
-        [short(s[k]) if k in ("model", "task") else _setting(k, s[k]) for k in keys]
+        [short(s.model), short(s.task), s.projection, s.structure.upper(), f"{s.norm} norm",
+         f"head {s.head}"]
         for s in summaries
-    ]
-    differ = [i for i in range(len(keys)) if len({row[i] for row in said}) > 1]
+    ]  # fmt: skip
+    differ = [i for i, column in enumerate(zip(*said, strict=True)) if len(set(column)) > 1]
     names = [", ".join(row[i] for i in differ) for row in said]
     if len(set(names)) == len(names):
         return names
-    folders = [Path(s["out"]).resolve().name for s in summaries]
+    folders = [s.out.resolve().name for s in summaries]
     if len(set(folders)) == len(folders):
         return folders
-    return [str(s["out"]) for s in summaries]
-
-
-def _setting(key: str, value: str) -> str:
-    return {"structure": value.upper(), "norm": f"{value} norm", "head": f"head {value}"}.get(
-        key, value
-    )
+    return [str(s.out) for s in summaries]
 
 
 def _marks() -> Iterator[str]:
@@ -109,61 +157,44 @@ def _marks() -> Iterator[str]:
         yield from map("".join, itertools.product(string.ascii_uppercase, repeat=size))
 
 
-def _sweep(mark: str, name: str, summary: Record) -> Record:
-    kept = ("model", "task", "projection", "structure", "norm", "head", "D", "d90", "d90_over")
-    kept += ("bracket", "interval", "fit", "baseline", "line", "points", "runs", "out")
-    return {
-        "mark": mark,
-        "name": name,
-        "headline": headline(summary),
-        **{k: summary[k] for k in kept},
-    }
-
-
-def _pair(a: Record, b: Record) -> Record:
+def _pair(a: Compared, b: Compared) -> Pair:
     """Say whether two intervals have a d in common."""
-    one, other = (_ends(s["fit"]["interval"]) for s in (a, b))
-    found: Record = {"a": a["name"], "b": b["name"], "ratio": None, "verdict": "not told apart"}
-    if None not in (a["fit"]["d90"], b["fit"]["d90"]):
-        found["ratio"] = a["fit"]["d90"] / b["fit"]["d90"]
+    fits = a.summary.fit, b.summary.fit
+    one, other = (_ends(fit.interval) for fit in fits)
+    verdict: Verdict = "not told apart"
     if one is None or other is None:
-        found["verdict"] = "no interval"
+        verdict = "no interval"
     elif one[0] > other[1] or other[0] > one[1]:
-        found["verdict"] = "differ"
-    return found
+        verdict = "differ"
+    ratio = fits[0].d / fits[1].d if fits[0].d and fits[1].d else None
+    return Pair(a, b, ratio, verdict)
 
 
-def _ends(given: list[int | None]) -> tuple[float, float] | None:
+def _ends(given: Ends) -> tuple[float, float] | None:
     low, high = given
     if low is None and high is None:
         return None
     return 0 if low is None else low, math.inf if high is None else high
 
 
-def _row(s: Record) -> tuple[str, ...]:
-    low, high = s["bracket"]
-    base = s["baseline"]
-    spread = "" if base["std"] is None else f" ± {base['std']:.3f}"
-    counts = s["runs"]
-    left = counts["total"] - counts["done"] - counts["failed"] - counts["stopped_early"]
+def _row(compared: Compared) -> tuple[str, ...]:
+    s = compared.summary
+    low, high = s.bracket
+    base = s.reference
+    spread = "" if base.std is None else f" ± {base.std:.3f}"
     return (
-        f"{s['mark']}  {s['name']}",
-        f"{s['D']:,}",
-        s["headline"].partition(" ")[2].removeprefix("= "),
+        f"{compared.mark}  {compared.name}",
+        f"{s.D:,}",
+        answer(s),
         "" if None in (low, high) else f"{low:,}-{high:,}",
-        "" if s["fit"]["d90"] is None else f"{s['fit']['d90']:,}",
-        interval(s["fit"]["interval"]) or "none",
-        f"{base['mean']:.3f}{spread}",
-        f"{counts['done']:,}",
-        "" if left <= 0 else f"{left} still to do",
+        "" if s.fit.d is None else f"{s.fit.d:,}",
+        interval(s.fit.interval) or "none",
+        f"{base.mean:.3f}{spread}",
+        f"{s.runs.done:,}",
+        "" if s.runs.to_do <= 0 else f"{s.runs.to_do} still to do",
     )
 
 
-def _verdict(pair: Record, marks: dict[str, str]) -> str:
-    ratio = "" if pair["ratio"] is None else f", {pair['ratio']:.3g}x by the fits"
-    said = {
-        "differ": "differ: their 95% intervals have no d in common",
-        "not told apart": "are not told apart: their 95% intervals overlap",
-        "no interval": "are not told apart: one or both have no interval",
-    }
-    return f"{marks[pair['a']]} and {marks[pair['b']]} {said[pair['verdict']]}{ratio}"
+def _verdict(pair: Pair) -> str:
+    ratio = "" if pair.ratio is None else f", {pair.ratio:.3g}x by the fits"
+    return f"{pair.a.mark} and {pair.b.mark} {_SAID[pair.verdict]}{ratio}"

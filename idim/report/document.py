@@ -1,13 +1,13 @@
 """What a report says, in order, before it is Markdown, LaTeX or HTML; pure."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from idim.records import to_json
 from idim.report import table
 from idim.report.methods import choices
 from idim.report.words import count, headline, interval, setting
+from idim.results import Evidence, LeftOut, Reading, Source, Summary
 
-Record = dict[str, Any]
 Rows = tuple[tuple[str, ...], ...]
 
 EXCLUDED = ("why", "d", "lr", "seeds")
@@ -37,42 +37,42 @@ class Document:
     sources: Rows
 
 
-def document(summary: Record, evidence: Record, command: str) -> Document:
+def document(summary: Summary, evidence: Evidence, command: str) -> Document:
     """Put a report together.
 
     Args:
-        summary: the object of `idim sweep --json`.
+        summary: of the sweep.
         evidence: from `idim.sweeps.evidence`.
         command: what does the sweep again.
     """
     points = tuple(tuple(cell.strip() for cell in row) for row in table.rows(summary))
-    ds = [p["d"] for p in summary["points"]]
-    found = summary["d90"]
+    ds = [p.d for p in summary.points]
+    found = summary.d90
     return Document(
-        title=f"{headline(summary)} of D = {count(summary['D'])}",
+        title=f"{headline(summary)} of D = {count(summary.D)}",
         subject=setting(summary),
         findings=(table.verdict(summary), *table.state(summary)),
         points=points,
         marked=None if found is None else 2 + ds.index(found),
-        notes=tuple(summary["notes"]),
+        notes=summary.notes,
         lines=_lines(summary),
-        methods=choices(summary, evidence["setting"]),
-        protocol=summary["protocol"],
-        excluded=_excluded(evidence["excluded"]),
+        methods=choices(summary, evidence),
+        protocol=to_json(summary.protocol),
+        excluded=_excluded(evidence.excluded),
         command=command,
-        sources=(SOURCES, *map(_source, evidence["sources"])),
+        sources=(SOURCES, *map(_source, evidence.sources)),
     )
 
 
-def _lines(summary: Record) -> Rows:
-    readings = dict(summary["thresholds"])
-    if summary["chance_adjusted"]:
-        share = f"{100 * summary['threshold']:g}% of the way from chance"
-        readings[share] = summary["chance_adjusted"]
+def _lines(summary: Summary) -> Rows:
+    readings: dict[str, Reading] = dict(summary.thresholds)
+    if summary.chance_adjusted:
+        share = f"{100 * summary.threshold:g}% of the way from chance"
+        readings[share] = summary.chance_adjusted
     rows = []
     for name, r in readings.items():
-        within = interval(r["interval"]) or "none"
-        rows.append((name, f"{r['line']:.3f}", _number(r["d"]), _number(r["fit"]), within))
+        within = interval(r.interval) or "none"
+        rows.append((name, f"{r.line:.3f}", _number(r.d), _number(r.fit), within))
     return (LINES, *rows)
 
 
@@ -80,19 +80,24 @@ def _number(d: int | None) -> str:
     return "none" if d is None else f"{d:,}"
 
 
-def _excluded(runs: list[Record]) -> Rows:
+def _excluded(runs: tuple[LeftOut, ...]) -> Rows:
     """Group the runs that count for nothing by their reason, d and learning rate."""
     groups: dict[tuple[str, str, str], list[int]] = {}
-    for run in sorted(runs, key=lambda r: (r["why"], r["d"] or 0, r["lr"])):
-        d = "baseline" if run["d"] is None else f"{run['d']:,}"
-        groups.setdefault((run["why"], d, f"{run['lr']:g}"), []).append(run["seed"])
+    for run in sorted(runs, key=lambda r: (_why(r), r.d or 0, r.lr)):
+        d = "baseline" if run.d is None else f"{run.d:,}"
+        groups.setdefault((_why(run), d, f"{run.lr:g}"), []).append(run.seed)
     rows = ((*key, ", ".join(map(str, sorted(found)))) for key, found in groups.items())
     return (EXCLUDED, *rows)
 
 
-def _source(source: Record) -> tuple[str, ...]:
-    versions = {"python": source["python"]} | source["versions"]
+def _why(run: LeftOut) -> str:
+    if run.fate == "stopped":
+        return f"stopped after {run.stop_at:g} of its steps: another learning rate was better"
+    return f"{run.fate}: {' '.join((run.error or '').split())}"
+
+
+def _source(source: Source) -> tuple[str, ...]:
+    versions = {"python": source.python} | source.versions
     software = ", ".join(f"{name} {v}" for name, v in versions.items() if v)
-    machine = f"{source['host']}: {source['machine']}, {source['cpus']} CPUs"
-    began = (source["began"][0], source["began"][-1])
-    return (str(source["runs"]), machine, source["kernels"] or "", software, *began)
+    machine = f"{source.host}: {source.machine}, {source.cpus} CPUs"
+    return (str(source.runs), machine, source.kernels, software, *source.began)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,7 +21,8 @@ from idim.report.canvas import (
     styled,
 )
 from idim.report.layout import d_ticks, score, score_ticks, spread, x_limits, y_limits
-from idim.report.words import count, ends, headline, seeds, span, subject
+from idim.report.words import count, full_training, headline, seeds, span, subject
+from idim.results import Summary
 
 SIZE = (7.6, 4.5)  # inches
 FRAME = (0.08, 0.125, 0.69, 0.665)  # the axes: left, bottom, width, height, as shares of SIZE
@@ -40,13 +40,13 @@ class Label:
     colour: str
 
 
-def draw(summary: dict[str, Any], path_stem: Path) -> None:
+def draw(summary: Summary, path_stem: Path) -> None:
     """Write `<path_stem>.png` (200 dpi) and `<path_stem>.svg`.
 
     Each file is written beside and renamed, and the same summary gives the same bytes.
 
     Args:
-        summary: the object of `idim sweep --json`.
+        summary: of the sweep.
         path_stem: where, without an ending; its folder is made where it does not exist.
 
     Raises:
@@ -55,12 +55,12 @@ def draw(summary: dict[str, Any], path_stem: Path) -> None:
     save(render(summary), path_stem)
 
 
-def render(summary: dict[str, Any]) -> dict[str, bytes]:
+def render(summary: Summary) -> dict[str, bytes]:
     """Draw the figure and return the bytes of each kind of file."""
     return files(compose(summary), _title(summary))
 
 
-def compose(summary: dict[str, Any]) -> Figure:
+def compose(summary: Summary) -> Figure:
     """Lay the figure out; no two of its texts overlap and none leaves it."""
     with styled():
         figure = Figure(figsize=SIZE, dpi=200, facecolor="white")
@@ -69,7 +69,7 @@ def compose(summary: dict[str, Any]) -> Figure:
         _frame(ax, summary)
         _reference_lines(ax, summary)
         _curve(ax, summary)
-        if summary["line"] is not None and summary["points"]:
+        if summary.line is not None and summary.points:
             _bracket(ax, summary)
             _interval(ax, summary)
             _d90(ax, summary)
@@ -80,7 +80,7 @@ def compose(summary: dict[str, Any]) -> Figure:
 # --- frame ----------------------------------------------------------------------------------
 
 
-def _frame(ax: Axes, summary: dict[str, Any]) -> None:
+def _frame(ax: Axes, summary: Summary) -> None:
     """Fix limits, ticks and spines before anything is drawn, so that labels can be placed."""
     low, high = x_limits(summary)
     ax.set_xscale("log")
@@ -92,7 +92,7 @@ def _frame(ax: Axes, summary: dict[str, Any]) -> None:
     wide = high / low > 30
     ax.xaxis.set_minor_locator(LogLocator(subs=range(2, 10)) if wide else FixedLocator([]))
     floor, top = y_limits(summary)
-    strip = STRIP if summary["line"] is not None and summary["points"] else 0.0
+    strip = STRIP if summary.line is not None and summary.points else 0.0
     ax.set_ylim(floor - (top - floor) * strip / (1 - strip), top)
     values, words = score_ticks(floor, top)
     ax.set_yticks(values, words)
@@ -107,20 +107,20 @@ def _frame(ax: Axes, summary: dict[str, Any]) -> None:
 # --- what is drawn --------------------------------------------------------------------------
 
 
-def _reference_lines(ax: Axes, summary: dict[str, Any]) -> None:
+def _reference_lines(ax: Axes, summary: Summary) -> None:
     """Draw baseline, threshold and chance across the axes, named in the right margin."""
-    base, line, chance = summary["baseline"], summary["line"], summary["chance"]
+    base, line, chance = summary.reference, summary.line, summary.chance
     labels = []
-    if base["mean"] is not None:
-        if base["std"]:
-            within = (base["mean"] - base["std"], base["mean"] + base["std"])
+    if base.mean is not None:
+        if base.std:
+            within = (base.mean - base.std, base.mean + base.std)
             ax.axhspan(*within, color=INK, alpha=0.10, lw=0, zorder=1)
-        ax.axhline(base["mean"], color=INK, lw=1.1, zorder=2)
-        name = "full fine-tuning" if base["n"] else "fixed baseline"
-        labels.append(Label(base["mean"], name, INK))
+        ax.axhline(base.mean, color=INK, lw=1.1, zorder=2)
+        name = full_training(summary.problem) if base.n else "fixed baseline"
+        labels.append(Label(base.mean, name, INK))
     if line is not None:
         ax.axhline(line, color=VERMILION, lw=1.1, ls=(0, (5, 2.5)), zorder=2)
-        share = f"{100 * summary['threshold']:g}% of it"
+        share = f"{100 * summary.threshold:g}% of it"
         labels.append(Label(line, share, DARK_VERMILION))
     if chance is not None:
         ax.axhline(chance, color=PALE, lw=1.0, ls=(0, (1, 2.5)), zorder=1)
@@ -143,36 +143,36 @@ def _margin_labels(ax: Axes, labels: list[Label]) -> None:
         ax.text(1.038, to, words, color=label.colour, va="center", transform=ax.transAxes)
 
 
-def _curve(ax: Axes, summary: dict[str, Any]) -> None:
+def _curve(ax: Axes, summary: Summary) -> None:
     """Draw every seed as a dot, and the means as a line."""
-    points = summary["points"]
+    points = summary.points
     if not points:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 3}
         text = ax.text(0.5, 0.5, "no d has a score", transform=ax.transAxes, color=GREY, bbox=box)
         text.set(ha="center", va="center")
-    every = [(p["d"], s) for p in points if p["n"] > 1 for s in p["scores"]]
+    every = [(p.d, s) for p in points if p.n > 1 for s in p.scores]
     if every:
         ds, scores = zip(*every, strict=True)
         # Rings above the curve: a seed on the mean, or on another seed, still shows.
         rings = ax.scatter(ds, scores, s=22, linewidths=0.7, zorder=4.5)
         rings.set(facecolor=(BLUE, 0.2), edgecolor=(BLUE, 0.7))
-    ds, means = [p["d"] for p in points], [p["mean"] for p in points]
+    ds, means = [p.d for p in points], [p.mean for p in points]
     ax.plot(ds, means, color=BLUE, lw=1.6, marker="o", ms=3.4 if every else 5.0, mew=0, zorder=4)
 
 
-def _bracket(ax: Axes, summary: dict[str, Any]) -> None:
+def _bracket(ax: Axes, summary: Summary) -> None:
     """Shade from the largest d that fails to d90, or beyond the largest d tried."""
-    low, high = summary["bracket"]
+    low, high = summary.bracket
     if low is not None:
         right = ax.get_xlim()[1] if high is None else high
         ax.axvspan(low, right, color=VERMILION, alpha=0.11, lw=0, zorder=0)
 
 
-def _interval(ax: Axes, summary: dict[str, Any]) -> None:
+def _interval(ax: Axes, summary: Summary) -> None:
     """Lay a thin bar near the axis; an open end is an arrow."""
     if not _has_interval(summary):
         return
-    low, high = ends(summary)
+    low, high = summary.interval
     left, right = (b if e is None else e for e, b in zip((low, high), ax.get_xlim(), strict=True))
     bar = ax.plot([left, right], [0.032] * 2, lw=2.2)
     for end, at, arrow in ((low, left, "<"), (high, right, ">")):
@@ -182,19 +182,19 @@ def _interval(ax: Axes, summary: dict[str, Any]) -> None:
         part.set(transform=ax.get_xaxis_transform(), color=DARK_VERMILION, zorder=5)
 
 
-def _has_interval(summary: dict[str, Any]) -> bool:
+def _has_interval(summary: Summary) -> bool:
     """Say whether there is an interval that tells more than that the largest d fails."""
-    low, over = ends(summary)[0], summary["d90_over"]
+    low, over = summary.interval[0], summary.d90_over
     return bool(span(summary)) and (low is None or over is None or low < over)
 
 
-def _d90(ax: Axes, summary: dict[str, Any]) -> None:
+def _d90(ax: Axes, summary: Summary) -> None:
     """Drop a line from the first point that passes, and say what it means beside it."""
-    d90, over, low = summary["d90"], summary["d90_over"], summary["bracket"][0]
+    d90, over, low = summary.d90, summary.d90_over, summary.bracket[0]
     if d90 is None:
         words = [headline(summary), f"no d up to {over:,} reaches the line"]
     else:
-        mean = next(p["mean"] for p in summary["points"] if p["d"] == d90)
+        mean = next(p.mean for p in summary.points if p.d == d90)
         bottom = ax.get_ylim()[0]
         ax.plot([d90, d90], [bottom, mean], color=VERMILION, lw=1.2, zorder=2.5)
         ax.plot([d90], [mean], marker="o", ms=8.5, mfc="none", mec=VERMILION, mew=1.5, zorder=5)
@@ -202,7 +202,7 @@ def _d90(ax: Axes, summary: dict[str, Any]) -> None:
         words = [_typeset(headline(summary)), fails]
     if _has_interval(summary):
         words.append(f"95% interval {_typeset(span(summary))}")
-    _beside(ax, over if d90 is None else d90, words)
+    _beside(ax, summary.points[-1].d if d90 is None else d90, words)
 
 
 def _beside(ax: Axes, d: int, words: list[str]) -> None:
@@ -222,21 +222,21 @@ def _beside(ax: Axes, d: int, words: list[str]) -> None:
             text.xyann = (-6, 0)
 
 
-def _headings(figure: Figure, summary: dict[str, Any]) -> None:
+def _headings(figure: Figure, summary: Summary) -> None:
     """Write the answer, what was measured, and what the vertical axis is."""
     figure.text(0.018, 0.965, _title(summary), fontsize=13, fontweight="bold", va="top")
     below = figure.text(0.018, 0.897, subject(summary), fontsize=9.5, color=GREY, va="top")
     fit(below, 0.95 * figure.bbox.width)
-    many = any(p["n"] > 1 for p in summary["points"])
+    many = any(p.n > 1 for p in summary.points)
     dots = f"; a dot is a seed, the line their mean ({seeds(summary)})" if many else "; one seed"
-    caption = summary["metric"] + (dots if summary["points"] else "")
+    caption = summary.metric + (dots if summary.points else "")
     figure.text(0.018, 0.822, caption, fontsize=9, color=GREY, va="center")
 
 
-def _title(summary: dict[str, Any]) -> str:
+def _title(summary: Summary) -> str:
     found = _typeset(headline(summary))
-    joint = "of" if summary["d90"] or summary["d90_over"] else "for"
-    return f"{found} {joint} D = {count(summary['D'])}"
+    joint = "of" if summary.d90 or summary.d90_over else "for"
+    return f"{found} {joint} D = {count(summary.D)}"
 
 
 def _typeset(words: str) -> str:

@@ -1,28 +1,29 @@
 """Where things go on the figure: limits, ticks, and labels that keep their distance; pure."""
 
 import math
-from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
+from idim.results import Summary
 
-def x_limits(summary: dict[str, Any]) -> tuple[float, float]:
+
+def x_limits(summary: Summary) -> tuple[float, float]:
     """Enclose every d, with a margin as a share of the range."""
-    ds = [p["d"] for p in summary["points"]] or [1, 1000]
+    ds = [p.d for p in summary.points] or [1, 1000]
     if len(ds) == 1:
         return ds[0] / 4, ds[0] * 4
     step = max(ds[-1] / ds[0], 1.2)
     # Beyond the largest d there must be room to show "d90 lies here, or further".
-    return ds[0] / step**0.05, ds[-1] * step ** (0.05 if summary["d90_over"] is None else 0.14)
+    return ds[0] / step**0.05, ds[-1] * step ** (0.05 if summary.d90_over is None else 0.14)
 
 
-def y_limits(summary: dict[str, Any]) -> tuple[float, float]:
+def y_limits(summary: Summary) -> tuple[float, float]:
     """Enclose every score and line, with a margin."""
-    base = summary["baseline"]
-    values = [s for p in summary["points"] for s in p["scores"]]
-    values += [summary["line"], summary["chance"]]
-    if base["mean"] is not None:
-        values += [base["mean"] - (base["std"] or 0), base["mean"] + (base["std"] or 0)]
+    base = summary.reference
+    values = [s for p in summary.points for s in p.scores]
+    values += [summary.line, summary.chance]
+    if base.mean is not None:
+        values += [base.mean - (base.std or 0), base.mean + (base.std or 0)]
     known = [v for v in values if v is not None] or [0.0, 1.0]
     low, high = min(known), max(known)
     margin = 0.06 * (high - low) or 0.05

@@ -1,13 +1,12 @@
 """The methods paragraph: the ten choices that move d90, each in a sentence; pure."""
 
 import math
-from typing import Any
 
-from idim.config import OBJECTIVE, SMALL_NETS
+from idim.config import SMALL_NETS, SweepSpec
 from idim.report.table import fitted
-from idim.report.words import seeds, symbol
-
-Record = dict[str, Any]
+from idim.report.words import full_training, seeds, symbol
+from idim.results import Evidence, Summary
+from idim.search import named
 
 KINDS = {
     "dense": "a dense Gaussian P",
@@ -18,36 +17,37 @@ KINDS = {
 }
 
 
-def choices(summary: Record, setting: Record) -> dict[str, str]:
+def choices(summary: Summary, evidence: Evidence) -> dict[str, str]:
     """State each choice that a reader needs to compare this d90 with another.
 
     Args:
-        summary: the object of `idim sweep --json`.
-        setting: the fields of the sweep's spec, and `tensors` (None where not known).
+        summary: of the sweep.
+        evidence: what it rests on, its setting among it.
 
     Returns:
         Ten sentences or pairs of them, by what they are about; fewer of an objective, which trains
         by code that is not ours.
     """
-    found = _ten(summary, setting)
-    if summary["task"] != OBJECTIVE:
+    found = _ten(summary, evidence)
+    if summary.problem != "objective":
         return found
     ours = ("baseline", "values of d", "monotonicity")
-    return {"training": _objective(summary, setting)} | {name: found[name] for name in ours}
+    return {"training": _objective(summary, evidence)} | {name: found[name] for name in ours}
 
 
-def _objective(summary: Record, setting: Record) -> str:
+def _objective(summary: Summary, evidence: Evidence) -> str:
     return (
-        f"Each run is a call of {summary['model']} (fingerprint {setting['model_fingerprint']}), "
+        f"Each run is a call of {summary.model} (fingerprint {evidence.model_fingerprint}), "
         "which trains and scores by itself, given d, a learning rate and a seed. "
         f"{seeds(summary)[0].upper()}{seeds(summary)[1:]} a d; the learning rate was chosen by "
         "the reported score."
     )
 
 
-def _ten(summary: Record, setting: Record) -> dict[str, str]:
+def _ten(summary: Summary, evidence: Evidence) -> dict[str, str]:
+    setting = evidence.setting
     return {
-        "projection": _projection(summary, setting),
+        "projection": _projection(summary, evidence.tensors),
         "scales": _scales(setting),
         "head": _head(summary, setting),
         "baseline": _baseline(summary, setting),
@@ -60,103 +60,103 @@ def _ten(summary: Record, setting: Record) -> dict[str, str]:
     }
 
 
-def _projection(summary: Record, setting: Record) -> str:
-    tensors = f" in {setting['tensors']} tensors" if setting["tensors"] else ""
-    unit = {"global": f"over all D = {summary['D']:,} rows", "tensor": "within each tensor"}
+def _projection(summary: Summary, tensors: int | None) -> str:
+    lying = f" in {tensors} tensors" if tensors else ""
+    unit = {"global": f"over all D = {summary.D:,} rows", "tensor": "within each tensor"}
     return (
-        f"theta = theta_0 + P theta_d moves {summary['D']:,} parameters{tensors} by "
-        f"{KINDS.get(summary['projection'], summary['projection'])}: one P over all tensors, which "
-        f"share theta_d, with columns of norm 1 {unit[summary['norm']]}."
+        f"theta = theta_0 + P theta_d moves {summary.D:,} parameters{lying} by "
+        f"{KINDS.get(summary.projection, summary.projection)}: one P over all tensors, which "
+        f"share theta_d, with columns of norm 1 {unit[summary.norm]}."
     )
 
 
-def _scales(setting: Record) -> str:
-    if setting["structure"] == "did":
+def _scales(setting: SweepSpec) -> str:
+    if setting.structure == "did":
         return "No scales are trained beside theta_d (DID)."
     return (
-        f"One scale lambda a {setting['said_groups']} is trained with theta_d (SAID), at the "
-        f"learning rate {setting['said_lr']:g}; the lambdas are counted in d."
+        f"One scale lambda a {setting.said_groups} is trained with theta_d (SAID), at the "
+        f"learning rate {setting.said_lr:g}; the lambdas are counted in d."
     )
 
 
-def _head(summary: Record, setting: Record) -> str:
-    if setting["model"] in SMALL_NETS and summary["head"] == "subspace":
+def _head(summary: Summary, setting: SweepSpec) -> str:
+    if setting.model in SMALL_NETS and summary.head == "subspace":
         return (
             "There is no pretrained model: all of theta_0 starts anew with each seed, and all "
             "layers, the last included, lie inside the subspace."
         )
-    beside = {p["trainable"] - p["d"] for p in summary["points"]} - {0}
+    beside = {p.trainable - p.d for p in summary.points} - {0}
     size = f" ({max(beside):,} numbers)" if beside else ""
     what = {
         "subspace": "lies inside the subspace and is counted in d",
-        "free": f"is trained beside theta_d{size} at the learning rate {setting['head_lr']:g} and "
+        "free": f"is trained beside theta_d{size} at the learning rate {setting.head_lr:g} and "
         "is not counted in d",
         "frozen": "is not trained",
     }
     start = "The new head starts anew with each seed"
-    if setting.get("keep_head"):
+    if setting.keep_head:
         start = "The head starts from what the model stores"
-    return f"{start}; it {what[summary['head']]}."
+    return f"{start}; it {what[summary.head]}."
 
 
-def _baseline(summary: Record, setting: Record) -> str:
-    base, metric = summary["baseline"], summary["metric"]
-    if base["mean"] is None:
+def _baseline(summary: Summary, setting: SweepSpec) -> str:
+    base, metric = summary.reference, summary.metric
+    if base.mean is None:
         return "The baseline has no score yet, so there is no line."
-    if base["n"]:
-        tried = ", ".join(f"{lr:g}" for lr in setting["baseline_lr"])
-        spread = "" if base["std"] is None else f" (standard deviation {base['std']:.3f})"
-        many = f"{base['n']} seed{'' if base['n'] == 1 else 's'}"
+    if base.n:
+        tried = ", ".join(f"{lr:g}" for lr in setting.baseline_lr)
+        spread = "" if base.std is None else f" (standard deviation {base.std:.3f})"
+        many = f"{base.n} seed{'' if base.n == 1 else 's'}"
         said = (
-            f"The baseline is full fine-tuning of the same model, {metric} {base['mean']:.3f}"
-            f"{spread} over {many} at the learning rate {base['lr']:g}; "
-            f"{tried} {'was' if len(setting['baseline_lr']) == 1 else 'were'} the first tried."
+            f"The baseline is {full_training(summary.problem)} of the same model, "
+            f"{metric} {base.mean:.3f}{spread} over {many} at the learning rate {base.lr:g}; "
+            f"{tried} {'was' if len(setting.baseline_lr) == 1 else 'were'} the first tried."
         )
     else:
-        said = f"The baseline is a fixed {metric} of {base['mean']:g}, not a training."
+        said = f"The baseline is a fixed {metric} of {base.mean:g}, not a training."
     return f"{said} {_line(summary)}"
 
 
-def _line(summary: Record) -> str:
-    if summary["line"] is None:
+def _line(summary: Summary) -> str:
+    if summary.line is None:
         return "It is not above 0, so a share of it is no aim."
     said = (
-        f"{symbol(summary['threshold'])} is the smallest d tried whose mean {summary['metric']} "
-        f"reaches {summary['threshold']:g} of it, {summary['line']:.3f}"
+        f"{symbol(summary.threshold)} is the smallest d tried whose mean {summary.metric} "
+        f"reaches {summary.threshold:g} of it, {summary.line:.3f}"
     )
-    if summary["chance"] is None:
+    if summary.chance is None:
         return f"{said}; no score of chance is known."
-    said += f"; always giving the most frequent training class scores {summary['chance']:.3f}."
-    adjusted = summary["chance_adjusted"]
+    said += f"; always giving the most frequent training class scores {summary.chance:.3f}."
+    adjusted = summary.chance_adjusted
     if adjusted is None:
         return said
-    found = "No d tried" if adjusted["d"] is None else f"d = {adjusted['d']:,} is the smallest that"
-    way = f"{summary['threshold']:g} of the way from there to the baseline"
-    return f"{said} {found} reaches the line {way}, {adjusted['line']:.3f}."
+    found = "No d tried" if adjusted.d is None else f"d = {adjusted.d:,} is the smallest that"
+    way = f"{summary.threshold:g} of the way from there to the baseline"
+    return f"{said} {found} reaches the line {way}, {adjusted.line:.3f}."
 
 
-def _values(summary: Record, setting: Record) -> str:
-    ds = [p["d"] for p in summary["points"]]
+def _values(summary: Summary, setting: SweepSpec) -> str:
+    ds = [p.d for p in summary.points]
     if not ds:
         return "No d has a score yet."
-    how = "an adaptive search" if setting["search"] == "adaptive" else "a grid"
+    how = named(setting.search).called
     many = "one value" if len(ds) == 1 else f"{len(ds)} values"
     said = f"{many[0].upper()}{many[1:]} of d from {ds[0]:,} to {ds[-1]:,} came from {how}"
-    low, high = summary["bracket"]
-    if None in (low, high):
+    low, high = summary.bracket
+    if low is None or high is None:
         return f"{said}; the line was not crossed between two of them."
     return (
         f"{said}; {low:,} fails and {high:,} passes, so d is resolved to a factor {high / low:.3g}."
     )
 
 
-def _replicates(summary: Record, setting: Record) -> str:
-    success, failed = summary["success"], summary["runs"]["failed"]
+def _replicates(summary: Summary, setting: SweepSpec) -> str:
+    success, failed = summary.success, summary.runs.failed
     lost = f"; {failed} failed run{'' if failed == 1 else 's'} left out" if failed else ""
     half = ""
-    if success["d"] is not None:
-        half = f" Half of the seeds pass at d = {success['d']:,} (fitted)."
-    drawn = "dropout" if setting.get("keep_head") else "dropout and the head or initial net"
+    if success.d is not None:
+        half = f" Half of the seeds pass at d = {success.d:,} (fitted)."
+    drawn = "dropout" if setting.keep_head else "dropout and the head or initial net"
     return (
         f"Each d has {seeds(summary)} at its learning rate; a seed redraws P, the order of the "
         f"data, {drawn}. The criterion is on the mean over seeds"
@@ -164,22 +164,25 @@ def _replicates(summary: Record, setting: Record) -> str:
     )
 
 
-def _rates(summary: Record, setting: Record) -> str:
-    protocol = summary["protocol"]
-    held = "on rows held out from the training set"
-    on = held if "held out" in protocol["selection"] else "on the evaluation set, as the papers do"
-    given = ", ".join(f"{lr:g}" for lr in setting["lr"])
+def _rates(summary: Summary, setting: SweepSpec) -> str:
+    protocol = summary.protocol
+    on = "on the evaluation set, as the papers do"
+    if summary.held_out:
+        on = "on rows held out from the training set"
+    elif summary.problem != "task":
+        on = "by the reported score"
+    given = ", ".join(f"{lr:g}" for lr in setting.lr)
     return (
-        f"The learning rate was chosen at each d {on}: {given or protocol['lr']}. Training was "
-        f"{protocol['training']}; the optimizer sees only what is trained, its gradient by the "
-        f"exact transpose of P. Scores are those of {protocol['checkpoint']}."
+        f"The learning rate was chosen at each d {on}: {given or protocol.lr}. Training was "
+        f"{protocol.training}; the optimizer sees only what is trained, its gradient by the "
+        f"exact transpose of P. Scores are those of {protocol.checkpoint}."
     )
 
 
-def _monotonicity(summary: Record) -> str:
-    name, d90 = symbol(summary["threshold"]), summary["d90"]
-    above = [p for p in summary["points"] if d90 and p["d"] > d90]
-    again = ", ".join(f"{p['d']:,}" for p in above if not p["passes"])
+def _monotonicity(summary: Summary) -> str:
+    name, d90 = symbol(summary.threshold), summary.d90
+    above = [p for p in summary.points if d90 and p.d > d90]
+    again = ", ".join(f"{p.d:,}" for p in above if not p.passes)
     said = "Scores need not rise with d"
     if again:
         said += f": above {name}, d = {again} fell below the line again"
@@ -189,13 +192,13 @@ def _monotonicity(summary: Record) -> str:
     line = fitted(summary)
     if not line:
         return said
-    sure = summary["fit"]["interval"] != [None, None]
-    how = f" ({summary['fit']['method']})" if sure else ", without an interval"
+    sure = summary.fit.interval != (None, None)
+    how = f" ({summary.fit.method})" if sure else ", without an interval"
     return f"{said} {line[0].upper()}{line[1:]}{how}."
 
 
-def _checks(summary: Record) -> str:
-    exact = all(p["trainable"] == p["d"] for p in summary["points"])
+def _checks(summary: Summary) -> str:
+    exact = all(p.trainable == p.d for p in summary.points)
     count = "exactly d numbers" if exact else "d numbers and those of the head"
     return (
         f"Training starts at theta_0 (theta_d = 0) and trains {count}. The software's tests hold "
@@ -204,14 +207,14 @@ def _checks(summary: Record) -> str:
     )
 
 
-def _bits(summary: Record) -> str:
-    found = [p for p in summary["points"] if p["d"] == summary["d90"]]
+def _bits(summary: Summary) -> str:
+    found = [p for p in summary.points if p.d == summary.d90]
     if not found:
         return "No code length is given, since no d reaches the line."
-    trained, rates = found[0]["trainable"], len(found[0]["lrs"])
+    trained, rates = found[0].trainable, len(found[0].lrs)
     return (
         f"What is trained was not quantised or coded: as float32 it takes 32 x {trained:,} = "
-        f"{32 * trained:,} bits at {symbol(summary['threshold'])}, and log2 {rates} = "
+        f"{32 * trained:,} bits at {symbol(summary.threshold)}, and log2 {rates} = "
         f"{math.log2(rates):.2g} more for the learning rate; those of the search over d are not "
         "counted."
     )

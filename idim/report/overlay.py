@@ -1,5 +1,6 @@
 """Several sweeps on one figure: scores over their own baselines, and d90 with its interval."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -8,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter
 
 from idim.report.canvas import GREY, INK, PALE, fit, ink, styled
+from idim.report.comparison import Compared, Comparison
 from idim.report.layout import d_ticks, score, score_ticks, spread
-from idim.report.words import count, interval, symbol
-
-Record = dict[str, Any]
+from idim.report.words import count, headline, interval, symbol
 
 # Okabe and Ito's, less the yellow that white paper swallows; then again, dashed.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -24,13 +24,13 @@ SMALL = 8.2  # points
 LABEL = 0.17  # smallest distance of two labels, in inches
 
 
-def compose(compared: Record) -> Figure:
+def compose(compared: Comparison) -> Figure:
     """Draw a comparison.
 
     Args:
         compared: from `comparison.compare`.
     """
-    sweeps = compared["sweeps"]
+    sweeps = compared.sweeps
     rows = ROW * len(sweeps)
     curves = max(CURVES, LABEL * (len(sweeps) + 3))
     height = ABOVE + curves + BETWEEN + rows + BELOW
@@ -41,16 +41,16 @@ def compose(compared: Record) -> Figure:
             (LEFT, (BELOW + rows + BETWEEN) / height, RIGHT - LEFT, curves / height)
         )
         bottom = figure.add_axes((LEFT, BELOW / height, RIGHT - LEFT, rows / height))
-        _limits(top, bottom, sweeps, compared["threshold"])
+        _limits(top, bottom, sweeps, compared.threshold)
         _lines(top, compared, LABEL / curves)
         _intervals(bottom, sweeps)
         _headings(figure, compared, height)
     return figure
 
 
-def title(compared: Record) -> str:
+def title(compared: Comparison) -> str:
     """Say what is compared."""
-    return f"{symbol(compared['threshold'])} of {len(compared['sweeps'])} sweeps"
+    return f"{symbol(compared.threshold)} of {len(compared.sweeps)} sweeps"
 
 
 def _look(i: int) -> dict[str, Any]:
@@ -58,12 +58,12 @@ def _look(i: int) -> dict[str, Any]:
     return {"color": COLOURS[i % len(COLOURS)], "ls": dashes}
 
 
-def _limits(top: Axes, bottom: Axes, sweeps: list[Record], threshold: float) -> None:
+def _limits(top: Axes, bottom: Axes, sweeps: Sequence[Compared], threshold: float) -> None:
     """Fix limits, ticks and spines of both axes."""
-    ds = [p["d"] for s in sweeps for p in s["points"]]
+    ds = [p.d for s in sweeps for p in s.summary.points]
     step = max(max(ds) / min(ds), 1.5) ** 0.05
     low, high = min(ds) / step, max(ds) * step
-    values = [v / s["baseline"]["mean"] for s in sweeps for p in s["points"] for v in p["scores"]]
+    values = [share for s in sweeps for p in s.summary.points for share in _shares(s, p.scores)]
     floor, ceiling = min(*values, threshold), max(*values, threshold, 1.0)
     margin = 0.05 * (ceiling - floor) or 0.05
     for ax in (top, bottom):
@@ -90,23 +90,30 @@ def _limits(top: Axes, bottom: Axes, sweeps: list[Record], threshold: float) -> 
     bottom.set_xlabel("d, the dimension of the subspace", color=GREY, loc="left")
 
 
-def _lines(ax: Axes, compared: Record, gap: float) -> None:
+def _shares(compared: Compared, scores: Sequence[float]) -> list[float]:
+    """Return scores over the sweep's own baseline."""
+    mean = compared.summary.baseline
+    assert mean is not None  # what has none is not compared
+    return [score / mean for score in scores]
+
+
+def _lines(ax: Axes, compared: Comparison, gap: float) -> None:
     """Draw each sweep's means, named where they end, and the two lines of all."""
-    for level, colour, style in ((1.0, INK, "-"), (compared["threshold"], PALE, (0, (5, 2.5)))):
+    for level, colour, style in ((1.0, INK, "-"), (compared.threshold, PALE, (0, (5, 2.5)))):
         ax.axhline(level, color=colour, lw=0.9, ls=style, zorder=1)
     labels = []
-    for i, s in enumerate(compared["sweeps"]):
-        ds = [p["d"] for p in s["points"]]
-        shares = [p["mean"] / s["baseline"]["mean"] for p in s["points"]]
+    for i, s in enumerate(compared.sweeps):
+        ds, d90 = [p.d for p in s.summary.points], s.summary.d90
+        shares = _shares(s, [p.mean for p in s.summary.points])
         ax.plot(ds, shares, lw=1.6, marker="o", ms=3.4, mew=0, zorder=3, **_look(i))
-        if s["d90"] is not None:
+        if d90 is not None:
             ring = {"mfc": "none", "mec": _look(i)["color"], "mew": 1.3}
-            ax.plot([s["d90"]], [shares[ds.index(s["d90"])]], marker="o", ms=8, zorder=4, **ring)
-        labels.append((shares[-1], f"{s['mark']}  {s['name']}", _look(i)["color"], ds[-1]))
-    share = f"{score(compared['threshold'], 2)} of the baseline"
+            ax.plot([d90], [shares[ds.index(d90)]], marker="o", ms=8, zorder=4, **ring)
+        labels.append((shares[-1], f"{s.mark}  {s.name}", _look(i)["color"], ds[-1]))
+    share = f"{score(compared.threshold, 2)} of the baseline"
     right = ax.get_xlim()[1]
     labels += [(1.0, "the sweep's own baseline", INK, right)]
-    labels += [(compared["threshold"], share, GREY, right)]
+    labels += [(compared.threshold, share, GREY, right)]
     _names(ax, sorted(labels, key=lambda label: label[0]), gap)
 
 
@@ -129,11 +136,12 @@ def _names(ax: Axes, labels: list[tuple[float, str, str, float]], gap: float) ->
         _keep_in(name, ax)
 
 
-def _intervals(ax: Axes, sweeps: list[Record]) -> None:
+def _intervals(ax: Axes, sweeps: Sequence[Compared]) -> None:
     """Give each sweep a row: the fitted d90 as a dot on its interval, in words beside it."""
     low, high = ax.get_xlim()
     for i, s in enumerate(sweeps):
-        colour, (start, end) = _look(i)["color"], s["fit"]["interval"]
+        colour, fit = _look(i)["color"], s.summary.fit
+        start, end = fit.interval
         ax.axhline(i, color="#EEEEEE", lw=0.8, zorder=0)
         if (start, end) != (None, None):
             bar = [max(start or low, low), min(end or high, high)]
@@ -141,8 +149,8 @@ def _intervals(ax: Axes, sweeps: list[Record]) -> None:
             for x, sign, is_open in ((low, "<", start is None), (high, ">", end is None)):
                 if is_open:
                     ax.plot([x], [i], marker=sign, ms=5, color=colour, clip_on=False, zorder=3)
-        if s["fit"]["d90"] is not None:
-            ax.plot([s["fit"]["d90"]], [i], "o", ms=5.5, color=colour, mec="white", zorder=4)
+        if fit.d is not None:
+            ax.plot([fit.d], [i], "o", ms=5.5, color=colour, mec="white", zorder=4)
         words = ax.text(
             1.038, i, _said(s), color=ink(colour), va="center", fontsize=SMALL,
             transform=ax.get_yaxis_transform(),
@@ -150,11 +158,12 @@ def _intervals(ax: Axes, sweeps: list[Record]) -> None:
         _keep_in(words, ax)
 
 
-def _said(s: Record) -> str:
+def _said(s: Compared) -> str:
     """Say the fitted d90 and its interval."""
-    d, ends = s["fit"]["d90"], interval(s["fit"]["interval"]).replace("-", "\N{EN DASH}")
-    value = s["headline"].replace("<=", "\N{LESS-THAN OR EQUAL TO}") if d is None else f"{d:,}"
-    return f"{s['mark']}  {value} ({ends or 'no interval'})"
+    d, ends = s.summary.fit.d, interval(s.summary.fit.interval).replace("-", "\N{EN DASH}")
+    missing = headline(s.summary).replace("<=", "\N{LESS-THAN OR EQUAL TO}")
+    value = missing if d is None else f"{d:,}"
+    return f"{s.mark}  {value} ({ends or 'no interval'})"
 
 
 def _keep_in(text: Any, ax: Axes) -> None:
@@ -163,8 +172,8 @@ def _keep_in(text: Any, ax: Axes) -> None:
     fit(text, 0.985 * figure.bbox.width - text.get_window_extent().x0)
 
 
-def _headings(figure: Figure, compared: Record, height: float) -> None:
-    name, metric = symbol(compared["threshold"]), compared["metric"]
+def _headings(figure: Figure, compared: Comparison, height: float) -> None:
+    name, metric = symbol(compared.threshold), compared.metric
     words = [
         (0.10, title(compared), {"fontsize": 13, "fontweight": "bold"}),
         (0.36, f"below: {name} read off the fitted curve, with its 95% interval; a ring is the "

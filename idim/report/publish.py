@@ -1,21 +1,19 @@
 """Write a sweep's report."""
 
 from pathlib import Path
-from typing import Any
 
 from idim.report import figure, formats, table
 from idim.report.canvas import save
 from idim.report.document import document
+from idim.results import Evidence, Summary
 from idim.store import write_text
 
 
-def publish(
-    summary: dict[str, Any], evidence: dict[str, Any], command: str, out: Path
-) -> list[Path]:
+def publish(summary: Summary, evidence: Evidence, command: str, out: Path) -> list[Path]:
     """Write report.html, report.md, report.tex, points.csv and the figure.
 
     Args:
-        summary: the object of `idim sweep --json`.
+        summary: of the sweep.
         evidence: from `idim.sweeps.evidence`.
         command: what does the sweep again.
         out: folder, made where it does not exist.

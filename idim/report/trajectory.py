@@ -2,13 +2,13 @@
 
 import csv as csv_module
 import io
+from dataclasses import replace
 from typing import Any
 
 from idim.plain import harmless
 from idim.report.table import aligned, cell
 from idim.report.words import interval, short, symbol
-
-Record = dict[str, Any]
+from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
 
 COLUMNS = (
     "task", "model", "steps", "D", "chance", "baseline", "baseline_std", "line", "d90", "d90_over",
@@ -18,40 +18,40 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def text(record: Record) -> str:
+def text(found: Trajectory) -> str:
     """Lay a trajectory out: a row a checkpoint, task by task, and a rank correlation each."""
-    name, share = symbol(record["threshold"]), f"{record['threshold']:g}"
+    name, share = symbol(found.threshold), f"{found.threshold:g}"
     head = ("task", "model", "steps", "full fine-tuning", "constant", name, "fit", "95% interval",
             f"{name} above chance", "runs")  # fmt: skip
     lines = [head]
-    for part in record["tasks"]:
-        lines += [_cells(part["task"], row) for row in part["rows"]]
+    for part in found.tasks:
+        lines += [_cells(part.task, row) for row in part.rows]
     lines = [tuple(map(harmless, line)) for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in (0, 1)]
     lines = [(a.ljust(widths[0]), b.ljust(widths[1]), *rest) for a, b, *rest in lines]
-    said = [harmless(_correlated(part, name)) for part in record["tasks"]]
+    said = [harmless(_correlated(part, name)) for part in found.tasks]
     notes = [
         f"{name}: the smallest d tried that passes; fit: the fitted curve at the same line; above "
         "chance: the fit at",
         f"  chance + {share} x (full fine-tuning - chance).  A row without: {share} of full "
         "fine-tuning is no more than a constant answer scores.",
     ]
-    return "\n".join([*aligned(lines), "", *said, "", *notes, *_one_line(record)]) + "\n"
+    return "\n".join([*aligned(lines), "", *said, "", *notes, *_one_line(found)]) + "\n"
 
 
-def csv(record: Record) -> str:
+def csv(found: Trajectory) -> str:
     """Write a row for each task and checkpoint."""
     out = io.StringIO()
     writer = csv_module.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for part in record["tasks"]:
-        again = part["to_last"] or {"rows": [None] * len(part["rows"])}
-        for r, to_last in zip(part["rows"], again["rows"], strict=True):
-            adjusted = r["chance_adjusted"] or {"line": None, "fit": None}
-            values = [
-                part["task"], r["model"], r["steps"], r["D"], r["chance"],
-                r["baseline"]["mean"], r["baseline"]["std"], *_found(r), adjusted["line"],
-                adjusted["fit"], r["missing"], *_spent(r),
+    for part in found.tasks:
+        again = part.to_last.rows if part.to_last else [None] * len(part.rows)
+        for r, to_last in zip(part.rows, again, strict=True):
+            adjusted = r.chance_adjusted
+            values: list[Any] = [
+                part.task, r.model, r.steps, r.D, r.chance, r.reference.mean, r.reference.std,
+                *_found(r), adjusted and adjusted.line, adjusted and adjusted.fit, r.missing,
+                *_spent(r),
             ]  # fmt: skip
             if to_last:
                 values += [*_found(to_last), *_spent(to_last)]
@@ -60,83 +60,87 @@ def csv(record: Record) -> str:
     return out.getvalue()
 
 
-def against_last(record: Record) -> list[Record]:
+def against_last(found: Trajectory) -> list[TaskSeries]:
     """Return the parts as they look against the last checkpoint's line, where that was measured.
 
     A part without keeps its place, and so its colour, with no rows.
     """
-    nothing: Record = {"rows": [], "correlation": {"spearman": None, "n": 0}}
-    parts = [part | (part["to_last"] or nothing) for part in record["tasks"]]
-    return parts if any(part["rows"] for part in parts) else []
+    nothing = Series(rows=(), correlation=Correlation(spearman=None, n=0))
+    parts = [_in_place(part, part.to_last or nothing) for part in found.tasks]
+    return parts if any(part.rows for part in parts) else []
 
 
-def _found(row: Record) -> tuple[Any, ...]:
-    return row["line"], row["d90"], row["d90_over"], row["fit"]["d90"], *row["fit"]["interval"]
+def _in_place(part: TaskSeries, series: Series) -> TaskSeries:
+    return replace(part, rows=series.rows, correlation=series.correlation)
 
 
-def _spent(row: Record) -> tuple[Any, ...]:
-    return row["runs"]["done"], row["seconds"]
+def _found(row: Checkpoint) -> tuple[Any, ...]:
+    return row.line, row.d90, row.d90_over, row.fit.d, *row.fit.interval
 
 
-def _one_line(record: Record) -> list[str]:
+def _spent(row: Checkpoint) -> tuple[Any, ...]:
+    return row.runs.done, row.seconds
+
+
+def _one_line(found: Trajectory) -> list[str]:
     """Lay out what reaches the last checkpoint's line: a row a task, a column a checkpoint."""
-    parts = [part for part in against_last(record) if part["rows"]]
+    parts = [part for part in against_last(found) if part.rows]
     if not parts:
         return []
-    name = symbol(record["threshold"])
-    steps = [f"{row['steps']:,}" for row in parts[0]["rows"]]
+    name = symbol(found.threshold)
+    steps = [f"{row.steps:,}" for row in parts[0].rows]
     lines = [("task", "line", *steps, "rank correlation")]
     for part in parts:
-        rho = part["correlation"]["spearman"]
-        found = (_fit(row) for row in part["rows"])
+        rho = part.correlation.spearman
+        ds = (_fit(row) for row in part.rows)
         said = "" if rho is None else f"{rho:+.2f}"
-        lines.append((part["task"], f"{part['rows'][0]['line']:.3f}", *found, said))
+        lines.append((part.task, f"{part.rows[0].line:.3f}", *ds, said))
     width = max(len(line[0]) for line in lines)
     return [
         "",
-        f"{name} against one line a task, {record['threshold']:g} of the last checkpoint's full "
+        f"{name} against one line a task, {found.threshold:g} of the last checkpoint's full "
         "fine-tuning; the fit, by steps of pretraining:",
         "",
         *aligned([(line[0].ljust(width), *line[1:]) for line in lines]),
     ]
 
 
-def _fit(row: Record) -> str:
-    if row["missing"] is not None:
+def _fit(row: Checkpoint) -> str:
+    if row.missing is not None:
         return "-"
-    is_bound = row["d90"] is None or row["bracket"][0] is None
-    return _d90(row) if is_bound else f"{row['fit']['d90'] or row['d90']:,}"
+    is_bound = row.d90 is None or row.bracket[0] is None
+    return _d90(row) if is_bound else f"{row.fit.d or row.d90:,}"
 
 
-def _cells(task: str, row: Record) -> tuple[str, ...]:
-    base = row["baseline"]
-    full = "" if base["mean"] is None else f"{base['mean']:.3f}"
-    full += "" if base["std"] is None else f" ± {base['std']:.3f}"
-    constant = "" if row["chance"] is None else f"{row['chance']:.3f}"
-    adjusted = row["chance_adjusted"] or {"fit": None}
-    known = row["missing"] is None
+def _cells(task: str, row: Checkpoint) -> tuple[str, ...]:
+    base = row.reference
+    full = "" if base.mean is None else f"{base.mean:.3f}"
+    full += "" if base.std is None else f" ± {base.std:.3f}"
+    constant = "" if row.chance is None else f"{row.chance:.3f}"
+    adjusted = row.chance_adjusted
+    known = row.missing is None
     return (
         task,
-        short(row["model"]),
-        f"{row['steps']:,}",
+        short(row.model),
+        f"{row.steps:,}",
         full,
         constant,
         _d90(row) if known else "-",
-        f"{row['fit']['d90']:,}" if known and row["fit"]["d90"] else "",
-        interval(row["fit"]["interval"]) if known else "",
-        f"{adjusted['fit']:,}" if adjusted["fit"] else "",
-        str(row["runs"]["done"]),
+        f"{row.fit.d:,}" if known and row.fit.d else "",
+        interval(row.fit.interval) if known else "",
+        f"{adjusted.fit:,}" if adjusted and adjusted.fit else "",
+        str(row.runs.done),
     )
 
 
-def _d90(row: Record) -> str:
-    if row["d90"] is None:
-        return f"> {row['d90_over']:,}"
-    return f"{'<= ' if row['bracket'][0] is None else ''}{row['d90']:,}"
+def _d90(row: Checkpoint) -> str:
+    if row.d90 is None:
+        return f"> {row.d90_over:,}"
+    return f"{'<= ' if row.bracket[0] is None else ''}{row.d90:,}"
 
 
-def _correlated(part: Record, name: str) -> str:
-    rho, n = part["correlation"]["spearman"], part["correlation"]["n"]
+def _correlated(part: TaskSeries, name: str) -> str:
+    rho, n = part.correlation.spearman, part.correlation.n
     if rho is None:
-        return f"{part['task']}: no rank correlation, {n} checkpoints have a {name}"
-    return f"{part['task']}: rank correlation of {name} with steps {rho:+.2f} over {n} checkpoints"
+        return f"{part.task}: no rank correlation, {n} checkpoints have a {name}"
+    return f"{part.task}: rank correlation of {name} with steps {rho:+.2f} over {n} checkpoints"

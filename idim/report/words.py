@@ -1,10 +1,9 @@
 """How a summary's facts are said, once for the table and the figure."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from idim.config import MODULE, OBJECTIVE
+from idim.estimate import Ends
+from idim.results import Problem, Summary
 
 HEADS = {
     "subspace": "head in the subspace",
@@ -13,18 +12,17 @@ HEADS = {
 }
 
 
-def headline(summary: dict[str, Any]) -> str:
-    """Say d90 in a few characters: "d90 = 207", "d90 <= 10", "d90 > 1,000".
+def headline(summary: Summary) -> str:
+    """Say d90 in a few characters: "d90 = 207", "d90 <= 10", "d90 > 1,000"."""
+    is_bracketed = summary.d90 is not None and summary.bracket[0] is not None
+    return f"{symbol(summary.threshold)} {'= ' * is_bracketed}{answer(summary)}"
 
-    >>> headline({"threshold": 0.9, "d90": 207, "d90_over": None, "bracket": [179, 207]})
-    'd90 = 207'
-    >>> headline({"threshold": 0.95, "d90": None, "d90_over": 1000, "bracket": [1000, None]})
-    'd95 > 1,000'
-    """
-    name, d90, over = symbol(summary["threshold"]), summary["d90"], summary["d90_over"]
-    if d90 is None:
-        return f"{name} is not defined" if over is None else f"{name} > {over:,}"
-    return f"{name} {'<=' if summary['bracket'][0] is None else '='} {d90:,}"
+
+def answer(summary: Summary) -> str:
+    """Say d90 without its name: "207", "<= 10", "> 1,000", "is not defined"."""
+    if summary.d90 is not None:
+        return f"{'<= ' * (summary.bracket[0] is None)}{summary.d90:,}"
+    return "is not defined" if summary.d90_over is None else f"> {summary.d90_over:,}"
 
 
 def symbol(threshold: float) -> str:
@@ -32,22 +30,26 @@ def symbol(threshold: float) -> str:
     return f"d{100 * threshold:g}"
 
 
-def subject(summary: dict[str, Any]) -> str:
+def subject(summary: Summary) -> str:
     """Say what was measured: "minilm-l6-h384 on mrpc, fastfood DID, head in the subspace"."""
-    if summary["task"] == OBJECTIVE:
-        return f"{short(summary['model'])}, trained by its own code"
-    structure = str(summary["structure"]).upper()
-    head = HEADS.get(summary["head"], summary["head"])
-    what = short(summary["model"])
-    if summary["task"] != MODULE:
-        what += f" on {short(summary['task'])}"
-    return f"{what}, {summary['projection']} {structure}, {head}"
+    what = short(summary.model)
+    if summary.problem == "objective":
+        return f"{what}, trained by its own code"
+    if summary.problem == "task":
+        what += f" on {short(summary.task)}"
+    head = HEADS.get(summary.head, summary.head)
+    return f"{what}, {summary.projection} {summary.structure.upper()}, {head}"
 
 
-def setting(summary: dict[str, Any]) -> str:
+def setting(summary: Summary) -> str:
     """Say what was measured, and how long P's columns are."""
-    norm = "" if summary["task"] == OBJECTIVE else f", {summary['norm']} norm"
+    norm = "" if summary.problem == "objective" else f", {summary.norm} norm"
     return f"{subject(summary)}{norm}"
+
+
+def full_training(problem: Problem) -> str:
+    """Name the training of all parameters: a user's own need not start from a pretrained model."""
+    return "full fine-tuning" if problem == "task" else "full training"
 
 
 def short(name: str) -> str:
@@ -63,30 +65,19 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
-def ends(summary: dict[str, Any]) -> tuple[int | None, int | None]:
-    """Return the interval of d90 to show; an end of None is open.
-
-    Of a grid it is the bootstrap's, over d that were tried.  An adaptive search gives most d two
-    or three seeds, of which a bootstrap makes too narrow an interval: the fit's stands there.
-    """
-    is_grid = summary["search"]["strategy"] == "grid"
-    low, high = summary["interval"] if is_grid else summary["fit"]["interval"]
-    return low, high
-
-
-def span(summary: dict[str, Any]) -> str:
+def span(summary: Summary) -> str:
     """Write the interval: "155-240", "155 to above 1,000"; empty when there is none."""
-    low, high = ends(summary)
+    low, high = summary.interval
     if low is None or high is not None:
         return interval((low, high))
-    largest = summary["points"][-1]["d"]
+    largest = summary.points[-1].d
     return f"{low:,} to above {largest:,}" if low < largest else interval((largest, None))
 
 
-def interval(ends: Sequence[int | None]) -> str:
+def interval(ends: Ends) -> str:
     """Write the ends of an interval; an open end is said, none is empty.
 
-    >>> interval([95, 115]), interval([None, 30]), interval([30, None]), interval([None, None])
+    >>> interval((95, 115)), interval((None, 30)), interval((30, None)), interval((None, None))
     ('95-115', 'up to 30', '30 or above', '')
     """
     low, high = ends
@@ -95,9 +86,9 @@ def interval(ends: Sequence[int | None]) -> str:
     return f"{low:,} or above" if high is None else f"{low:,}-{high:,}"
 
 
-def seeds(summary: dict[str, Any]) -> str:
+def seeds(summary: Summary) -> str:
     """Say how many seeds the points have: "5 seeds", "1-3 seeds"."""
-    ns = sorted({p["n"] for p in summary["points"]})
+    ns = sorted({p.n for p in summary.points})
     if not ns:
         return "no seeds"
     many = f"{ns[0]}" if len(ns) == 1 else f"{ns[0]}-{ns[-1]}"

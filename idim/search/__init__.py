@@ -1,8 +1,22 @@
 """Which runs come next: strategies from results so far to the next specs; no disk, no training."""
 
+from idim.config.names import STRATEGIES
 from idim.search.adaptive import coarse_steps
 from idim.search.grid import paper_grid
 from idim.search.space import Space
-from idim.search.strategy import Done, Known, next_runs, strategy
+from idim.search.strategy import Asking, Done, Known, Strategy, Tally, named, next_runs, strategy
 
-__all__ = ["Done", "Known", "Space", "coarse_steps", "next_runs", "paper_grid", "strategy"]
+__all__ = [
+    "STRATEGIES",
+    "Asking",
+    "Done",
+    "Known",
+    "Space",
+    "Strategy",
+    "Tally",
+    "coarse_steps",
+    "named",
+    "next_runs",
+    "paper_grid",
+    "strategy",
+]

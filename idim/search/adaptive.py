@@ -2,12 +2,15 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 
+from idim.config import SweepSpec
 from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
-from idim.search.cells import PAIR, Asking, Cells, merit
+from idim.search.cells import PAIR, Cells, merit
 from idim.search.narrow import next_d, window
 from idim.search.peak import peak
 from idim.search.space import Ladder, Space, beyond
+from idim.search.strategy import Asking, Strategy
 
 # Coarse steps of d are at most this factor.
 COARSE = 4.0
@@ -17,30 +20,65 @@ EXTENSIONS = 2
 BASE_SEEDS = 4
 
 
-def adaptive(space: Space) -> Asking[str]:
+class Adaptive(Strategy):
     """Search for d90 until its interval is narrower than the tolerance, or the runs are spent.
 
     First the baseline.  Then a bracket: bisection among coarse steps of d, one seed each.  Then
     the interval of `estimate.fit` is narrowed: new d halve its wide gaps, and further seeds go to
     the d inside it, whose decision is open.  All follows from the scores that were asked for.
     """
-    going, most = _Search(space).stages(), space.spec.max_runs or math.inf
-    asked: set[tuple[int | None, float, int]] = set()  # a run and its first quarter are one
-    try:
-        batch = next(going)
-        while True:
-            kept = []
-            for run in batch:
-                key = (run.measure, run.lr, run.seed)
-                if key in asked or len(asked) < most:
-                    asked.add(key)
-                    kept.append(run)
-            scores = (yield kept) if kept else []
-            if len(kept) < len(batch):
-                return f"all of {most} runs are spent"
-            batch = going.send(scores)
-    except StopIteration as stop:
-        return stop.value
+
+    called = "an adaptive search"
+    heeds = ("tolerance", "max_runs", "lr_transfer", "pruning")
+
+    @classmethod
+    def suits(cls, spec: SweepSpec) -> bool:
+        """Where no d is given."""
+        return not (spec.d or spec.points)
+
+    @classmethod
+    def contradictions(cls, spec: SweepSpec) -> Iterable[str]:
+        """Values of d, which it chooses."""
+        if spec.d or spec.points:
+            yield "an adaptive search chooses d itself; give d_min and d_max, or search grid"
+
+    def runs(self) -> Asking[str]:
+        """Yield the next runs, as `Strategy` says."""
+        going, most = _Search(self.space, *self.ends).stages(), self.bound
+        asked: set[tuple[int | None, float, int]] = set()  # a run and its first quarter are one
+        try:
+            batch = next(going)
+            while True:
+                kept = []
+                for run in batch:
+                    key = (run.measure, run.lr, run.seed)
+                    if key in asked or most is None or len(asked) < most:
+                        asked.add(key)
+                        kept.append(run)
+                scores = (yield kept) if kept else []
+                if len(kept) < len(batch):
+                    return f"all of {most} runs are spent"
+                batch = going.send(scores)
+        except StopIteration as stop:
+            return stop.value
+
+    def lines(self) -> list[str]:
+        """Say from where to where d goes, and when it ends."""
+        return [f"{line}, until the interval is within {self.spec.tolerance:g}x"
+                for line in super().lines()]  # fmt: skip
+
+    def seeds(self) -> str:
+        """Say which d have all seeds."""
+        return (
+            f"at least {self.spec.seeds} for the baseline and, runs allowing, each d that decides"
+        )
+
+    def rates(self) -> str:
+        """Say how the first d's rates are carried to the others."""
+        return (
+            f"{super().rates()}, at the first d; from there lr ~ (D/d)^{self.spec.lr_transfer:g}, "
+            "neighbours tried in steps of 4 where d fails, of 2 near the line"
+        )
 
 
 def coarse_steps(d_min: int, d_max: int) -> list[int]:
@@ -56,9 +94,9 @@ def coarse_steps(d_min: int, d_max: int) -> list[int]:
 class _Search:
     """One search's state."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, d_min: int, d_max: int) -> None:
         self.space, self.spec, self.line = space, space.spec, Line(space.spec.threshold)
-        self.coarse = coarse_steps(self.spec.d_min or 1, self.spec.d_max or space.D)
+        self.coarse = coarse_steps(d_min, d_max)
         self.cells = Cells(space, Ladder(space, self.coarse[len(self.coarse) // 2]))
         self.base_runs: list[Score] = []
         self.base: Point | float | None = None

@@ -2,18 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TypeVar
 
-from idim.config import QUARTER, RunSpec
+from idim.config import QUARTER
 from idim.estimate import Point, Score, point
 from idim.search.peak import peak
 from idim.search.space import Ladder, Space
-
-T = TypeVar("T")
-# A part of a strategy: asks for runs, is sent their scores, and returns something.
-Asking = Generator[list[RunSpec], list[Score], T]
+from idim.search.strategy import Asking
 
 # Rates are compared a factor of 4 apart: nearer ones differ by less than their noise.
 FAR = 2.0

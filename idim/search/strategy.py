@@ -1,20 +1,22 @@
 """One interface for every strategy: results so far -> the next runs, or done and why."""
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
-from idim.config import RunSpec
+from idim.config import Recipe, RunSpec, SweepSpec
+from idim.config.names import STRATEGIES
+from idim.config.searches import strategy_of
 from idim.errors import unknown
 from idim.estimate import Score
-from idim.search.adaptive import adaptive
-from idim.search.grid import grid
 from idim.search.space import Space
 
 # What is known of runs, by run id; a run that failed is known by a score of None.
 Known = Mapping[str, Score]
-# A strategy yields runs, is sent their scores in the same order, and returns why it stopped.
-Strategy = Generator[list[RunSpec], list[Score], str]
-STRATEGIES: dict[str, Callable[[Space], Strategy]] = {"adaptive": adaptive, "grid": grid}
+T = TypeVar("T")
+# A part of a strategy: asks for runs, is sent their scores in the same order, returns something.
+Asking = Generator[list[RunSpec], list[Score], T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,141 @@ class Done:
     why: str
 
 
-def strategy(space: Space) -> Strategy:
-    """Start the strategy that a sweep names."""
-    name = space.spec.search
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How far a search is: runs of each fate, optimizer steps, and why it ended."""
+
+    total: int
+    done: int
+    failed: int
+    stopped_early: int
+    steps: int
+    steps_saved: int
+    # None: it is not over.
+    why: str | None
+
+
+class Strategy(ABC):
+    """Which runs a sweep makes, and what there is to say of it in that.
+
+    One that lies elsewhere needs `runs` alone: it is then given ends of d, and described as a
+    search that finds out as it goes.  It enters `STRATEGIES` of `idim.config.names`, or is an
+    entry point `idim.strategies` of an installed package.
+
+    Args:
+        space: a sweep's setting, resolved.
+    """
+
+    # What sentences call it.
+    called: ClassVar[str] = "a search of its own kind"
+    # Settings that not every strategy heeds and this one does: of a sweep by one that does not,
+    # they are refused.
+    heeds: ClassVar[tuple[str, ...]] = ()
+    # Whether d90's interval is shown as the fit has it, which pools all d: of most d it has too
+    # few seeds for a bootstrap, over d that were tried, which makes too narrow an interval.
+    is_fitted: ClassVar[bool] = True
+
+    def __init__(self, space: Space) -> None:
+        self.space, self.spec = space, space.spec
+
+    # --- the settings -----------------------------------------------------------------------
+
+    @classmethod
+    def suits(cls, spec: SweepSpec) -> bool:
+        """Say whether the settings ask for it where none is named; of the package's own only."""
+        del spec
+        return False
+
+    @classmethod
+    def contradictions(cls, spec: SweepSpec) -> Iterable[str]:
+        """Name the settings that do not go together with it, each in a clause."""
+        del spec
+        return ()
+
+    @classmethod
+    def fill(cls, spec: SweepSpec, recipe: Recipe) -> dict[str, Any]:
+        """Return the settings of d that the user left open and the model's recipe fills."""
+        return {"d_min": spec.d_min or recipe.d_min, "d_max": spec.d_max or recipe.d_max}
+
+    @classmethod
+    def within(cls, spec: SweepSpec, D: int) -> SweepSpec:
+        """Return filled settings with d, or the ends of d, as they are of D parameters."""
+        return replace(spec, d_max=min(spec.d_max or D, D))
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The smallest and the largest d it may ask for; an open end is as far as there is."""
+        return self.spec.d_min or 1, self.spec.d_max or self.space.D
+
+    @property
+    def must_fit(self) -> tuple[int, ...]:
+        """The d that it is sure to ask for, or that bound those from below."""
+        return self.ends[:1]
+
+    # --- the runs ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def runs(self) -> Asking[str]:
+        """Yield the next runs, be sent their scores in the same order; return why it is over.
+
+        It may look at nothing but what it is sent: replayed on stored scores it then asks for the
+        same runs, which is how a killed sweep goes on.
+        """
+
+    @property
+    def bound(self) -> int | None:
+        """The most runs it makes; None: those it begins with, and few more."""
+        return self.spec.max_runs
+
+    def timed(self, begun: list[RunSpec]) -> list[RunSpec]:
+        """Return runs of which a step's time is that of all it makes.
+
+        Args:
+            begun: those that it begins with.
+        """
+        return [*begun, self.space.run(self.ends[1], 1, 0)]
+
+    # --- the words --------------------------------------------------------------------------
+
+    def lines(self) -> list[str]:
+        """Say what a dry run cannot list: the runs that come after those it begins with."""
+        low, high = self.ends
+        return [f"then the search chooses d from {low:,} to {high:,} by what it finds"]
+
+    def seeds(self) -> str:
+        """Say how many seeds each d has."""
+        return str(self.spec.seeds)
+
+    def rates(self) -> str:
+        """Say which learning rates are tried, where none were given."""
+        multiples = ", ".join(f"{m:g}" for m in self.spec.lr_multiples)
+        return f"{multiples} times lr_full sqrt(D/d), the matched step length"
+
+    @classmethod
+    def state(cls, tally: Tally) -> str:
+        """Say what was spent and why it ended, or what is missing; empty: nothing to say."""
+        spent = f"search: {tally.done} runs"
+        if tally.stopped_early:
+            every = tally.steps + tally.steps_saved
+            spent += f" and {tally.stopped_early} stopped early, which saved "
+            spent += f"{tally.steps_saved:,} of {every:,} steps"
+        return f"{spent}; {tally.why or 'not finished'}"
+
+
+def named(name: str) -> type[Strategy]:
+    """Return the strategy of a name.
+
+    Raises:
+        IdimError: there is none here.
+    """
     if name not in STRATEGIES:
         raise unknown("search", name, STRATEGIES)
-    return STRATEGIES[name](space)
+    return STRATEGIES[name]
+
+
+def strategy(space: Space) -> Strategy:
+    """Return the strategy that a sweep names, with its setting."""
+    return named(strategy_of(space.spec))(space)
 
 
 def next_runs(space: Space, known: Known) -> list[RunSpec] | Done:
@@ -38,7 +169,7 @@ def next_runs(space: Space, known: Known) -> list[RunSpec] | Done:
     A strategy sees nothing but the scores it asked for, so replaying it from the start on what
     the store holds takes the same decisions again: a killed search goes on as if undisturbed.
     """
-    going = strategy(space)
+    going = strategy(space).runs()
     try:
         batch = next(going)
         while all(run.id in known for run in batch):

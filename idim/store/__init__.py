@@ -28,7 +28,7 @@ from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 
-from idim.config import SCHEMA, RunSpec, SweepSpec, current
+from idim.config import MODULE, OBJECTIVE, SCHEMA, RunSpec, SweepSpec, current
 from idim.errors import IdimError
 from idim.store.files import (
     Damaged,
@@ -42,15 +42,19 @@ from idim.store.files import (
 )
 from idim.store.older import OlderRun, check_older_sweep
 from idim.store.provenance import provenance
+from idim.store.result import Ended, Failed, Result
 from idim.store.run import RESULTS, Place, Run, shard
 from idim.store.seal import Record, read_sealed, unsealed, write_sealed
 from idim.store.stored import Stored
 
 __all__ = [
     "Damaged",
+    "Ended",
+    "Failed",
     "OlderRun",
     "Place",
     "Record",
+    "Result",
     "Run",
     "Store",
     "Stored",
@@ -74,7 +78,7 @@ _SHARD = re.compile("[0-9a-f]{2}")
 # What a sweep's record holds beside the fields of its spec.
 _OF_A_SWEEP = (
     "model_fingerprint", "data_fingerprint", "changed", "kernels", "full_stacked", "D", "tensors",
-    "metric", "chance", "notes",
+    "metric", "chance", "notes", "problem", "held_out",
 )  # fmt: skip
 _SWEEP_KEYS = {f.name for f in fields(SweepSpec)} | set(_OF_A_SWEEP)
 # What tells a sweep of schema 1, which has no checksum, from anything else.
@@ -223,8 +227,8 @@ class Store:
                 check_older_sweep(record)
             except IdimError as e:
                 raise Damaged(path, str(e).rstrip(".")) from None
-            return _DEFAULTS | record
-        return _DEFAULTS | current(record, _SWEEP_KEYS, f"'{path}'")
+            return _filled(record)
+        return _filled(current(record, _SWEEP_KEYS, f"'{path}'"))
 
     def _refuse_foreign(self, *, is_new: bool, damage: Damaged | None) -> None:
         """Refuse a folder that holds what nobody may move or write over: it is not ours.
@@ -262,6 +266,16 @@ class Store:
                 f"'{self.root}' holds no sweep (no sweep.json); give the --out of an idim sweep."
             )
         return record
+
+
+def _filled(record: Record) -> Record:
+    """Say what came after a folder was made, as it would have been said then."""
+    record = _DEFAULTS | record
+    task = record["task"]
+    problem = task if task in (OBJECTIVE, MODULE) else "task"
+    # the toy alone of the tasks has no rows
+    held_out = record["select"] == "split" and problem == "task" and task != "toy"
+    return {"problem": problem, "held_out": held_out} | record
 
 
 def stored(folder: Path) -> Stored:

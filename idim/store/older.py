@@ -9,6 +9,7 @@ from typing import Any
 from idim.config import RunSpec, SweepSpec, current, older_id, slug
 from idim.errors import IdimError
 from idim.store.files import Damaged, parse, read_bytes, read_json
+from idim.store.result import Ended, ended_in_1
 from idim.store.seal import Record
 from idim.store.stored import FIELDS, Stored, damages, tuples, until
 
@@ -39,15 +40,11 @@ class OlderRun(Stored):
         except (IdimError, TypeError, ValueError) as e:
             raise Damaged(path, str(e).rstrip(".")) from None
 
-    def result(self) -> Record | None:
+    def result(self) -> Ended | None:
         """Return the result."""
         path = self.folder / "result.json"
         record = read_json(path)
-        if record is None:
-            return None
-        if not _is_result(record):
-            raise Damaged(path, "not a result")
-        return record
+        return None if record is None else ended_in_1(record, path)
 
     def failure(self) -> str | None:
         """Return why the last attempt failed."""
@@ -94,30 +91,6 @@ class OlderRun(Stored):
             if isinstance(record, dict) and isinstance(record.get("step"), int):
                 lines.append(record)
         return (state, until(state, lines)) if "step" in state else None
-
-
-def _is_result(record: Any) -> bool:
-    """Whether a result can be what schema 1 wrote: no checksum says so."""
-    if not isinstance(record, dict):
-        return False
-    if "error" in record:
-        return isinstance(record["error"], str) and isinstance(record.get("diverged", False), bool)
-    counts = ("D", "trainable", "steps", "schedule")
-    return (
-        _is_scores(record.get("score"))
-        and (record.get("select") is None or _is_scores(record["select"]))
-        and all(isinstance(record.get(n, 0), int) and record.get(n, 0) >= 0 for n in counts)
-        and all(_is_finite(record.get(name, 0.0)) for name in ("seconds", "loss"))
-    )
-
-
-def _is_scores(scores: Any) -> bool:
-    """Whether these are scores by metric; none of schema 1 went beyond 1."""
-    return (
-        isinstance(scores, dict)
-        and scores != {}
-        and all(_is_finite(v) and abs(v) <= 1 for v in scores.values())
-    )
 
 
 def _is_finite(value: Any) -> bool:

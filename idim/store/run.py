@@ -7,8 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from idim.config import ID_DIGITS, SCHEMA, RunSpec, current
+from idim.records import to_json
 from idim.store.files import Damaged, folders, write_text
 from idim.store.provenance import now, provenance
+from idim.store.result import Ended, ended
 from idim.store.seal import (
     Record,
     read_last_line,
@@ -99,7 +101,7 @@ class Run(Stored):
             attempt.begin_metrics(metrics)
         return attempt
 
-    def finish(self, attempt: Place, result: Record, rows: Record | None = None) -> None:
+    def finish(self, attempt: Place, result: Ended, rows: Record | None = None) -> None:
         """Make the run finished: its result is written last, and other attempts go.
 
         Args:
@@ -109,7 +111,7 @@ class Run(Stored):
         """
         if rows:
             write_tensors(self.folder / "rows.safetensors", rows, "rows", self.id)
-        write_sealed(self.folder / "result.json", result, "result", self.id)
+        write_sealed(self.folder / "result.json", to_json(result), "result", self.id)
         attempt.forget_checkpoint()
         for other in self._attempts():
             if other != attempt.folder:
@@ -160,10 +162,13 @@ class Run(Stored):
             raise Damaged(self.folder / "spec.json", "it is of another run")
         return spec
 
-    def result(self) -> Record | None:
-        """Return the result, or that of the older run."""
-        own = read_sealed(self.folder / "result.json", "result", self.id)
-        return self.older.result() if own is None and self.older else own
+    def result(self) -> Ended | None:
+        """Return what the run came to, or the older run did."""
+        path = self.folder / "result.json"
+        own = read_sealed(path, "result", self.id)
+        if own is None:
+            return self.older.result() if self.older else None
+        return ended(own, f"'{path}'")
 
     def failure(self) -> str | None:
         """Return why the last attempt failed, or the older run did."""

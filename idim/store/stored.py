@@ -7,6 +7,7 @@ from typing import Any
 
 from idim.config import RunSpec
 from idim.store.files import Damaged
+from idim.store.result import Ended
 from idim.store.seal import Record
 
 FIELDS = {f.name for f in fields(RunSpec)}
@@ -26,8 +27,8 @@ class Stored:
         """Return the spec of the run, None if its folder holds none."""
         raise NotImplementedError
 
-    def result(self) -> Record | None:
-        """Return the result of a finished run, None otherwise."""
+    def result(self) -> Ended | None:
+        """Return what a finished run came to, None otherwise."""
         raise NotImplementedError
 
     def failure(self) -> str | None:

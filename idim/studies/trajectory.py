@@ -6,7 +6,7 @@ OUT/trajectory.json        what all of them say together
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -20,45 +20,46 @@ from idim.config import Lines, SweepSpec, TrajectorySpec, slug
 from idim.errors import IdimError
 from idim.problems import tasks
 from idim.reading import expanded, is_folder
-from idim.store import Record, write_json, write_text
+from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
+from idim.store import write_json, write_text
 from idim.sweeps import Event, Plan, against, execute, plan, write
 from idim.sweeps.execute import default_jobs
 
 # "...@step1000" (Pythia), "...-step_20k" (MultiBERTs), "step-300" (`idim pretrain`), "tiny@300"
 _STEPS = re.compile(r"(?:step[-_]?|@)([0-9]{1,12})(k?)$")
 
-# Rows of a table by task, a row a checkpoint.
-Rows = dict[str, list[Record]]
+# By task, in the order of their steps.
+Rows = dict[str, list[Checkpoint]]
 Follow = Callable[[], AbstractContextManager[Callable[[Event], None]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """One place on the way: a checkpoint and the steps of pretraining behind it."""
+class Pretrained:
+    """A checkpoint, and the steps of pretraining behind it."""
 
     model: str
     steps: int
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """One sweep of a trajectory."""
+class CheckpointSweep:
+    """The sweep of one checkpoint on one task."""
 
     task: str
-    stop: Stop
+    pretrained: Pretrained
     plan: Plan
     # Whether the line is the last checkpoint's, not this one's own.
     to_last: bool = False
 
     def __str__(self) -> str:
-        return f"{self.task}, {self.stop.model}{' to the line of the last' * self.to_last}"
+        return f"{self.task}, {self.pretrained.model}{' to the line of the last' * self.to_last}"
 
     def folder(self, out: Path) -> Path:
         """Return where its runs lie."""
-        return _place(out, self.task, self.stop, to_last=self.to_last)
+        return _place(out, self.task, self.pretrained, to_last=self.to_last)
 
 
-def stops(spec: TrajectorySpec) -> list[Stop]:
+def checkpoints(spec: TrajectorySpec) -> list[Pretrained]:
     """Return the checkpoints in the order of their steps.
 
     Raises:
@@ -71,7 +72,7 @@ def stops(spec: TrajectorySpec) -> list[Stop]:
             "give one each."
         )
     counts = spec.pretrained or tuple(map(_steps, models))
-    found = sorted(map(Stop, models, counts), key=lambda stop: stop.steps)
+    found = sorted(map(Pretrained, models, counts), key=lambda c: c.steps)
     for a, b in pairwise(found):
         if a.steps == b.steps:
             raise IdimError(
@@ -83,7 +84,7 @@ def stops(spec: TrajectorySpec) -> list[Stop]:
     return found
 
 
-def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[Leg]:
+def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[CheckpointSweep]:
     """Resolve every sweep before any is begun: a mistake in the last would come too late.
 
     Args:
@@ -91,7 +92,7 @@ def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[Leg]:
         out: the folder, which may hold some of it.
 
     Raises:
-        IdimError: as `stops` and `plan`, or a fixed baseline where both lines are asked for.
+        IdimError: as `checkpoints` and `plan`, or a fixed baseline where both lines are asked for.
     """
     if spec.lines == "both" and spec.baseline != "own":
         raise IdimError(
@@ -99,21 +100,24 @@ def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[Leg]:
             "leave one of them out."
         )
     names = spec.tasks or tuple(name for name, info in tasks.TASKS.items() if info.is_made)
-    found = stops(spec)
+    found = checkpoints(spec)
     places = {(t, s): out and _place(out, t, s) for t in names for s in found}
-    return [Leg(t, s, plan(spec.sweep(s.model, t), place)) for (t, s), place in places.items()]
+    return [
+        CheckpointSweep(task, s, plan(spec.sweep(s.model, task), place))
+        for (task, s), place in places.items()
+    ]
 
 
-def _place(out: Path, task: str, stop: Stop, *, to_last: bool = False) -> Path:
-    return out / slug(task) / f"step-{stop.steps}{'-last' * to_last}"
+def _place(out: Path, task: str, pretrained: Pretrained, *, to_last: bool = False) -> Path:
+    return out / slug(task) / f"step-{pretrained.steps}{'-last' * to_last}"
 
 
-def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
-              tell: Callable[[str], None], follow: Follow) -> Record:  # fmt: skip
+def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int | None,
+              tell: Callable[[str], None], follow: Follow) -> Trajectory:  # fmt: skip
     """Do what is missing of every sweep, and write what they say together.
 
     Args:
-        legs: from `prepare`.
+        sweeps: from `prepare`.
         out: folder of the trajectory.
         lines: "both" sweeps each checkpoint again, to the line of the last.
         jobs: processes; by default one for each core a run leaves idle.
@@ -121,42 +125,43 @@ def carry_out(legs: list[Leg], out: Path, *, lines: Lines, jobs: int | None,
         follow: makes the display of one sweep.
 
     Returns:
-        The record of `idim trajectory --json`; README.md says what each key means.
+        What they say together.
     """
-    with launch.start(default_jobs(legs[0].plan, jobs)) as workers:
+    with launch.start(default_jobs(sweeps[0].plan, jobs)) as workers:
 
-        def measure(chosen: list[Leg]) -> Rows:
+        def measure(chosen: list[CheckpointSweep]) -> Rows:
             found: Rows = {}
-            for i, leg in enumerate(chosen, 1):
-                tell(f"[{i}/{len(chosen)}] {leg}")
-                folder = leg.folder(out)
+            for i, one in enumerate(chosen, 1):
+                tell(f"[{i}/{len(chosen)}] {one}")
+                folder = one.folder(out)
                 with follow() as progress:
                     summary = execute(
-                        leg.plan, folder, workers=workers, progress=progress, tell=tell
+                        one.plan, folder, workers=workers, progress=progress, tell=tell
                     )
                 write(summary, folder)
-                found.setdefault(leg.task, []).append(_row(leg.stop, summary))
+                row = Checkpoint.of(one.pretrained.model, one.pretrained.steps, summary)
+                found.setdefault(one.task, []).append(row)
             return found
 
-        own = measure(legs)
-        again = measure(to_last(legs, own)) if lines == "both" else {}
-    record = together(legs[0].plan.spec, own, again)
-    _write(record, out)
-    return record
+        own = measure(sweeps)
+        again = measure(to_last(sweeps, own)) if lines == "both" else {}
+    measured = assembled(sweeps[0].plan.spec, own, again)
+    _write(measured, out)
+    return measured
 
 
-def to_last(legs: list[Leg], own: Rows) -> list[Leg]:
+def to_last(sweeps: list[CheckpointSweep], own: Rows) -> list[CheckpointSweep]:
     """Return the sweeps of every earlier checkpoint to the line of the last, where it has one."""
     found = []
-    for leg in legs:
-        last = own[leg.task][-1]
-        if leg.stop.steps < last["steps"] and last["missing"] is None:
-            score = last["baseline"]["mean"]
-            found.append(replace(leg, plan=against(leg.plan, score), to_last=True))
+    for one in sweeps:
+        last = own[one.task][-1]
+        score = last.reference.mean
+        if one.pretrained.steps < last.steps and last.missing is None and score is not None:
+            found.append(replace(one, plan=against(one.plan, score), to_last=True))
     return found
 
 
-def together(spec: SweepSpec, own: Rows, again: Rows) -> Record:
+def assembled(spec: SweepSpec, own: Rows, again: Rows) -> Trajectory:
     """Put all rows side by side, task by task.
 
     Args:
@@ -164,70 +169,50 @@ def together(spec: SweepSpec, own: Rows, again: Rows) -> Record:
         own: of each checkpoint to its own line.
         again: the same to the last one's line, without the last.
     """
-    return {
-        "threshold": spec.threshold,
-        "structure": spec.structure,
-        "projection": spec.projection,
-        "tasks": [
-            {"task": task, "metric": rows[0]["metric"], "chance": rows[0]["chance"],
-             **_read(rows),
-             "to_last": _read([*again[task], rows[-1]]) if task in again else None}
-            for task, rows in own.items()
-        ],
-    }  # fmt: skip
+    tasks = [
+        TaskSeries(
+            task=task, metric=rows[0].metric, chance=rows[0].chance, rows=tuple(rows),
+            correlation=correlation(rows),
+            to_last=_series([*again[task], rows[-1]]) if task in again else None,
+        )
+        for task, rows in own.items()
+    ]  # fmt: skip
+    return Trajectory(
+        threshold=spec.threshold, structure=spec.structure, projection=spec.projection,
+        tasks=tuple(tasks),
+    )  # fmt: skip
 
 
-def failures(record: Record) -> int:
+def failures(found: Trajectory) -> int:
     """Count the runs that failed; a rate too high for its d is a finding, not a failure."""
-    parts = [each for part in record["tasks"] for each in (part, part["to_last"]) if each]
-    runs = {row["out"]: row["runs"] for part in parts for row in part["rows"]}
-    return sum(count["failed"] - count["diverged"] for count in runs.values())
+    parts = [each for part in found.tasks for each in (part, part.to_last) if each]
+    runs = {row.out: row.runs for part in parts for row in part.rows}
+    return sum(count.lost for count in runs.values())
 
 
-def _read(rows: list[Record]) -> Record:
-    return {"rows": rows, "correlation": correlation(rows)}
+def _series(rows: Sequence[Checkpoint]) -> Series:
+    return Series(rows=tuple(rows), correlation=correlation(rows))
 
 
-def correlation(rows: list[Record]) -> Record:
+def correlation(rows: Sequence[Checkpoint]) -> Correlation:
     """Return Spearman's rank correlation of d90 with the steps, and over how many checkpoints.
 
     A d90 above the largest d tried ranks above every other; a checkpoint without one is left out.
     """
     from scipy.stats import rankdata
 
-    known = [(r["steps"], _rank(r)) for r in rows if r["missing"] is None]
+    known = [(r.steps, _rank(r)) for r in rows if r.missing is None]
     values = {d for _, d in known}
     if len(known) < 3 or len(values) < 2:
-        return {"spearman": None, "n": len(known)}
+        return Correlation(spearman=None, n=len(known))
     ranks = [rankdata(column) for column in zip(*known, strict=True)]
-    return {"spearman": round(float(np.corrcoef(ranks)[0, 1]), 4) + 0.0, "n": len(known)}
+    rho = round(float(np.corrcoef(ranks)[0, 1]), 4) + 0.0
+    return Correlation(spearman=rho, n=len(known))
 
 
-def _rank(row: Record) -> float:
-    d = row["fit"]["d90"]
-    return float("inf") if row["d90"] is None or d is None else d
-
-
-def _row(stop: Stop, summary: Record) -> Record:
-    kept = ("metric", "D", "chance", "baseline", "line", "d90", "d90_over", "bracket", "fit")
-    kept += ("chance_adjusted", "runs", "seconds", "out")
-    row = {name: summary[name] for name in kept}
-    return {"model": stop.model, "steps": stop.steps, "missing": _missing(summary)} | row
-
-
-def _missing(summary: Record) -> str | None:
-    """Say why a checkpoint has no d90 that means anything; None when it has.
-
-    Source:
-        Aghajanyan et al. 2020, section 5.1: points whose full fine-tuning does not beat the
-        majority class are left out.
-    """
-    line, chance = summary["line"], summary["chance"]
-    if line is None:
-        return "no baseline"
-    if chance is not None and line <= chance:
-        return "a constant answer passes"
-    return None if summary["points"] else "no d gave a score"
+def _rank(row: Checkpoint) -> float:
+    d = row.fit.d
+    return float("inf") if row.d90 is None or d is None else d
 
 
 def _checkpoints(name: str) -> list[str]:
@@ -250,9 +235,9 @@ def _steps(name: str) -> int:
     return int(found[1]) * (1000 if found[2] else 1)
 
 
-def _write(record: Record, out: Path) -> None:
+def _write(found: Trajectory, out: Path) -> None:
     from idim.report import trajectory, trajectory_figure
 
-    write_json(out / "trajectory.json", record)
-    write_text(out / "trajectory.csv", trajectory.csv(record))
-    trajectory_figure.draw(record, out / "trajectory")
+    write_json(out / "trajectory.json", found.to_json())
+    write_text(out / "trajectory.csv", trajectory.csv(found))
+    trajectory_figure.draw(found, out / "trajectory")

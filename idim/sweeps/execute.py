@@ -12,8 +12,9 @@ from idim.config import QUARTER, RunSpec, SweepSpec, slug
 from idim.errors import RunFailed
 from idim.machine import cores
 from idim.methods import METHODS
+from idim.results import Summary
 from idim.search import Done, next_runs
-from idim.store import Record, Run, Store, alone
+from idim.store import Ended, Record, Result, Run, Store, alone
 from idim.sweeps.outcomes import Outcome, outcomes, told_once
 from idim.sweeps.plan import Plan
 from idim.sweeps.summary import summarise
@@ -21,7 +22,7 @@ from idim.sweeps.summary import summarise
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
 STOP_RULES = ("tolerance", "max_runs")
 # What was said of a sweep does not make it another.
-LOOSE = (*STOP_RULES, "notes")
+LOOSE = (*STOP_RULES, "notes", "problem", "held_out")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 
@@ -57,7 +58,7 @@ def execute(
     workers: launch.Launched | None = None,
     progress: Progress = lambda _: None,
     tell: Tell = lambda _: None,
-) -> Record:
+) -> Summary:
     """Do the runs of a sweep that have no result yet, and return the summary.
 
     Args:
@@ -82,11 +83,11 @@ def _execute(
     workers: launch.Launched | None,
     progress: Progress,
     tell: Tell,
-) -> Record:
+) -> Summary:
     store = Store(out)
     for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
         tell(line)
-    watch = _Watch(store, progress, plan.most, is_bound=plan.spec.search == "adaptive")
+    watch = _Watch(store, progress, plan.most, is_bound=plan.search.bound is not None)
     for outcome in told_once(outcomes(store, plan.space)).values():
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not
@@ -130,13 +131,15 @@ def _claim(plan: Plan) -> Record:
             "metric": plan.metric,
             "chance": plan.chance.get(plan.metric),
             "notes": list(plan.notes),
+            "problem": plan.problem,
+            "held_out": plan.held_out,
         }
     )
 
 
 def run(
     spec: RunSpec, out: Path, progress: Progress = lambda _: None, tell: Tell = lambda _: None
-) -> Record:
+) -> Result:
     """Do one run, or return its stored result.
 
     Args:
@@ -158,10 +161,11 @@ def run(
         watch.expect([spec])
         with alone(stored.folder), launch.start(1) as workers:
             workers.run_all([spec], out, watch)
-        result = stored.result() or {"error": stored.failure()}
-    if "error" in result:
-        raise RunFailed(f"{result['error'].rstrip('.')}.")
-    return {"id": spec.id, **result, "out": str(stored.folder)}
+        result = stored.result()
+    if isinstance(result, Result):
+        return result
+    why = stored.failure() if result is None else result.error
+    raise RunFailed(f"{(why or 'no reason is known').rstrip('.')}.")
 
 
 def default_out(spec: SweepSpec) -> Path:
@@ -228,7 +232,7 @@ class _Watch:
         if quarter := self.going_on.pop(spec.id, None):
             self.over.remove(quarter)
             self.work -= QUARTER
-        result = self.store.run(spec).result() or {}
+        result = self.store.run(spec).result()
         kind: EventKind = "failed" if failure else "done"
         self._send(kind, spec, score=_score(result), message=failure or "", eta_s=self._eta(0))
 
@@ -245,5 +249,5 @@ class _Watch:
         self.progress(Event(kind=kind, run=spec, is_bound=self.is_bound, **about, **more))
 
 
-def _score(result: Record) -> float | None:
-    return next(iter(result["score"].values())) if "score" in result else None
+def _score(result: Ended | None) -> float | None:
+    return next(iter(result.score.values())) if isinstance(result, Result) else None

@@ -7,7 +7,7 @@ from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError
 from idim.estimate import Score
 from idim.search import Space
-from idim.store import Record, Store
+from idim.store import Ended, Failed, Record, Result, Store
 
 # Fields of a run that a sweep's folder holds beside its setting.
 RESOLVED = ("model_fingerprint", "data_fingerprint", "changed", "kernels")
@@ -19,13 +19,33 @@ class Outcome:
 
     run: RunSpec
     # None when the last try failed where another may succeed.
-    result: Record | None
-    error: str | None
+    result: Ended | None
+    # Why the last try failed, if it did.
+    failure: str | None = None
+
+    @property
+    def error(self) -> str | None:
+        """Why it has no score; None where it has one."""
+        if self.result is None:
+            return self.failure
+        return self.result.error if isinstance(self.result, Failed) else None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its loss was no longer a number."""
+        return isinstance(self.result, Failed) and self.result.diverged
+
+    @property
+    def seconds(self) -> float:
+        """How long it trained, as far as that is known."""
+        return self.result.seconds if isinstance(self.result, Result) else 0.0
 
     def score(self, metric: str) -> Score:
         """Return what an estimate needs to know."""
-        result = self.result or {}
-        if "score" in result and metric not in result["score"]:
+        result = self.result
+        if not isinstance(result, Result):
+            return Score(self.run.d, self.run.lr, self.run.seed, 0, None, None, self.error)
+        if metric not in result.score:
             raise IdimError(
                 f"run '{self.run.id}' was not scored by {metric}, the metric of its sweep; "
                 "sweep.json is not that of these runs."
@@ -34,10 +54,9 @@ class Outcome:
             d=self.run.measure,
             lr=self.run.lr,
             seed=self.run.seed,
-            trainable=result.get("trainable", 0),
-            select=(result.get("select") or {}).get(metric),
-            score=(result.get("score") or {}).get(metric),
-            error=self.error,
+            trainable=result.trainable,
+            select=(result.select or {}).get(metric),
+            score=result.score[metric],
         )
 
 
@@ -52,8 +71,7 @@ def outcomes(store: Store, space: Space) -> dict[str, Outcome]:
             continue
         # an id is made of the whole setting: only its own runs have the same
         if space.run(run.measure, run.lr, run.seed, run.stop_at).id == run.id:
-            error = failure if result is None else result.get("error")
-            found[run.id] = Outcome(run, result, error)
+            found[run.id] = Outcome(run, result, failure)
     return found
 
 

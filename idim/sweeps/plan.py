@@ -14,7 +14,8 @@ from idim.methods import METHODS
 from idim.problems import given, kinds, reach
 from idim.problems.given import Objective
 from idim.projection import kernels_for
-from idim.search import Done, Space, coarse_steps, next_runs, paper_grid
+from idim.results import Problem
+from idim.search import Done, Space, Strategy, named, next_runs, strategy
 from idim.store import Store
 from idim.subspace.layout import Extent, extent
 
@@ -30,6 +31,9 @@ class Plan:
     chance: dict[str, float]
     metric: str
     notes: tuple[str, ...]
+    problem: Problem
+    # Whether learning rates are chosen on rows held out of the training set.
+    held_out: bool
 
     @property
     def D(self) -> int:
@@ -37,16 +41,20 @@ class Plan:
         return self.span.D
 
     @cached_property
+    def search(self) -> Strategy:
+        """Which runs come next."""
+        return strategy(self.space)
+
+    @cached_property
     def specs(self) -> list[RunSpec]:
-        """The runs the search begins with: of a grid, all but what its edges may ask for."""
+        """The runs the search begins with."""
         first = next_runs(self.space, {})
         return [] if isinstance(first, Done) else first
 
     @property
     def most(self) -> int:
-        """How many runs an adaptive search makes at most; of a grid, those it begins with."""
-        bound = self.spec.max_runs if self.spec.search == "adaptive" else None
-        return bound or len(self.specs)
+        """How many runs the search makes at most; where it has no bound, those it begins with."""
+        return self.search.bound or len(self.specs)
 
     def trainable(self, run: RunSpec) -> int | None:
         """How many numbers a run trains; None where that shows when it runs."""
@@ -57,9 +65,7 @@ class Plan:
         """Seconds of one training step by method, measured here."""
         from idim.training.single import time_step
 
-        d = coarse_steps(self.spec.d_min or 1, self.spec.d_max or 1)[-1]
-        runs = self.specs if self.spec.search == "grid" else [*self.specs, self.space.run(d, 1, 0)]
-        first = {run.method: run for run in runs}
+        first = {run.method: run for run in self.search.timed(self.specs)}
         return {method: time_step(run) for method, run in first.items()}
 
     def lines(self) -> list[str]:
@@ -70,21 +76,18 @@ class Plan:
         for key, runs in self._groups().items():
             rates = ", ".join(f"{lr:g}" for lr in dict.fromkeys(r.lr for r in runs))
             seeds = len({r.seed for r in runs})
+            trained = self.trainable(runs[0])
+            many = "?" if trained is None else f"{trained:,}"
             out.append(
-                f"{key:>10}  {self.trainable(runs[0]):>13,} trained  "
-                f"{len(runs):>3} runs  lr {rates}  {seeds} seed{'s' if seeds > 1 else ''}"
+                f"{key:>10}  {many:>13} trained  {len(runs):>3} runs  lr {rates}  "
+                f"{seeds} seed{'s' if seeds > 1 else ''}"
             )
         steps = count_steps(self.specs[0], self.rows)
         each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
         known = sum(self.step_seconds[r.method] for r in self.specs)
         rest = (self.most - len(self.specs)) * max(self.step_seconds.values())
-        bound = ""
-        if self.spec.search == "adaptive":
-            out.append(
-                f"then the search chooses d from {self.spec.d_min:,} to {self.spec.d_max:,} by "
-                f"what it finds, until the interval is within {self.spec.tolerance:g}x"
-            )
-            bound = "at most "
+        bound = "" if self.search.bound is None else "at most "
+        out += self.search.lines()
         out.append(
             f"{bound}{self.most} runs of {steps:,} steps, {bound or 'about '}"
             f"{_hours((known + rest) * steps)} one after another "
@@ -95,7 +98,9 @@ class Plan:
     def _groups(self) -> dict[str, list[RunSpec]]:
         groups: dict[str, list[RunSpec]] = {}
         for run in self.specs:
-            groups.setdefault("full" if run.d is None else f"d={run.d:,}", []).append(run)
+            symbol, size = METHODS[run.method].symbol, run.measure
+            key = run.method if size is None else f"{symbol}={size:,}"
+            groups.setdefault(key, []).append(run)
         return groups
 
 
@@ -116,9 +121,12 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
         IdimError: anything a user can get wrong, before any training.
     """
     spec, facts = _resolve(with_recipe(spec), _held_threads(out))
-    spec, span = _with_d(spec, facts.span), facts.span
-    chance = facts.chance.get(facts.metric)
+    span, chance = facts.span, facts.chance.get(facts.metric)
+    method = METHODS[spec.method]
+    spec = named(spec.search).within(spec, method.sizes(span))
     space = Space(spec, span.D, span.tensors, facts.resolved, chance=chance)
+    for d in strategy(space).must_fit:
+        method.check(d, span, spec)
     return Plan(
         spec=spec,
         space=replace(space, full_stacked=space.run(None, 1e-3, 0).is_stackable),
@@ -127,6 +135,8 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
         chance=facts.chance,
         metric=facts.metric,
         notes=facts.notes,
+        problem=facts.problem,
+        held_out=facts.held_out,
     )
 
 
@@ -134,21 +144,6 @@ def against(plan: Plan, baseline: float) -> Plan:
     """Return the same sweep with a score to compare with in place of its own full fine-tuning."""
     spec = replace(plan.spec, baseline=baseline)
     return replace(plan, spec=spec, space=replace(plan.space, spec=spec))
-
-
-def _with_d(spec: SweepSpec, span: Extent) -> SweepSpec:
-    """Resolve the values of d of a grid, or the ends between which an adaptive search stays."""
-    ends = [x or 1 for x in (spec.d_min, spec.d_max)]
-    if spec.search == "adaptive":
-        spec = replace(spec, d_max=min(ends[1], METHODS[spec.method].sizes(span)))
-        METHODS[spec.method].check(ends[0], span, spec)
-        return spec
-    if not spec.d:
-        d = paper_grid(ends[0], min(ends[1], METHODS[spec.method].sizes(span)), spec.points or 1)
-        spec = replace(spec, d=d, d_min=None, d_max=None, points=None)
-    for d in spec.d:
-        METHODS[spec.method].check(d, span, spec)
-    return replace(spec, d=tuple(sorted(set(spec.d))))
 
 
 def plan_run(spec: RunSpec, tell: Callable[[str], None] = lambda _: None) -> RunSpec:
@@ -190,6 +185,8 @@ class _Facts:
     metric: str
     chance: dict[str, float]
     notes: tuple[str, ...]
+    problem: Problem
+    held_out: bool
 
 
 def _resolve(spec: Any, threads: int | None) -> tuple[Any, _Facts]:
@@ -205,16 +202,21 @@ def _resolve(spec: Any, threads: int | None) -> tuple[Any, _Facts]:
         raise IdimError("--device cuda: this machine has no usable GPU; use --device cpu.")
     kernels_for(torch.empty(0, device=spec.device))  # forced ones that cannot run fail here
     code = given.find(spec)
-    return spec, _of_objective(code) if isinstance(code, Objective) else _of_problem(spec)
+    if isinstance(code, Objective):
+        return spec, _of_objective(code)
+    return spec, _of_problem(spec, "task" if code is None else "module")
 
 
 def _of_objective(code: Objective) -> _Facts:
     resolved = {"model_fingerprint": code.fingerprint, "data_fingerprint": ""}
     resolved |= {"changed": (), "kernels": None}
-    return _Facts(Extent(code.D, 1, 0, 0, 0), resolved, 1, given.METRICS[code.direction], {}, ())
+    return _Facts(
+        Extent(code.D, 1, 0, 0, 0), resolved, rows=1, metric=given.METRICS[code.direction],
+        chance={}, notes=(), problem="objective", held_out=False,
+    )  # fmt: skip
 
 
-def _of_problem(spec: Any) -> _Facts:
+def _of_problem(spec: Any, kind: Problem) -> _Facts:
     problem = kinds.load(spec)
     model = problem.build(0)
     if spec.head != "subspace" and not model.head:
@@ -228,6 +230,8 @@ def _of_problem(spec: Any) -> _Facts:
         "kernels": kernels.other_than_fused(spec.device),
     }
     missed = reach.unreached(spec.model, model, problem.train)
-    notes = (*problem.notes, *model.notes, *missed)
-    metric = problem.metrics[0]
-    return _Facts(span, resolved, len(problem.train), metric, problem.chance, notes)
+    return _Facts(
+        span, resolved, rows=len(problem.train), metric=problem.metrics[0], chance=problem.chance,
+        notes=(*problem.notes, *model.notes, *missed), problem=kind,
+        held_out=problem.select is not None,
+    )  # fmt: skip

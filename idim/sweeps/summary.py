@@ -2,16 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from idim import estimate
-from idim.config import MODULE, OBJECTIVE, RunSpec
-from idim.search import Done, next_runs
-from idim.store import Record, Store, write_json, write_text
+from idim.config import RunSpec
+from idim.report.words import full_training
+from idim.results import Protocol, Runs, Search, Summary, parts
+from idim.search import Done, Strategy, next_runs, strategy
+from idim.store import Record, Result, Store, write_json, write_text
 from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
 
+_EVALUATION = "the evaluation set, as the papers do"
+_THEIRS = "is the objective's to use"
+_HEADS = {
+    "subspace": "inside the subspace, counted in d",
+    "free": "trained directly, beside d",
+    "frozen": "frozen at its random start",
+}
 
-def summarise(out: Path, threshold: float | None = None) -> Record:
+
+def summarise(out: Path, threshold: float | None = None) -> Summary:
     """Recompute the summary of a sweep from its store alone.
 
     Args:
@@ -19,7 +28,7 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
         threshold: share of the baseline, if not the sweep's own.
 
     Returns:
-        The record of `idim sweep --json`; README.md says what each key means.
+        d90 with its evidence.
 
     Raises:
         IdimError: the folder holds no sweep.
@@ -37,23 +46,25 @@ def summarise(out: Path, threshold: float | None = None) -> Record:
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
         threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
     )  # fmt: skip
-    part = estimate.to_summary_part(found)
     shared = ("model", "task", "metric", "D", "structure", "projection", "norm", "head", "chance")
-    return {
+    part = parts(found)
+    part["notes"] = (*sweep["notes"], *found.notes, *_unsealed(store))
+    return Summary(
         **{name: sweep[name] for name in shared},
         **part,
-        "protocol": _protocol(sweep),
-        "notes": [*sweep["notes"], *part["notes"], *_unsealed(store)],
-        "search": {
-            "strategy": space.spec.search,
-            "done": isinstance(coming, Done),
-            "why": coming.why if isinstance(coming, Done) else None,
+        problem=sweep["problem"],
+        protocol=_protocol(sweep, strategy(space)),
+        held_out=sweep["held_out"],
+        search=Search(
+            strategy=space.spec.search,
+            done=isinstance(coming, Done),
+            why=coming.why if isinstance(coming, Done) else None,
             **_steps(whole, stopped),
-        },
-        "runs": _count(whole, stopped, coming),
-        "seconds": round(sum((o.result or {}).get("seconds", 0.0) for o in ended.values()), 1),
-        "out": str(out),
-    }
+        ),
+        runs=_count(whole, stopped, coming),
+        seconds=round(sum(o.seconds for o in ended.values()), 1),
+        out=out,
+    )
 
 
 def _unsealed(store: Store) -> list[str]:
@@ -66,100 +77,71 @@ def _pruned(score: estimate.Score) -> estimate.Score:
     return replace(score, select=None, score=None, pruned=True)
 
 
-def _count(
-    whole: list[Outcome], stopped: list[Outcome], coming: list[RunSpec] | Done
-) -> dict[str, int]:
+def _count(whole: list[Outcome], stopped: list[Outcome], coming: list[RunSpec] | Done) -> Runs:
     failed = sum(o.error is not None for o in whole)
     to_do = 0 if isinstance(coming, Done) else len(coming)
-    return {
-        "total": len(whole) + len(stopped) + to_do,
-        "done": len(whole) - failed,
-        "failed": failed,
-        "diverged": sum((o.result or {}).get("diverged", False) for o in whole),
-        "stopped_early": len(stopped),
-    }
+    return Runs(
+        total=len(whole) + len(stopped) + to_do,
+        done=len(whole) - failed,
+        failed=failed,
+        diverged=sum(o.diverged for o in whole),
+        stopped_early=len(stopped),
+    )
 
 
 def _steps(whole: list[Outcome], stopped: list[Outcome]) -> dict[str, int]:
     """Count the optimizer steps that were done, and those that stopping early has saved."""
-    done = [o.result for o in (*whole, *stopped) if o.result and "steps" in o.result]
-    early = [o.result for o in stopped if o.result and "schedule" in o.result]
+    done = [o.result for o in (*whole, *stopped) if isinstance(o.result, Result)]
+    early = [o.result for o in stopped if isinstance(o.result, Result)]
     return {
-        "steps": sum(r["steps"] for r in done),
-        "steps_saved": sum(r["schedule"] - r["steps"] for r in early),
+        "steps": sum(r.steps for r in done),
+        "steps_saved": sum(r.schedule - r.steps for r in early if r.schedule is not None),
     }
 
 
-def _protocol(sweep: Record) -> dict[str, str]:
+def _protocol(sweep: Record, search: Strategy) -> Protocol:
     """Say how the number was made, in words."""
-    own = sweep["baseline"] == "own"
-    held_out = sweep["select"] == "split" and sweep["task"] not in ("toy", MODULE, OBJECTIVE)
-    length = _many(sweep["steps"], "step") if sweep["steps"] else _many(sweep["epochs"], "epoch")
-    return {
-        "baseline": "own full fine-tuning" if own else f"fixed value {sweep['baseline']:g}",
-        "criterion": f"smallest tested d whose mean {sweep['metric']} >= "
+    problem, own = sweep["problem"], "the objective's own"
+    is_own = problem == "objective"
+    selection = "chosen on rows held out from the training set"
+    if not sweep["held_out"]:
+        reported = "the reported score" if problem != "task" else _EVALUATION
+        selection = f"selected on {reported}"
+    full = f"own {full_training(problem)}"
+    drawn = "" if sweep["keep_head"] else "the head or net, "
+    redraws = f"redraws P, {drawn}data order and dropout"
+    return Protocol(
+        baseline=full if sweep["baseline"] == "own" else f"fixed value {sweep['baseline']:g}",
+        criterion=f"smallest tested d whose mean {sweep['metric']} >= "
         f"{sweep['threshold']:g} x baseline",
-        "selection": "learning rate chosen on rows held out from the training set"
-        if held_out
-        else "learning rate selected on the evaluation set, as the papers do",
-        "checkpoint": "the last step",
-        "seeds": f"{_seeds(sweep)}; each redraws P, "
-        f"{'' if sweep.get('keep_head') else 'the head or net, '}data order and dropout",
-        "training": f"AdamW, {length}, batch {sweep['batch_size']}, linear decay, "
-        f"warm-up {sweep['warmup']:g}, weight decay {sweep['weight_decay']:g}, {sweep['dtype']}",
-        "lr": _rates(sweep),
-        "head": {
-            "subspace": "inside the subspace, counted in d",
-            "free": "trained directly, beside d",
-            "frozen": "frozen at its random start",
-        }[sweep["head"]],
-    } | _own_code(sweep, length)
-
-
-def _own_code(sweep: Record, length: str) -> dict[str, str]:
-    """Say what is otherwise where a user's own code is the problem."""
-    selection = {"selection": "learning rate selected on the reported score"}
-    if sweep["task"] == MODULE:
-        return selection | {
-            "training": f"AdamW on its own loss, {length}, linear decay, warm-up "
-            f"{sweep['warmup']:g}, weight decay {sweep['weight_decay']:g}, {sweep['dtype']}"
-        }
-    if sweep["task"] == OBJECTIVE:
-        own = dict.fromkeys(("checkpoint", "training", "head"), "the objective's own")
-        return selection | own | {"seeds": f"{_seeds(sweep)}; each is the objective's to use"}
-    return {}
-
-
-def _seeds(sweep: Record) -> str:
-    if sweep.get("search") != "adaptive":
-        return str(sweep["seeds"])
-    return f"at least {sweep['seeds']} for the baseline and, runs allowing, each d that decides"
-
-
-def _rates(sweep: Record) -> str:
-    if sweep["lr"]:
-        return "as given"
-    first = f"{_list(sweep['lr_multiples'])} times lr_full sqrt(D/d), the matched step length"
-    if sweep.get("search") != "adaptive":
-        return f"{first}; further at an edge"
-    return (
-        f"{first}, at the first d; from there lr ~ (D/d)^{sweep['lr_transfer']:g}, neighbours "
-        "tried in steps of 4 where d fails, of 2 near the line"
+        selection=f"learning rate {selection}",
+        checkpoint=own if is_own else "the last step",
+        seeds=f"{search.seeds()}; each {_THEIRS if is_own else redraws}",
+        training=own if is_own else _training(sweep),
+        lr="as given" if sweep["lr"] else search.rates(),
+        head=own if is_own else _HEADS[sweep["head"]],
     )
 
 
-def write(summary: Record, out: Path) -> None:
+def _training(sweep: Record) -> str:
+    what, rows = "AdamW", f", batch {sweep['batch_size']}"
+    if sweep["problem"] == "module":
+        what, rows = "AdamW on its own loss", ""
+    length = _many(sweep["steps"], "step") if sweep["steps"] else _many(sweep["epochs"], "epoch")
+    return (
+        f"{what}, {length}{rows}, linear decay, warm-up {sweep['warmup']:g}, "
+        f"weight decay {sweep['weight_decay']:g}, {sweep['dtype']}"
+    )
+
+
+def write(summary: Summary, out: Path) -> None:
     """Write summary.json, points.csv, curve.png and curve.svg."""
     from idim.report import figure, table
 
-    write_json(out / "summary.json", summary)
+    write_json(out / "summary.json", summary.to_json())
     write_text(out / "points.csv", table.csv(summary))
     figure.draw(summary, out / "curve")
 
 
 def _many(n: float, what: str) -> str:
     return f"{n:g} {what}{'' if n == 1 else 's'}"
-
-
-def _list(values: Any) -> str:
-    return ", ".join(f"{v:g}" for v in values)

@@ -1,0 +1,223 @@
+"""What a sweep has found: the object of `idim sweep --json`, whose keys README.md explains."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from idim.estimate import Ends, Estimate, Fit, Point, Success
+from idim.estimate import Reading as Read
+from idim.records import from_json, to_json
+from idim.search import named
+
+# What the runs trained: a model on the rows of a task, or of `idim.measure` a user's module on its
+# own loss, or whatever the user's objective trains.
+Problem = Literal["task", "module", "objective"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """Full training, or a fixed score, whose `n` is 0; a mean of None: no run of it has a score."""
+
+    mean: float | None
+    # Sample standard deviation over seeds; one seed has none.
+    std: float | None
+    n: int
+    lr: float | None
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PointRow:
+    """One d, at the learning rate that was selected there."""
+
+    d: int
+    # How many numbers a run trains: more than d where the head is trained beside it.
+    trainable: int
+    lr: float
+    # Every rate that was tried, ascending.
+    lrs: tuple[float, ...]
+    mean: float
+    std: float | None
+    n: int
+    # In seed order.
+    scores: tuple[float, ...]
+    # None: there is no line.
+    passes: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """The curve against another line."""
+
+    line: float
+    # The smallest d tried that passes.
+    d: int | None
+    # Where the fitted curve crosses, and its interval.
+    fit: int | None
+    interval: Ends
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """How the numbers were made, in words for a reader."""
+
+    baseline: str
+    criterion: str
+    selection: str
+    checkpoint: str
+    seeds: str
+    training: str
+    lr: str
+    head: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """How far the search is."""
+
+    strategy: str
+    done: bool
+    # Why it stopped; None: it goes on.
+    why: str | None
+    # Optimizer steps that were done, and those that stopping early has saved.
+    steps: int
+    steps_saved: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Runs:
+    """How many runs there are, and what became of them."""
+
+    total: int
+    done: int
+    # Without a score.
+    failed: int
+    # Of those that failed, the ones whose loss was no longer a number.
+    diverged: int
+    stopped_early: int
+
+    @property
+    def to_do(self) -> int:
+        """Runs that are asked for and have not ended."""
+        return self.total - self.done - self.failed - self.stopped_early
+
+    @property
+    def lost(self) -> int:
+        """Runs that failed otherwise than by a learning rate too high for their d: a finding."""
+        return self.failed - self.diverged
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """d90 of one sweep with its evidence."""
+
+    model: str
+    task: str
+    problem: Problem
+    metric: str
+    # How many numbers full training chooses.
+    D: int
+    structure: str
+    projection: str
+    norm: str
+    head: str
+    # The score of the best constant answer; None where there is none.
+    chance: float | None
+    # What d90 is a share of.
+    reference: Baseline = field(metadata={"key": "baseline"})
+    threshold: float
+    # The score that d90 reaches: the threshold times the baseline.
+    line: float | None
+    # The smallest d tried that reaches the line; None where none does.
+    d90: int | None
+    # The largest d tried, where none reaches the line.
+    d90_over: int | None
+    # (the largest d below d90 that fails, d90); None where there is no such d.
+    bracket: Ends
+    # A bootstrap's over seeds.
+    bootstrap: Ends = field(metadata={"key": "interval"})
+    fit: Fit
+    # By name, d50 to d99: other shares of the baseline.
+    thresholds: dict[str, Reading]
+    # The line a share of the way from chance to the baseline.
+    chance_adjusted: Reading | None
+    success: Success
+    points: tuple[PointRow, ...]
+    # What a reader of d90 must know, one sentence each.
+    notes: tuple[str, ...]
+    protocol: Protocol
+    # Whether learning rates were chosen on rows held out of the training set.
+    held_out: bool
+    search: Search
+    runs: Runs
+    # Of training, summed over runs.
+    seconds: float
+    # The folder of the runs.
+    out: Path
+
+    @property
+    def baseline(self) -> float | None:
+        """Mean score of full training, or the fixed one; None where there is none."""
+        return self.reference.mean
+
+    @property
+    def interval(self) -> Ends:
+        """The 95% interval of d90 to show; an end of None is open, both None is no interval.
+
+        The bootstrap's, over d that were tried, or the fit's: the search's strategy says which.
+        """
+        is_fitted = named(self.search.strategy).is_fitted
+        return self.fit.interval if is_fitted else self.bootstrap
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, by the keys of `idim sweep --json`."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, record: Any, what: str = "the summary") -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            record: as `json` reads it.
+            what: what it is called in an error.
+
+        Raises:
+            IdimError: a key is missing or unknown, or holds a value of another type.
+        """
+        return from_json(cls, record, what)
+
+
+def parts(found: Estimate) -> dict[str, Any]:
+    """Return the fields of a summary that come from its estimate."""
+    base, adjusted = found.baseline, found.chance_adjusted
+    if isinstance(base, Point):
+        about = Baseline(mean=base.mean, std=base.std, n=base.n, lr=base.lr, scores=base.scores)
+    else:
+        about = Baseline(mean=base, std=None, n=0, lr=None, scores=())
+    return {
+        "reference": about,
+        "threshold": found.threshold,
+        "line": found.line,
+        "d90": found.d90,
+        "d90_over": found.d90_over,
+        "bracket": found.bracket,
+        "bootstrap": found.interval,
+        "fit": found.fit,
+        "thresholds": {name: _reading(r) for name, r in found.readings.items()},
+        "chance_adjusted": None if adjusted is None else _reading(adjusted),
+        "success": found.success,
+        "points": tuple(_row(p, found.passes(p)) for p in found.points),
+        "notes": found.notes,
+    }
+
+
+def _reading(r: Read) -> Reading:
+    return Reading(line=r.line, d=r.d, fit=r.fit.d, interval=r.fit.interval)
+
+
+def _row(p: Point, passes: bool | None) -> PointRow:
+    assert p.d is not None
+    return PointRow(
+        d=p.d, trainable=p.trainable, lr=p.lr, lrs=p.tried, mean=p.mean, std=p.std, n=p.n,
+        scores=p.scores, passes=passes,
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+"""What a trajectory has found: the object of `idim trajectory --json`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from idim.estimate import Ends, Fit
+from idim.records import from_json, to_json
+from idim.results.summary import Baseline, Reading, Runs, Summary
+
+# Why a checkpoint has no d90 that means anything.
+Missing = Literal["no baseline", "a constant answer passes", "no d gave a score"]
+
+_OF_A_SUMMARY = (
+    "metric", "D", "chance", "reference", "line", "d90", "d90_over", "bracket", "fit",
+    "chance_adjusted", "runs", "seconds", "out",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """What the sweep of one checkpoint has found."""
+
+    model: str
+    # Of pretraining.
+    steps: int
+    missing: Missing | None
+    metric: str
+    D: int
+    chance: float | None
+    reference: Baseline = field(metadata={"key": "baseline"})
+    line: float | None
+    d90: int | None
+    d90_over: int | None
+    bracket: Ends
+    fit: Fit
+    chance_adjusted: Reading | None
+    runs: Runs
+    seconds: float
+    out: Path
+
+    @classmethod
+    def of(cls, model: str, steps: int, summary: Summary) -> Self:
+        """Return what a sweep says of its checkpoint."""
+        own: dict[str, Any] = {name: getattr(summary, name) for name in _OF_A_SUMMARY}
+        return cls(model=model, steps=steps, missing=_missing(summary), **own)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correlation:
+    """Spearman's rank correlation of d90 with the steps of pretraining, over `n` checkpoints."""
+
+    spearman: float | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """Checkpoints in the order of their steps."""
+
+    rows: tuple[Checkpoint, ...]
+    correlation: Correlation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskSeries:
+    """Every checkpoint on one task."""
+
+    task: str
+    metric: str
+    chance: float | None
+    # Each to its own line.
+    rows: tuple[Checkpoint, ...]
+    correlation: Correlation
+    # The same to the last one's line, where that was measured.
+    to_last: Series | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trajectory:
+    """d90 along a pretraining."""
+
+    threshold: float
+    structure: str
+    projection: str
+    tasks: tuple[TaskSeries, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, by the keys of `idim trajectory --json`."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, record: Any, what: str = "the trajectory") -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            record: as `json` reads it.
+            what: what it is called in an error.
+
+        Raises:
+            IdimError: a key is missing or unknown, or holds a value of another type.
+        """
+        return from_json(cls, record, what)
+
+
+def _missing(summary: Summary) -> Missing | None:
+    """Say why a checkpoint has no d90 that means anything; None when it has.
+
+    Source:
+        Aghajanyan et al. 2020, section 5.1: points whose full fine-tuning does not beat the
+        majority class are left out.
+    """
+    if summary.line is None:
+        return "no baseline"
+    if summary.chance is not None and summary.line <= summary.chance:
+        return "a constant answer passes"
+    return None if summary.points else "no d gave a score"
