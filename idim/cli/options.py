@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from idim.cli import screen
 from idim.config import (
     PretrainSpec,
     RunSpec,
@@ -259,7 +260,7 @@ def _keyword(name: str, annotation: Any) -> inspect.Parameter:
 def _help(row: Row, field: Field[Any]) -> str:
     text = row.help
     if (names := choices(field.type)) is not None:
-        text += f": {', '.join(names)}"
+        text += f": {screen.later(names)}"
     is_open = field.default in (None, (), "") or field.type is bool
     default = row.default if is_open else _typed(field.default)
     return f"{text}  [default: {default}]" if default else text

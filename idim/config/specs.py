@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from idim.config.checks import range_problems, type_problems
-from idim.config.names import PROJECTIONS, STRATEGIES, NamesOr
+from idim.config.names import PROJECTIONS, STRATEGIES, Choices
 from idim.config.recipes import recipe
 from idim.config.schema import ONLY_IN_SUBSPACE, SCHEMA, older_id
 from idim.config.searches import AUTO
@@ -27,7 +27,7 @@ Method = Literal["subspace", "full"]
 Select = Literal["split", "eval"]
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
-Search = Annotated[str, NamesOr(AUTO, STRATEGIES)]
+Search = Annotated[str, Choices(STRATEGIES)]
 Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
 Lines = Literal["own", "both"]
