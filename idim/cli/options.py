@@ -16,9 +16,9 @@ import typer
 
 from idim.cli import screen
 from idim.config import (
+    Conditions,
     PretrainSpec,
     RunSpec,
-    Setup,
     SweepSpec,
     TrajectorySpec,
     parse_overrides,
@@ -29,7 +29,7 @@ from idim.config.unused import unused
 from idim.errors import IdimError
 from idim.plain import brief, harmless
 
-AnySpec = Setup | PretrainSpec
+AnySpec = Conditions | PretrainSpec
 # What the user set, by field name: the first parameter of a command with such options.
 Given = dict[str, Any]
 
@@ -183,10 +183,9 @@ TRAJECTORY: Panels = {
         *VERDICT,
     ],
 }
-# Fields of a spec that are never given: computed, or taken from `models` and `tasks`.
-NOT_GIVEN = {
+# Fields of a spec that are never given: computed.
+NOT_GIVEN: dict[type[AnySpec], set[str]] = {
     RunSpec: {"model_fingerprint", "data_fingerprint", "changed", "kernels", "stacked"},
-    TrajectorySpec: {"model", "task"},
 }
 
 

@@ -45,13 +45,20 @@ OBJECTIVE, MODULE = "objective", "module"
 QUARTER = 0.25
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setup:
-    """What every run of a sweep shares: the model, the data, the subspace and the recipe."""
+# The parts that specs are put together from have no slots: two that have cannot be bases of one.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What is measured."""
 
     model: str = "tiny"
     # Empty: what the model is for, if it is built in.
     task: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What every run shares, of whatever model and task: the subspace and the recipe."""
+
     data: str | None = None
     projection: Projection = "fastfood"
     structure: Structure = "did"
@@ -91,6 +98,11 @@ class Setup:
                 object.__setattr__(self, f.name, float(value))
             elif f.type == tuple[float, ...]:
                 object.__setattr__(self, f.name, tuple(map(float, value)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup(Conditions, Measured):
+    """What every run of a sweep shares: the model, the data, the subspace and the recipe."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,8 +175,8 @@ class RunSpec(Setup):
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SweepSpec(Setup):
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
     """How d90 is measured: which d, learning rates and seeds, and against which baseline."""
 
     d: tuple[int, ...] = ()
@@ -199,8 +211,13 @@ class SweepSpec(Setup):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrajectorySpec(SweepSpec):
-    """d90 along a pretraining: one sweep a checkpoint and task, `model` and `task` left open."""
+class SweepSpec(Protocol, Setup):
+    """One measurement of d90: of a model on a task, under conditions, by a protocol."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrajectorySpec(Protocol, Conditions):
+    """d90 along a pretraining: one sweep a checkpoint and task, all alike in the rest."""
 
     # Checkpoints; a shipped family or a folder of `idim pretrain` stands for all of its own.
     models: tuple[str, ...] = ("tiny",)
@@ -218,9 +235,9 @@ class TrajectorySpec(SweepSpec):
 
     def sweep(self, model: str, task: str) -> SweepSpec:
         """Return the sweep of one checkpoint on one task."""
-        shared: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(SweepSpec)}
-        shared |= {"model": model, "task": task}
-        return SweepSpec(**shared)
+        alike = (*fields(Conditions), *fields(Protocol))
+        shared: dict[str, Any] = {f.name: getattr(self, f.name) for f in alike}
+        return SweepSpec(model=model, task=task, **shared)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
