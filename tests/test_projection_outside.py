@@ -108,6 +108,9 @@ def test_the_command_line_knows_those_of_installed_packages(installed, tmp_path)
     done = run("theirs")
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "out").rglob("*toy-theirs-d12-s0-*"))
+    command = [sys.executable, "-m", "idim", "run", "-h"]
+    told = subprocess.run(command, env=installed, capture_output=True, text=True, check=True)
+    assert "orthogonal, onehot, theirs, gone" in " ".join(told.stdout.split())
     slip, gone = run("their"), run("gone")
     assert (slip.returncode, gone.returncode) == (2, 1)  # a run fails of what is not there
     assert "did you mean 'theirs'? Known: dense, " in slip.stderr

@@ -173,7 +173,7 @@ WORDS = {
     "trajectory --models ,": "models is empty",
     "trajectory --d 5 --max-runs 3": "max_runs would not be used",
     "trajectory pretrained=-1": "pretrained must be at least 0",
-    "trajectory model=tiny": "a trajectory takes --models",
+    "trajectory model=tiny": "unknown key 'model'; did you mean 'models'?",
     "pretrain --steps 0": "steps must be at least 1",
     "pretrain --lr inf": "lr must be at most",
     "pretrain --hidden-size 7": "hidden_size 7 is not a multiple of heads 4",

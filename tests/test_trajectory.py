@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from idim.cli import app
-from idim.config import PretrainSpec, TrajectorySpec
+from idim.config import PretrainSpec, SweepSpec, TrajectorySpec, load
 from idim.errors import IdimError
 from idim.estimate import Fit
 from idim.pretrain import pretrain
@@ -235,7 +235,7 @@ def test_a_trajectory_from_pretraining_to_table(tmp_path):
     ("words", "says"),
     [
         (["--models", "nope@step1,nope@step2"], "nope"),
-        (["model=toy"], "a trajectory takes --models"),
+        (["model=toy"], "unknown key 'model'; did you mean 'models'?"),
         (["--tasks", "sentimnt"], "did you mean 'sentiment'"),
         (["--jobs", "0"], "--jobs must be at least 1"),
         (["--lines", "both", "--baseline", "0.8"], "not with baseline=0.8"),
@@ -257,3 +257,15 @@ def test_each_sweep_differs_in_model_and_task_alone():
     sweep = spec.sweep("tiny@0", "sentiment")
     assert (sweep.model, sweep.task, sweep.seeds, sweep.d_max) == ("tiny@0", "sentiment", 2, 70)
     assert (sweep.tolerance, sweep.max_runs) == (spec.tolerance, spec.max_runs)
+
+
+def test_no_setting_of_a_trajectory_is_there_to_be_refused(tmp_path):
+    """A sweep's file has one model; a trajectory that took it would ignore it in silence."""
+    names = [f.name for f in fields(TrajectorySpec)]
+    assert {"model", "task"}.isdisjoint(names)
+    of_a_sweep = [f.name for f in fields(SweepSpec) if f.name not in ("model", "task")]
+    assert names[: len(of_a_sweep)] == of_a_sweep
+    file = tmp_path / "sweep.toml"
+    file.write_text('model = "toy"\n')
+    with pytest.raises(IdimError, match="unknown key 'model'; did you mean 'models'"):
+        load(TrajectorySpec, file, {})

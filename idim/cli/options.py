@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
+from idim.cli import screen
 from idim.config import (
+    Conditions,
     PretrainSpec,
     RunSpec,
-    Setup,
     SweepSpec,
     TrajectorySpec,
     parse_overrides,
@@ -28,7 +29,7 @@ from idim.config.unused import unused
 from idim.errors import IdimError
 from idim.plain import brief, harmless
 
-AnySpec = Setup | PretrainSpec
+AnySpec = Conditions | PretrainSpec
 # What the user set, by field name: the first parameter of a command with such options.
 Given = dict[str, Any]
 
@@ -187,10 +188,9 @@ TRAJECTORY: Panels = {
         *VERDICT,
     ],
 }
-# Fields of a spec that are never given: computed, or taken from `models` and `tasks`.
-NOT_GIVEN = {
+# Fields of a spec that are never given: computed.
+NOT_GIVEN: dict[type[AnySpec], set[str]] = {
     RunSpec: {"model_fingerprint", "data_fingerprint", "changed", "kernels", "stacked"},
-    TrajectorySpec: {"model", "task"},
 }
 
 
@@ -264,7 +264,7 @@ def _keyword(name: str, annotation: Any) -> inspect.Parameter:
 def _help(row: Row, field: Field[Any]) -> str:
     text = row.help
     if (names := choices(field.type)) is not None:
-        text += f": {', '.join(names)}"
+        text += f": {screen.later(names)}"
     is_open = field.default in (None, (), "") or field.type is bool
     default = row.default if is_open else _typed(field.default)
     return f"{text}  [default: {default}]" if default else text

@@ -3,15 +3,31 @@
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
 from idim.cli.failure import reported
+from idim.config.names import Choices, Names
 from idim.plain import harmless, harmless_json, shown
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+# Tables whose names are listed when a help is printed, by what stands for them until then: to ask
+# installed packages for theirs takes time at every start.
+_LATER: dict[str, Names] = {}
+
+
+def later(names: Collection[str]) -> str:
+    """Write names, or what a command's help puts in their place."""
+    table = names.names if isinstance(names, Choices) else names
+    if not isinstance(table, Names):
+        return ", ".join(names)
+    mark = f"{{{table.group}}}"
+    _LATER[mark] = table
+    return mark
 
 
 class Command(TyperCommand):
@@ -34,6 +50,8 @@ class Command(TyperCommand):
             if parameter.param_type_name == "argument":
                 # typer adds the type (`DIR <path>`), which says nothing here.
                 panel, name = "Arguments", name.split()[0]
+            for mark, names in _LATER.items():
+                text = text.replace(mark, names.listed())
             panels.setdefault(panel, []).append((name, text))
         width = max(len(name) for rows in panels.values() for name, _ in rows)
         for panel, rows in panels.items():

@@ -12,7 +12,6 @@ from idim.cli import options
 from idim.cli.progress import follow
 from idim.cli.screen import note, show
 from idim.cli.sweep import Jobs
-from idim.errors import IdimError
 
 Out = Annotated[
     Path, typer.Option(parser=options.place, metavar="DIR", help="Folder of the results")
@@ -39,9 +38,6 @@ def trajectory(
     Example:
       idim trajectory --models tiny --tasks sentiment,acceptability
     """
-    for name, many in (("model", "--models"), ("task", "--tasks")):
-        if name in given:
-            raise IdimError(f"a trajectory takes {many}, a list, not {name}={given[name]}.")
     spec = config.load(config.TrajectorySpec, config_file, given, note)
     # A mistake in the settings is told before torch is imported.
     from idim.report.trajectory import text

@@ -7,6 +7,7 @@ from idim.config.schema import SCHEMA, current, older_id
 from idim.config.specs import (
     ID_DIGITS,
     QUARTER,
+    Conditions,
     Lines,
     PretrainSpec,
     RunSpec,
@@ -23,6 +24,7 @@ __all__ = [
     "QUARTER",
     "SCHEMA",
     "SMALL_NETS",
+    "Conditions",
     "Lines",
     "PretrainSpec",
     "Recipe",

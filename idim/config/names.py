@@ -26,10 +26,13 @@ class Names(MutableMapping[str, Any]):
         base: "module:class" that each must be a concrete subclass of.
         own: name -> "module:class".
         plural: of the kind; the entry points' group, after "idim.".
+        word: what the field may also hold and stands for none of them; "" if there is no such.
     """
 
-    def __init__(self, kind: str, base: str, own: dict[str, str], plural: str = "") -> None:
-        self.kind, self.base, self.own = kind, base, own
+    def __init__(
+        self, kind: str, base: str, own: dict[str, str], plural: str = "", word: str = ""
+    ) -> None:
+        self.kind, self.base, self.own, self.word = kind, base, own, word
         self.group = f"idim.{plural or f'{kind}s'}"
         self._entered: dict[str, Any] = {}
         self._found: dict[str, Any] = {}
@@ -40,6 +43,11 @@ class Names(MutableMapping[str, Any]):
         from importlib.metadata import entry_points
 
         return {e.name: e.value for e in entry_points(group=self.group)}
+
+    def listed(self) -> str:
+        """List all that can be typed, those of installed packages too: for a command's help."""
+        words = [self.word] if self.word else []
+        return ", ".join(dict.fromkeys([*words, *self, *self._installed]))
 
     def __getitem__(self, name: str) -> Any:
         for known in (self._entered, self._found):
@@ -57,6 +65,8 @@ class Names(MutableMapping[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise IdimError(f"'{name}' is no name for a {self.kind}: use letters, digits and _.")
+        if name == self.word:
+            raise IdimError(f"'{name}' is no name for a {self.kind}: it stands for none of them.")
         if name in self.own:
             raise IdimError(f"{self.kind} '{name}' is idim's own; choose another name.")
         self._check(name, value)
@@ -84,17 +94,17 @@ class Names(MutableMapping[str, Any]):
             raise IdimError(f"{said} lacks {missing}, which {base.__name__} leaves to it.")
 
 
-class NamesOr(Collection[str]):
-    """The names of a table, and before them a word that stands for none."""
+class Choices(Collection[str]):
+    """The word of a table, and the names after it."""
 
-    def __init__(self, word: str, names: Names) -> None:
-        self.word, self.names = word, names
+    def __init__(self, names: Names) -> None:
+        self.names = names
 
     def __contains__(self, name: object) -> bool:
-        return name == self.word or name in self.names
+        return name == self.names.word or name in self.names
 
     def __iter__(self) -> Iterator[str]:
-        yield self.word
+        yield self.names.word
         yield from self.names
 
     def __len__(self) -> int:
@@ -126,4 +136,5 @@ STRATEGIES = Names(
     "idim.search.strategy:Strategy",
     {"adaptive": "idim.search.adaptive:Adaptive", "grid": "idim.search.grid:Grid"},
     plural="strategies",
+    word="auto",
 )

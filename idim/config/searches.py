@@ -5,7 +5,7 @@ from typing import Any
 from idim.config.names import STRATEGIES
 
 # Names none: the settings decide.
-AUTO = "auto"
+AUTO = STRATEGIES.word
 
 
 def strategy_of(spec: Any) -> str:

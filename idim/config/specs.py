@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from idim.config.checks import range_problems, type_problems
-from idim.config.names import METHODS, PROJECTIONS, STRATEGIES, NamesOr
+from idim.config.names import METHODS, PROJECTIONS, STRATEGIES, Choices
 from idim.config.recipes import recipe
 from idim.config.schema import SCHEMA, older_id
 from idim.config.searches import AUTO
@@ -31,7 +31,7 @@ Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["linear", "constant", "cosine"]
 DecayTo = Literal["trained", "zero", "theta_0"]
 Checkpoint = Literal["last", "best"]
-Search = Annotated[str, NamesOr(AUTO, STRATEGIES)]
+Search = Annotated[str, Choices(STRATEGIES)]
 Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
 Lines = Literal["own", "both"]
@@ -45,13 +45,20 @@ _NOWHERE = ("data",)
 QUARTER = 0.25
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setup:
-    """What every run of a sweep shares: the model, the data, the subspace and the recipe."""
+# The parts that specs are put together from have no slots: two that have cannot be bases of one.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What is measured."""
 
     model: str = "tiny"
     # Empty: what the model is for, if it is built in.
     task: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What every run shares, of whatever model and task: the subspace and the recipe."""
+
     data: str | None = None
     method: Method = "subspace"
     projection: Projection = "fastfood"
@@ -106,6 +113,11 @@ class Setup:
                 object.__setattr__(self, f.name, float(value))
             elif f.type == tuple[float, ...]:
                 object.__setattr__(self, f.name, tuple(map(float, value)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup(Conditions, Measured):
+    """What every run of a sweep shares: the model, the data, the subspace and the recipe."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,8 +203,8 @@ class RunSpec(Setup):
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SweepSpec(Setup):
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
     """How d90 is measured: which d, learning rates and seeds, and against which baseline."""
 
     d: tuple[int, ...] = ()
@@ -227,8 +239,13 @@ class SweepSpec(Setup):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrajectorySpec(SweepSpec):
-    """d90 along a pretraining: one sweep a checkpoint and task, `model` and `task` left open."""
+class SweepSpec(Protocol, Setup):
+    """One measurement of d90: of a model on a task, under conditions, by a protocol."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrajectorySpec(Protocol, Conditions):
+    """d90 along a pretraining: one sweep a checkpoint and task, all alike in the rest."""
 
     # Checkpoints; a shipped family or a folder of `idim pretrain` stands for all of its own.
     models: tuple[str, ...] = ("tiny",)
@@ -246,9 +263,9 @@ class TrajectorySpec(SweepSpec):
 
     def sweep(self, model: str, task: str) -> SweepSpec:
         """Return the sweep of one checkpoint on one task."""
-        shared: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(SweepSpec)}
-        shared |= {"model": model, "task": task}
-        return SweepSpec(**shared)
+        alike = (*fields(Conditions), *fields(Protocol))
+        shared: dict[str, Any] = {f.name: getattr(self, f.name) for f in alike}
+        return SweepSpec(model=model, task=task, **shared)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

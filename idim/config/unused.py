@@ -35,6 +35,8 @@ _SETUP = (
     Rule(("said_lr", "said_groups"), lambda s: s.structure != "said", "it is for structure said",
          ("structure",)),
     Rule(("head_lr",), lambda s: s.head != "free", "it is for head free", ("head",)),
+)  # fmt: skip
+_MEASURED = (
     Rule(("max_length",), lambda s: s.model in SMALL_NETS, "the model reads no text", ("model",)),
     Rule(("beta1", "beta2"), lambda s: s.optimizer == "sgd", "optimizer sgd has momentum",
          ("optimizer",)),
@@ -85,10 +87,9 @@ def unused(spec: Any) -> dict[str, Rule]:
     rules: tuple[Rule, ...]
     if hasattr(spec, "paragraphs"):
         rules = _PRETRAIN
-    elif hasattr(spec, "baseline"):
-        rules = (*_SETUP, *_of_other_searches(spec), *_SWEEP)
     else:
-        rules = _SETUP + _RUN
+        rules = _SETUP + (_MEASURED if hasattr(spec, "model") else ())
+        rules += (*_of_other_searches(spec), *_SWEEP) if hasattr(spec, "baseline") else _RUN
     return {name: rule for rule in rules if rule.is_unused(spec) for name in rule.names}
 
 

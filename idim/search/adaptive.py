@@ -42,6 +42,11 @@ class Adaptive(Strategy):
         if spec.d or spec.points:
             yield "an adaptive search chooses d itself; give d_min and d_max, or search grid"
 
+    @property
+    def bound(self) -> int | None:
+        """As the settings say."""
+        return self.spec.max_runs
+
     def runs(self) -> Asking[str]:
         """Yield the next runs, as `Strategy` says."""
         going, most = _Search(self.space, *self.ends).stages(), self.bound

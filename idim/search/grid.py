@@ -111,10 +111,6 @@ class Grid(Strategy):
             scores = scores + (yield more)
         return "every run of the grid is done"
 
-    @property
-    def bound(self) -> None:
-        """None: edges may ask for a few more than it begins with."""
-
     def timed(self, begun: list[RunSpec]) -> list[RunSpec]:
         """Return the grid's own, in which every kind of run is."""
         return begun
