@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from idim import signals
-from idim.errors import AGAIN, MACHINE, IdimError
+from idim.errors import AGAIN, IdimError, refused
 from idim.plain import shown
 from idim.terminal import STDOUT, drop_stdout
 
@@ -60,11 +60,9 @@ def explain(e: BaseException) -> tuple[str, int]:
             text, code = str(e), e.exit_code
         case UsageError():
             text, code = _usage(e), 2
-        case OSError(errno=number) if number in MACHINE:
-            what, advice = MACHINE[number]
-            text, code = f"{what}{_where(e)}. {advice}", 1
         case OSError(errno=int()):
-            text, code = f"{e.strerror}{_where(e)}. Give a folder that you can read and write.", 2
+            said = refused(e)
+            text, code = str(said), said.exit_code
         case MemoryError():
             text, code = f"there is not enough memory. Use a smaller --batch-size; {AGAIN}.", 1
         case _ if (found := _machine(e)) is not None:
@@ -98,13 +96,6 @@ _STARVED = (
 def _machine(e: BaseException) -> str | None:
     said = str(e).lower()
     return next((f"{text}; {AGAIN}." for words, text in _STARVED if words in said), None)
-
-
-def _where(e: OSError) -> str:
-    name = e.filename
-    if isinstance(name, bytes):
-        name = os.fsdecode(name)
-    return f": '{name}'" if name else ""
 
 
 def _usage(e: Any) -> str:

@@ -1,5 +1,6 @@
 """Files that are whole or absent, and reads that cannot hang."""
 
+import errno
 import hashlib
 import json
 import os
@@ -74,6 +75,8 @@ def read_bytes(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
+        if e.errno == errno.ENAMETOOLONG:  # there can be none
+            return None
         raise Damaged(path, e.strerror or "it cannot be read") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
