@@ -63,8 +63,8 @@ def write_json(path: Path, record: Any) -> None:
     write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
-def read_bytes(path: Path) -> bytes | None:
-    """Return a file's bytes, None if there is none.
+def read_bytes(path: Path, last: int | None = None) -> bytes | None:
+    """Return a file's bytes, or the last of them, None if there is no file.
 
     Raises:
         Damaged: something else than a file stands there: a folder, a pipe, a loop of links.
@@ -82,6 +82,8 @@ def read_bytes(path: Path) -> bytes | None:
         os.close(handle)
         raise Damaged(path, "not a file")
     with os.fdopen(handle, "rb") as f:
+        if last is not None:
+            f.seek(max(0, os.fstat(handle).st_size - last))
         return f.read()
 
 
