@@ -1,6 +1,7 @@
 """Every mistake a user can make, phrased once: what was wrong, what would be right."""
 
 import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -53,6 +54,16 @@ def unreadable(name: str, e: OSError) -> IdimError:
         what, advice = MACHINE[e.errno]
         return RunFailed(f"cannot read {name}: {what}. {advice}")
     return IdimError(f"cannot read {name}: {e.strerror or e}.")
+
+
+def refused(e: OSError) -> IdimError:
+    """Build the error for what the machine refused: its own fault, or that of the request."""
+    name = os.fsdecode(e.filename) if isinstance(e.filename, bytes) else e.filename
+    where = f": '{name}'" if name else ""
+    if e.errno in MACHINE:
+        what, advice = MACHINE[e.errno]
+        return RunFailed(f"{what}{where}. {advice}")
+    return IdimError(f"{e.strerror or e}{where}. Give a folder that you can read and write.")
 
 
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> IdimError:

@@ -1,21 +1,25 @@
 """A training of one's own: the same store, search, resume and report; mistakes are one line."""
 
+import copy
 import logging
 import math
 import os
+import re
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial, wraps
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 import idim
-from idim.errors import IdimError
-from idim.problems import given
+from idim.errors import IdimError, RunFailed
+from idim.problems import given, source
 from idim.report import publish, table
 from idim.store import Store
 from idim.sweeps import evidence
@@ -198,18 +202,132 @@ def factory(threshold: int):
 
 def test_the_fingerprint_sees_source_bindings_and_version():
     prints = [
-        given.fingerprint(score), given.fingerprint(loss), given.fingerprint(factory(3)),
-        given.fingerprint(factory(4)), given.fingerprint(partial(score)),
-        given.fingerprint(partial(score, 1)), given.fingerprint(score, version="2"),
+        source.fingerprint(score), source.fingerprint(loss), source.fingerprint(factory(3)),
+        source.fingerprint(factory(4)), source.fingerprint(partial(score)),
+        source.fingerprint(partial(score, 1)), source.fingerprint(score, version="2"),
     ]  # fmt: skip
-    assert given.fingerprint(score) == prints[0]
-    assert given.fingerprint(factory(3)) == prints[2]
+    assert source.fingerprint(score) == prints[0]
+    assert source.fingerprint(factory(3)) == prints[2]
     assert len(set(prints)) == len(prints)
+
+
+class Held:
+    """A training with a setting of its own."""
+
+    def __init__(self, threshold: int, rows=None) -> None:
+        self.threshold, self.rows = threshold, rows
+
+    def __call__(self, trial: idim.Trial) -> float:
+        return 1.0 if trial.d is None or trial.d >= self.threshold else 0.1
+
+    def method(self, trial: idim.Trial) -> float:
+        return self(trial)
+
+
+def times(factor: float):
+    def wrap(code):
+        @wraps(code)
+        def inner(trial: idim.Trial) -> float:
+            return factor * code(trial)
+
+        return inner
+
+    return wrap
+
+
+def other_times(factor: float):
+    def wrap(code):
+        @wraps(code)
+        def inner(trial: idim.Trial) -> float:
+            return factor * code(trial) + 1
+
+        return inner
+
+    return wrap
+
+
+def bound_to(what):
+    return lambda trial: score(trial) if what else 0.0
+
+
+# fmt: off
+ON_ONE_LINE = lambda t: t.d or 3, lambda t: t.d or 4
+# fmt: on
+VALUES = [
+    None,
+    1,
+    "a",
+    [1],
+    {1: 2},
+    {3, 4},
+    range(2),
+    torch.zeros(3),
+    torch.ones(3),
+    np.zeros(3),
+    torch.zeros(3, dtype=torch.bfloat16),
+    torch.zeros(3, 1),
+    score,
+    loss,
+    factory(3),
+    Held,
+    Held(3),
+    Held(4),
+    Held(3, torch.ones(2)),
+    Held(3, Held(5)),
+    nn.Linear,
+    math,
+]  # fmt: skip
+CODES = [
+    Held(3), Held(4), Held(3, np.ones(3)), Held(3).method, Held(4).method, partial(Held(3), x=1),
+    times(2)(score), times(3)(score), other_times(2)(score), times(2)(loss),
+    times(2)(times(2)(loss)),
+    cache(score), *ON_ONE_LINE, *map(bound_to, VALUES),
+]  # fmt: skip
+
+
+def test_whatever_a_function_is_bound_to_is_in_its_fingerprint():
+    prints = list(map(source.fingerprint, CODES))
+    alike = [(a, b) for a, b in combinations(range(len(CODES)), 2) if prints[a] == prints[b]]
+    assert alike == []
+    assert prints == list(map(source.fingerprint, copy.deepcopy(CODES)))
+
+
+def test_what_holds_itself_or_no_array_has_a_fingerprint_too():
+    own: list = [1]
+    own.append(own)
+    odd = [own, torch.zeros(2, device="meta"), torch.eye(2).to_sparse(), np.array([score])]
+    prints = [source.fingerprint(bound_to(x)) for x in odd]
+    assert prints == [source.fingerprint(bound_to(x)) for x in odd]
+
+
+def test_two_functions_of_one_name_do_not_stand_for_each_other(tmp_path):
+    def nesting(inner: int):
+        def outer(trial: idim.Trial) -> float:
+            if trial.d == 10 and inner:
+                found = idim.measure(nesting(0), D=500, out=tmp_path / f"{trial.seed}", **GRID)
+                assert found.d90 == 100
+            return score(trial) if inner else float(trial.d in (None, 100))
+
+        return outer
+
+    found = idim.measure(nesting(1), D=500, out=tmp_path / "out", **GRID)
+    assert (found.d90, found.record["runs"]["failed"]) == (CROSSING, 0)
+
+
+def test_the_untrained_loss_is_asked_for_once_a_seed(tmp_path):
+    idim.measure(loss_seen, D=500, direction="minimize", out=tmp_path, **GRID)
+    assert [(t.lr, t.seed) for t in CALLS if t.d == 0] == [(0.0, 0), (0.0, 1)]
+    assert len(CALLS) == 12
+
+
+def loss_seen(trial: idim.Trial) -> float:
+    CALLS.append(trial)
+    return loss(trial)
 
 
 def test_what_is_asked_of_a_module_is_in_its_runs_ids(tmp_path):
     short = {**TRAINING, "steps": 2, "d": [5], "seeds": 1}
-    asked = [{}, {"head": ["2"]}, {"direction": "maximize"}, {"version": "2"}]
+    asked = [{}, {"head_modules": ["2"]}, {"direction": "maximize"}, {"version": "2"}]
     ids = []
     for n, change in enumerate(asked):
         found = idim.measure(**FORM | change, **short, out=tmp_path / str(n))
@@ -237,7 +355,11 @@ def test_a_closure_stays_in_this_process(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("value", "said"),
     [(math.nan, "returned nan"), (None, "returned a NoneType; a number is wanted"),
-     ("x", "returned a str"), ([1, 2], "returned a list"), (math.inf, "returned inf")],
+     ("x", "returned a str"), ([1, 2], "returned a list"), (math.inf, "returned inf"),
+     ("0.5", "returned a str"), (True, "returned a bool"), (np.bool_(1), "returned a bool"),
+     (torch.tensor(True), "returned a Tensor"), (torch.tensor(1 + 2j), "returned a Tensor"),
+     (torch.ones(2), "returned a Tensor"), (10**400, "returned inf"),
+     (-1e300, "a score is at most 3.4e+38")],
 )  # fmt: skip
 def test_what_is_no_number_fails_the_run_and_says_so(value, said, tmp_path):
     def odd(trial: idim.Trial) -> float:
@@ -247,6 +369,123 @@ def test_what_is_no_number_fails_the_run_and_says_so(value, said, tmp_path):
     assert found.runs.failed == 2
     assert [p.d for p in found.points] == [10, 37, 100]
     assert any(said in (r.failure() or "") for r in Store(tmp_path).runs())
+
+
+class Rude(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(FileNotFoundError(2, "No such file", "rows.csv"), r"raised FileNotFoundError: .*rows\.csv"),
+     (OSError(28, "No space left"), "raised OSError"), (StopIteration(), "raised StopIteration"),
+     (KeyError("a\nb"), "raised KeyError"), (ValueError("one\ntwo"), r"raised ValueError: one\.$"),
+     (Rude(), "raised Rude: no message"), (MemoryError(), "MemoryError")],
+)  # fmt: skip
+def test_an_error_of_the_objective_is_its_runs_and_not_the_stores(error, said, tmp_path):
+    def odd(trial: idim.Trial) -> float:
+        if trial.d == 36:
+            raise error
+        return score(trial)
+
+    found = idim.measure(odd, D=500, out=tmp_path, **GRID)
+    assert (found.d90, found.record["runs"]["failed"]) == (CROSSING, 2)
+    (first, _) = [r for r in Store(tmp_path).runs() if r.failure()]
+    assert re.search(said, first.failure())
+    assert "in odd" in (first.last_attempt().folder / "traceback.log").read_text()
+
+
+def test_where_no_run_has_a_score_the_first_reason_is_said(tmp_path):
+    with pytest.raises(RunFailed, match=r"no run has a score: 'test_measure:Held' returned a Held"):
+        idim.measure(Held, D=500, out=tmp_path / "a", **GRID)
+    with pytest.raises(RunFailed, match=r"at d=0, untrained, returned nan"):
+        idim.measure(no_start, D=500, direction="minimize", out=tmp_path / "b", **GRID)
+
+
+def no_start(trial: idim.Trial) -> float:
+    return math.nan if trial.d == 0 else 1.0
+
+
+def test_settings_may_be_ranges_and_numpys(tmp_path):
+    settings = GRID | {"d": np.array([10, 37]), "lr": [np.float64(1)], "seeds": np.int64(2)}
+    found = idim.measure(score, D=np.int32(500), out=tmp_path, **settings)
+    assert found.d90 == CROSSING
+    again = idim.measure(score, D=500, out=tmp_path, **GRID | {"d": range(10, 38, 27)})
+    assert again.record == found.record
+
+
+def test_the_objective_may_change_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def wandering(trial: idim.Trial) -> float:
+        os.chdir("/")
+        return score(trial)
+
+    assert idim.measure(wandering, D=500, out="here", **GRID).d90 == CROSSING
+    assert (tmp_path / "here/summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "line"),
+    [("", "out must name a folder"), ("a\0b", "out must name"), (b"x", "out must name"),
+     (3, "out must name"), ("file", "exists: .*file'"), ("file/x", "[Nn]ot a directory"),
+     ("x" * 300, "too long")],
+)  # fmt: skip
+def test_a_folder_that_cannot_be_is_one_line(out, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    for call in (
+        lambda: idim.measure(score, D=500, out=out, **GRID),
+        lambda: idim.sweep(model="toy", d=[9], seeds=1, lr=[5.0], baseline=1, out=out),
+    ):
+        with pytest.raises(IdimError, match=line) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_sweep_file_is_set_aside_and_said(tmp_path):
+    idim.measure(score, D=500, out=tmp_path, **GRID)
+    (tmp_path / "sweep.json").write_text("{")
+    said: list[str] = []
+    found = idim.measure(score, D=500, out=tmp_path, tell=said.append, **GRID)
+    assert (found.d90, len(said)) == (CROSSING, 1)
+    assert "sweep.json' is damaged" in said[0]
+
+
+SHARED = nn.Linear(6, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"module": lambda: SHARED, "d": [3]}, "gives out its parameter 'weight' again"),
+        ({"evaluate": lambda m: [p.zero_() for p in m.parameters()] and 1.0}, "writes to the para"),
+        ({"evaluate": lambda m: 1 / 0}, "the evaluation of .* raised ZeroDivisionError"),
+        ({"evaluate": lambda m: m.nothing}, "raised AttributeError"),
+        ({"loss": lambda m: squares(m).detach()}, "has no gradient"),
+        ({"loss": lambda m: torch.tensor(3)}, "has no gradient"),
+        ({"loss": lambda m: squares(m).item()}, "must be a tensor of one number"),
+        ({"loss": lambda m: os.listdir("/nowhere")}, "the loss of .* raised FileNotFoundError"),
+        ({"module": lambda: 1 / 0}, "raised ZeroDivisionError"),
+        ({"module": lambda: net().to("meta")}, "moved to cpu, raised NotImplementedError"),
+        ({"batch_size": 4}, "batch_size would not be used"),
+        ({"select": "eval"}, "select would not be used"),
+        ({"loss": 3}, "loss must be a function, not 3"),
+        ({"head": "frozen"}, "has no head to set apart"),
+    ],
+)
+def test_a_module_that_cannot_be_measured_is_one_line(change, line, tmp_path):
+    with pytest.raises(IdimError, match=line) as caught:
+        idim.measure(**FORM | TRAINING | change, out=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_modules_head_can_be_set_apart(tmp_path):
+    short = {**TRAINING, "steps": 2, "d": [5], "seeds": 1}
+    for head, trained in (("free", 5 + 13), ("frozen", 5), ("subspace", 5)):
+        found = idim.measure(**FORM, **short, head_modules="2", head=head, out=tmp_path / head)
+        assert [p["trainable"] for p in found.record["points"]] == [trained]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +506,10 @@ def test_what_is_no_number_fails_the_run_and_says_so(value, said, tmp_path):
         ({"objective": score, "D": 50, "d": [60]}, "must lie between 1 and D=50"),
         ({**FORM, "epochs": 3}, "give steps"),
         ({**FORM, "direction": "minimize", "baseline": 0.5}, "a gain has no fixed baseline"),
-        ({**FORM, "head": ["nowhere"], "structure": "did", "steps": 2, "d": [5]}, "nowhere"),
+        (
+            {**FORM, "head_modules": ["nowhere"], "structure": "did", "steps": 2, "d": [5]},
+            "nowhere",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(words, line, tmp_path):

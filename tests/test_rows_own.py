@@ -195,8 +195,9 @@ SPELLINGS = {
 @pytest.mark.parametrize(("labels", "codes"), SPELLINGS.values(), ids=SPELLINGS)
 def test_labels_are_read_as_they_are_spelled(tmp_path, suffix, labels, codes):
     rows = [{"text": "a", "label": spelled} for spelled in codes]
-    write(tmp_path / f"rows/train{suffix}", rows)
-    keys = {"labels": labels, "evaluation": f"train{suffix}"}
+    for name in ("train", "other"):
+        write(tmp_path / f"rows/{name}{suffix}", rows)
+    keys = {"labels": labels, "evaluation": f"other{suffix}"}
     both = load(Setup(task=str(own(tmp_path, **keys)), select="eval"))
     assert both.evaluation.targets.tolist() == [*codes.values()]
 
@@ -206,8 +207,9 @@ def test_labels_are_read_as_they_are_spelled(tmp_path, suffix, labels, codes):
     (1.0, ("no", "yes"), 1), (2.0, ("1", "2"), 1),
 ])  # fmt: skip
 def test_json_values_are_labels_too(tmp_path, value, labels, code):
-    write(tmp_path / "rows/train.jsonl", [{"text": "a", "label": value}] * 4)
-    keys = {"labels": labels, "evaluation": "train.jsonl"}
+    for name in ("train", "other"):
+        write(tmp_path / f"rows/{name}.jsonl", [{"text": "a", "label": value}] * 4)
+    keys = {"labels": labels, "evaluation": "other.jsonl"}
     read = load(Setup(task=str(own(tmp_path, **keys)), select="eval"))
     assert read.evaluation.targets.tolist() == [code] * 4
 
@@ -215,8 +217,9 @@ def test_json_values_are_labels_too(tmp_path, value, labels, code):
 def test_a_cell_may_be_longer_than_pythons_own_bound(tmp_path):
     rows = [{"text": "a" * 400_000, "label": i % 2} for i in range(4)]
     for suffix in (".csv", ".tsv"):
-        write(tmp_path / f"rows/train{suffix}", rows)
-        keys = {"evaluation": f"train{suffix}", "labels": ["x", "y"]}
+        for name in ("train", "other"):
+            write(tmp_path / f"rows/{name}{suffix}", rows)
+        keys = {"evaluation": f"other{suffix}", "labels": ["x", "y"]}
         read = load(Setup(task=str(own(tmp_path, **keys)), select="eval"))
         assert [len(row[0]) for row in read.evaluation.inputs] == [400_000] * 4
 

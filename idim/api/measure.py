@@ -2,21 +2,24 @@
 
 import logging
 import multiprocessing
+import operator
 import pickle
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from idim.api.summary import Summary
-from idim.api.sweep import carry_out, silent, tupled
+from idim.api.sweep import carry_out, explained, folder, plain, silent
 from idim.config import MODULE, OBJECTIVE, SweepSpec, load, slug
 from idim.config.unused import unused
-from idim.errors import IdimError
-from idim.problems import given
+from idim.errors import IdimError, RunFailed
+from idim.plain import brief
+from idim.problems import given, source
 from idim.problems.given import METRICS, Given, Objective, Own, Trial
-from idim.store import Store
+from idim.store import Damaged, Failed, Store
 from idim.sweeps import Event, plan
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,10 @@ _SEARCH = (
     "d", "d_min", "d_max", "points", "lr", "lr_multiples", "baseline_lr", "seeds", "threshold",
     "baseline", "search", "tolerance", "max_runs", "lr_transfer",
 )  # fmt: skip
+# Settings of rows, of which a module has none that we know.
+_OF_ROWS = (
+    "batch_size", "max_length", "train_samples", "eval_samples", "select", "keep_head",
+)  # fmt: skip
 
 
 def measure(
@@ -42,7 +49,7 @@ def measure(
     module: Callable[[], nn.Module] | None = None,
     loss: Callable[[nn.Module], Tensor] | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
-    head: Sequence[str] = (),
+    head_modules: str | Sequence[str] = (),
     direction: Direction = "maximize",
     out: str | Path | None = None,
     version: str = "",
@@ -58,22 +65,26 @@ def measure(
 
     Args:
         objective: called with a `Trial`: trains in a subspace of `trial.d` dimensions (None: all
-            parameters; 0: none, the untrained model) at the rate `trial.lr`, with whatever is
-            drawn fixed by `trial.seed`; returns the score, or the loss if direction is "minimize".
+            parameters; 0: none, the untrained model, asked for once a seed and process) at the
+            rate `trial.lr`, with whatever is drawn fixed by `trial.seed`; returns the score, or
+            the loss if direction is "minimize".
         D: how many parameters it trains where `trial.d` is None.
-        module: makes the module; torch's generator is seeded before, so each seed has its own.
+        module: makes a new module at each call; torch's generator is seeded before, so each seed
+            has its own.
         loss: of the module, a tensor of one number to minimise; called once a step, in training
             mode, with torch's generator seeded by the run's seed and the step, so that rows may be
             drawn by torch.randint or torch.randperm.
         evaluate: returns the score of the module, or its loss if direction is "minimize"; called
-            in evaluation mode, without gradients.
-        head: names of the submodules that are new, for the setting `head`.
+            in evaluation mode, without gradients; must leave the module as it is.
+        head_modules: names of the submodules that are new, for the setting `head` ("subspace",
+            "free" or "frozen").
         direction: "minimize" if losses are returned.  The target then is the threshold's share of
             the gain, from the loss of the untrained model of the same seed to that of full
             training.
         out: folder of the results; by default one in ./idim-out, by the name of the function.
         version: say another one when code has changed that the function calls; a change of its
-            own source is seen.
+            own source is seen, and of what it is bound to: defaults, what it closes over, the
+            attributes of an object.
         jobs: processes.  With more than one, a script must call this below
             `if __name__ == "__main__":`, as any that starts processes.
         progress: told of every event of a run.
@@ -88,7 +99,7 @@ def measure(
     Raises:
         IdimError: arguments that do not go together, a setting that is of no use, or a folder
             that holds runs of other code.
-        RunFailed: the machine failed.
+        RunFailed: the machine failed, or every run: the line says why the first one did.
 
     Source:
         Li et al. 2018, section 2: the smallest d that reaches 0.9 of the baseline.
@@ -98,28 +109,52 @@ def measure(
         raise IdimError(f"direction must be 'maximize' or 'minimize', not {direction!r}.")
     if direction == "minimize" and settings.get("baseline", "own") != "own":
         raise IdimError("a gain has no fixed baseline; leave out baseline=, which is measured.")
+    settings = {name: plain(value) for name, value in settings.items()}
     form = module, loss, evaluate
-    if objective is not None and form == (None, None, None) and not head:
+    if objective is not None and form == (None, None, None) and not head_modules:
         code = _objective(objective, D, direction, version, settings)
         task, more = OBJECTIVE, {"steps": 1, "pruning": "none", "d_min": min(10, code.D)}
     elif objective is None and D is None and module and loss and evaluate:
-        version = f"{version}/{list(head)}/{direction}"
-        prints = given.fingerprint(module, loss, evaluate, version=version)
-        code = Own(
-            name=given.name_of(module), make=module, loss=loss, evaluate=evaluate,
-            head=tuple(head), direction=direction, fingerprint=prints,
-        )  # fmt: skip
+        code = _module(module, loss, evaluate, head_modules, direction, version, settings)
         task, more = MODULE, {"steps": 1000, "d_min": 10}
     else:
         raise IdimError(
-            "give an objective and D, or module, loss and evaluate (and head); not both."
+            "give an objective and D, or module, loss and evaluate (and head_modules); not both."
         )
     given.register(code)
-    spec = _spec(code.name, task, _DEFAULTS | more, tupled(settings), tell)
-    place = Path("idim-out", slug(code.name)) if out is None else Path(out)
-    _refuse_changed(code, place)
-    jobs = _possible(code, jobs)
-    return carry_out(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
+    with explained():
+        spec = _spec(code.name, task, _DEFAULTS | more, settings, tell)
+        # absolute: the user's code may change the working directory
+        place = folder(Path("idim-out", slug(code.name)) if out is None else out).absolute()
+        _refuse_changed(code, place)
+        jobs = _possible(code, jobs)
+        found = carry_out(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
+    _refuse_nothing(found, place)
+    return found
+
+
+def _module(
+    make: Callable[[], nn.Module],
+    loss: Callable[[nn.Module], Tensor],
+    evaluate: Callable[[nn.Module], float],
+    head: str | Sequence[str] | None,
+    direction: str,
+    version: str,
+    settings: dict[str, Any],
+) -> Own:
+    for what, call in (("module", make), ("loss", loss), ("evaluate", evaluate)):
+        if not callable(call):
+            raise IdimError(f"{what} must be a function, not {brief(call)}.")
+    if others := [name for name in settings if name in _OF_ROWS]:
+        raise IdimError(
+            f"{others[0]} would not be used: a module's loss draws its own rows; leave it out."
+        )
+    parts = (head,) if isinstance(head, str) else tuple(head or ())
+    prints = source.fingerprint(make, loss, evaluate, version=f"{version}/{[*parts]}/{direction}")
+    return Own(
+        name=source.name_of(make), make=make, loss=loss, evaluate=evaluate,
+        head=parts, direction=direction, fingerprint=prints,
+    )  # fmt: skip
 
 
 def _objective(
@@ -131,16 +166,20 @@ def _objective(
 ) -> Objective:
     if not callable(call):
         raise IdimError("the objective must be a function of a trial.")
-    if not isinstance(D, int) or isinstance(D, bool) or D < 1:
-        raise IdimError(f"give D=, how many numbers full training chooses, not {D!r}.")
+    try:
+        D = 0 if D is None or isinstance(D, bool) else operator.index(D)
+    except TypeError:
+        D = 0
+    if D < 1:
+        raise IdimError("give D=, how many numbers full training chooses: a whole number above 0.")
     others = [name for name in settings if name in _known() and name not in _SEARCH]
     if others:
         raise IdimError(
             f"{others[0]} would not be used: an objective trains by itself; leave it out."
         )
     return Objective(
-        name=given.name_of(call), call=call, D=D, direction=direction,
-        fingerprint=given.fingerprint(call, version=f"{version}/{D}/{direction}"),
+        name=source.name_of(call), call=call, D=D, direction=direction,
+        fingerprint=source.fingerprint(call, version=f"{version}/{D}/{direction}"),
     )  # fmt: skip
 
 
@@ -169,12 +208,26 @@ def _spec(
 
 
 def _refuse_changed(code: Given, out: Path) -> None:
-    held = Store(out).held()
+    held = None
+    with suppress(Damaged):  # set aside, and said, when the sweep begins
+        held = Store(out).held()
     if held and held["model"] == slug(code.name) and held["model_fingerprint"] != code.fingerprint:
         raise IdimError(
             f"'{out}' holds runs of other code: '{code.name}' (or its version, D or direction) "
             "has changed since; give another out=."
         )
+
+
+def _refuse_nothing(found: Summary, out: Path) -> None:
+    """Say why there is no number at all, which is most often one mistake in the function."""
+    if found.runs.done:
+        return
+    ends = ((run.failure(), run.result()) for run in Store(out).runs())
+    found_why = (w or (end.error if isinstance(end, Failed) else None) for w, end in ends)
+    why = next(filter(None, found_why), "")
+    raise RunFailed(
+        f"no run has a score: {why.rstrip('.')}. The tracebacks are in '{out / 'runs'}'."
+    )
 
 
 def _possible(code: Given, jobs: int) -> int:
@@ -187,7 +240,7 @@ def _possible(code: Given, jobs: int) -> int:
     except Exception:  # whatever a user's object raises
         why = "it is a closure or holds what cannot be copied"
     function = code.call if isinstance(code, Objective) else code.make
-    if not why and function.__module__ == "__main__" and not given.main_file():
+    if not why and function.__module__ == "__main__" and not source.main_file():
         why = "it was typed in, not read from a file"
     if why:
         log.warning("'%s' cannot go to another process: %s; jobs=1.", code.name, why)

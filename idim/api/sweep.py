@@ -1,5 +1,6 @@
 """`idim sweep` from Python."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,8 @@ import torch
 
 from idim.api.summary import Summary
 from idim.config import SweepSpec, load, with_recipe
-from idim.errors import IdimError
+from idim.errors import IdimError, refused
+from idim.reading import expanded
 from idim.sweeps import Event, Plan, default_out, execute, plan, write
 
 
@@ -49,9 +51,10 @@ def sweep(
     Example:
         `idim.sweep(model="toy", baseline=1.0).d90` is 10.
     """
-    spec = load(SweepSpec, None, tupled(settings), tell)
-    place = Path(default_out(with_recipe(spec)) if out is None else out)
-    return carry_out(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
+    with explained():
+        spec = load(SweepSpec, None, {k: plain(v) for k, v in settings.items()}, tell)
+        place = folder(default_out(with_recipe(spec)) if out is None else out)
+        return carry_out(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
 
 
 def carry_out(
@@ -63,17 +66,44 @@ def carry_out(
     tell: Callable[[str], None],
 ) -> Summary:
     """Do what is missing of a plan, and write the files that people look at."""
-    if jobs < 1:
-        raise IdimError(f"jobs must be at least 1, got {jobs}.")
+    if not isinstance(jobs, int) or jobs < 1:
+        raise IdimError(f"jobs must be at least 1, got {jobs!r}.")
     with _undisturbed():
         summary = execute(planned, out, jobs=jobs, progress=progress, tell=tell)
     write(summary, out)
     return Summary.of(summary)
 
 
-def tupled(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings with lists as the tuples that specs hold."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+def plain(value: Any) -> Any:
+    """Return a setting as specs hold it: lists, ranges and numpy's arrays and numbers too."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(map(plain, value)) if isinstance(value, list | tuple | range) else value
+
+
+def folder(out: str | Path) -> Path:
+    """Return the folder that a user names.
+
+    Raises:
+        IdimError: no folder can have this name.
+    """
+    name = os.fspath(out) if isinstance(out, os.PathLike) else out
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise IdimError(f"out must name a folder, got {out!r}.")
+    return expanded(name)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the machine refuses into one line.
+
+    Raises:
+        IdimError: or RunFailed, as the command line would say it.
+    """
+    try:
+        yield
+    except OSError as e:
+        raise refused(e) from e
 
 
 @contextmanager

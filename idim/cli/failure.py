@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from idim import signals
-from idim.errors import AGAIN, MACHINE, IdimError
+from idim.errors import AGAIN, IdimError, refused
 from idim.plain import shown
 from idim.terminal import STDOUT, drop_stdout
 
@@ -70,12 +70,9 @@ def _known(e: BaseException) -> tuple[str, int] | None:
             return str(e), e.exit_code
         case UsageError():
             return _usage(e), 2
-        case OSError(errno=number) if number in MACHINE:
-            what, advice = MACHINE[number]
-            return f"{what}{_where(e)}. {advice}", 1
         case OSError(errno=int()):
-            what = f"{e.strerror}{_where(e)}"
-            return f"{what}. Give a folder that you can read and write.", 2
+            said = refused(e)
+            return str(said), said.exit_code
         case MemoryError():
             return f"there is not enough memory. Use a smaller --batch-size; {AGAIN}.", 1
         case _ if (found := _machine(e)) is not None:
@@ -100,13 +97,6 @@ _STARVED = (
 def _machine(e: BaseException) -> str | None:
     said = str(e).lower()
     return next((f"{text}; {AGAIN}." for words, text in _STARVED if words in said), None)
-
-
-def _where(e: OSError) -> str:
-    name = e.filename
-    if isinstance(name, bytes):
-        name = os.fsdecode(name)
-    return f": '{name}'" if name else ""
 
 
 def _usage(e: Any) -> str:

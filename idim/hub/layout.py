@@ -103,8 +103,9 @@ def listings(names: Collection[str], card: Card, config: str | None) -> Iterator
     entry = cards.entry(card, config)
     below = entry.get("data_dir")
     if found := _matching(names, cards.patterns(entry)):
-        yield found
-    elif isinstance(below, str) and below:
+        yield found  # nothing beside them is meant
+        return
+    if isinstance(below, str) and below:
         yield by_keyword(names, f"{below.strip('/')}/")
     for place in _places(names, config):
         if found := _in(names, place):

@@ -3,19 +3,17 @@
 A spec names it by `model`; the code itself is registered in each process that runs it.
 """
 
-import hashlib
-import inspect
 import math
-import sys
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils.weak import WeakIdKeyDictionary
 
 from idim.config import MODULE, OBJECTIVE, Setup
 from idim.errors import IdimError, RunFailed
@@ -33,6 +31,7 @@ class Trial:
 
     # The size of the subspace; None: train everything; 0: nothing, score the untrained model.
     d: int | None
+    # 0 where d is: nothing moves.
     lr: float
     # Fixes whatever is drawn: theta_0, P, the order of rows.
     seed: int
@@ -58,14 +57,21 @@ class Objective:
         Raises:
             RunFailed: what the function returns is no number.
         """
-        value = self._value(trial)
+        value = self._value(trial, f"'{self.name}'")
         if self.direction == "maximize":
             return {"score": value}
-        start = self._value(Trial(0, trial.lr, trial.seed))
-        return {"gain": start - value, "loss": value}
+        return {"gain": self._start(trial.seed) - value, "loss": value}
 
-    def _value(self, trial: Trial) -> float:
-        return number(self.call(trial), f"'{self.name}'")
+    def _start(self, seed: int) -> float:
+        """Ask for the untrained loss of a seed, once in a process: at no rate, as nothing moves."""
+        key = self.name, self.fingerprint, seed
+        if key not in _UNTRAINED:
+            whose = f"'{self.name}' at d=0, untrained,"
+            _UNTRAINED[key] = self._value(Trial(0, 0.0, seed), whose)
+        return _UNTRAINED[key]
+
+    def _value(self, trial: Trial, whose: str) -> float:
+        return number(asked(whose, self.call, trial), whose)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,28 +88,42 @@ class Own:
 
 
 Given = Objective | Own
-_REGISTERED: dict[tuple[str, str], Given] = {}
+# By task and name, then by fingerprint, the newest last: functions may share a name.
+_REGISTERED: dict[tuple[str, str], dict[str, Given]] = {}
+# Losses of untrained models, of the newest code only: what it calls may have changed since.
+_UNTRAINED: dict[tuple[str, str, int], float] = {}
+# Parameters that a module was made with.
+_MADE = WeakIdKeyDictionary()
+# What is squared in a fit of scores stays far from what a float holds.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def register(given: Given) -> None:
     """Make the code known to this process."""
     task = OBJECTIVE if isinstance(given, Objective) else MODULE
-    _REGISTERED[task, given.name] = given
+    codes = _REGISTERED.setdefault((task, given.name), {})
+    codes.pop(given.fingerprint, None)
+    codes[given.fingerprint] = given
+    _UNTRAINED.clear()
 
 
 def find(setup: Setup) -> Given | None:
     """Return the code that a spec names; None where it names none.
+
+    A run's spec says which of one name it is; a sweep's, which is not resolved yet, the newest.
 
     Raises:
         IdimError: this process does not know it.
     """
     if setup.task not in (OBJECTIVE, MODULE):
         return None
-    if (given := _REGISTERED.get((setup.task, setup.model))) is None:
+    codes = _REGISTERED.get((setup.task, setup.model), {})
+    wanted = getattr(setup, "model_fingerprint", "") or next(reversed(codes), "")
+    if wanted not in codes:
         raise IdimError(
             f"'{setup.model}' is a function of a Python program; call idim.measure in it again."
         )
-    return given
+    return codes[wanted]
 
 
 def own_problem(own: Own, setup: Setup) -> Problem:
@@ -126,111 +146,118 @@ def own_problem(own: Own, setup: Setup) -> Problem:
 
 def _build(own: Own, device: str, seed: int) -> Model:
     with seeded(seed):
-        net = own.make()
+        net = asked(f"'{own.name}'", own.make)
         if not isinstance(net, nn.Module):
             raise IdimError(f"'{own.name}' made a {type(net).__name__}, not a torch module.")
         missing = [name for name in own.head if name not in dict(net.named_modules())]
         if missing:
             raise IdimError(f"'{own.name}' has no submodule '{missing[0]}' to be its head.")
-        net.to(device)
+        asked(f"the module of '{own.name}', moved to {device},", net.to, device)
+        _refuse_made(own, net)
         start = 0.0 if own.direction == "maximize" else _untrained(own, net)
 
     def outputs(_: dict[str, Tensor]) -> Tensor:
         if torch.is_grad_enabled():
-            return _scalar(own, own.loss(net))
-        value = number(own.evaluate(net), f"the evaluation of '{own.name}'")
+            return _scalar(own, asked(f"the loss of '{own.name}'", own.loss, net))
+        value = _score(own, net)
         shown = value if own.direction == "maximize" else start - value
         return torch.tensor([shown], dtype=torch.float64)
 
     return Model(net, own.head, Arrays.of(net), outputs, lambda loss, _: loss.sum())
 
 
+def _refuse_made(own: Own, net: nn.Module) -> None:
+    """Refuse parameters that an earlier run has trained: no run would begin where its seed says."""
+    own_parameters = dict(net.named_parameters())
+    for name, parameter in own_parameters.items():
+        if parameter in _MADE:
+            raise IdimError(
+                f"'{own.name}' gives out its parameter '{name}' again, as an earlier run has left "
+                "it; make a new module in each call, or a copy.deepcopy."
+            )
+    _MADE.update({p: True for p in own_parameters.values() if p.requires_grad})
+
+
 @torch.no_grad()
 def _untrained(own: Own, net: nn.Module) -> float:
     net.eval()
-    return number(own.evaluate(net), f"the evaluation of '{own.name}'")
+    before = _versions(net)
+    value = _score(own, net)
+    after = _versions(net)
+    if written := [name for name in before if after.get(name) != before[name]]:
+        raise RunFailed(
+            f"the evaluation of '{own.name}' writes to the parameter '{written[0]}'; it must leave "
+            "the module as it is."
+        )
+    return value
+
+
+def _score(own: Own, net: nn.Module) -> float:
+    whose = f"the evaluation of '{own.name}'"
+    return number(asked(whose, own.evaluate, net), whose)
+
+
+def _versions(net: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return for each parameter what changes where it is written to, but for lazy ones."""
+    whole = ((n, p) for n, p in net.named_parameters() if not is_lazy(p))
+    return {name: (id(p), p._version) for name, p in whole}
 
 
 def _scalar(own: Own, loss: Any) -> Tensor:
+    whose = f"the loss of '{own.name}'"
     if not isinstance(loss, Tensor) or loss.numel() != 1:
-        raise RunFailed(f"the loss of '{own.name}' must be a tensor of one number.")
+        raise RunFailed(f"{whose} must be a tensor of one number.")
+    if not loss.requires_grad:
+        raise RunFailed(
+            f"{whose} has no gradient: it must come from the module's parameters, without detach, "
+            "no_grad or item."
+        )
     return loss.reshape(1)
+
+
+def asked(whose: str, code: Callable[..., Any], *args: Any) -> Any:
+    """Call a user's code, whose errors are its own: no fault of the store's, no end of ours.
+
+    Raises:
+        RunFailed: naming what it raised; the traceback is its cause's.
+    """
+    try:
+        return code(*args)
+    except (IdimError, MemoryError):
+        raise
+    except Exception as e:
+        said = _said(e)
+        if "memory" in said:  # the loop says what would help
+            raise
+        raise RunFailed(f"{whose} raised {type(e).__name__}: {said[:200].rstrip('.')}.") from e
+
+
+def _said(e: Exception) -> str:
+    try:
+        return (str(e).strip() or "no message").splitlines()[0]
+    except Exception:  # whatever a user's class does
+        return "no message"
 
 
 def number(value: Any, whose: str) -> float:
     """Read what a user's function returned.
 
     Raises:
-        RunFailed: it is no number, or NaN or infinite.
+        RunFailed: it is no number, or NaN or infinite, or no float32 could hold it.
     """
+    value = value.detach() if isinstance(value, Tensor) else value
+    kind = type(value).__name__
+    truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
     try:
+        if truth or isinstance(value, str | bytes | bytearray):
+            raise TypeError
         found = float(value)
-    except (TypeError, ValueError):
-        kind = type(value).__name__
+    except OverflowError:
+        found = math.inf
+    except (TypeError, ValueError, RuntimeError):
         raise RunFailed(f"{whose} returned a {kind}; a number is wanted.") from None
     if not math.isfinite(found):
         raise RunFailed(f"{whose} returned {found}.")
+    if abs(found) > LARGEST:
+        raise RunFailed(f"{whose} returned {found:g}; a score is at most {LARGEST:.2g}.")
     return found
-
-
-def name_of(code: Any) -> str:
-    """Name a function by its module and its own name: what ids and titles hold."""
-    code = code.func if isinstance(code, partial) else code
-    code = code if hasattr(code, "__qualname__") else type(code)
-    module = code.__module__
-    if module == "__main__":  # a program, by the name of its file
-        module = Path(main_file() or "program").stem
-    return f"{module}:{code.__qualname__.replace('<locals>.', '')}"
-
-
-def main_file() -> str | None:
-    """Return the file of the program that runs; None where it was typed in."""
-    return getattr(sys.modules["__main__"], "__file__", None)
-
-
-def fingerprint(*codes: Any, version: str = "") -> str:
-    """Hash the source of functions, what they are bound to, and a version that the user gives.
-
-    What they call in turn is not seen: that is what `version` is for.
-
-    Raises:
-        IdimError: there is no source, and no version.
-    """
-    digest = hashlib.sha256(version.encode())
-    for code in codes:
-        digest.update(_source(code, version).encode())
-    return digest.hexdigest()[:16]
-
-
-def _source(code: Any, version: str) -> str:
-    if isinstance(code, partial):
-        return f"{_source(code.func, version)}{_plain((code.args, code.keywords))}"
-    try:
-        source = inspect.getsource(code if hasattr(code, "__qualname__") else type(code))
-    except (OSError, TypeError):
-        if not version:
-            raise IdimError(
-                f"'{name_of(code)}' has no source to tell a change by; give version=."
-            ) from None
-        source = ""
-    bound = getattr(code, "__defaults__", None), getattr(code, "__kwdefaults__", None)
-    cells = [_content(cell) for cell in getattr(code, "__closure__", None) or ()]
-    return f"{name_of(code)}\n{textwrap.dedent(source)}{_plain((bound, cells))}"
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a name that is not bound yet
-        return None
-
-
-def _plain(value: Any) -> str:
-    """Spell numbers, texts and what is made of them; of anything else no more than its type."""
-    if value is None or isinstance(value, bool | int | float | str | bytes):
-        return repr(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{_plain(k)}:{_plain(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_plain, value)) + "]"
-    return type(value).__qualname__

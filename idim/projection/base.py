@@ -75,9 +75,11 @@ class Projection(ABC):
             (d,), device of v; dtype of v, float32 for 16-bit floats.
 
         Raises:
-            IdimError: a wrong length or a range outside [0, D].
+            IdimError: a wrong length or dtype, or a range outside [0, D].
         """
         rows = self._span(start, stop)
+        if not v.is_floating_point():
+            raise IdimError(f"v must be floating, got {v.dtype}.")
         if v.shape != (rows.stop - rows.start,):
             raise IdimError(f"v must have shape ({rows.stop - rows.start},), got {tuple(v.shape)}.")
         if self._is_small:
@@ -94,9 +96,12 @@ class Projection(ABC):
             pieces: disjoint, rows rising.
 
         Raises:
-            IdimError: a wrong length, pieces that overlap or lie outside [0, D].
+            IdimError: a wrong length, pieces that overlap, lie outside [0, D], or are no memory
+                that a kernel can write to.
         """
         self._check(theta_d)
+        for piece in pieces:
+            _check_piece(piece)
         ends = [e for p in pieces for e in self._span(p.start, p.stop)]
         if ends != sorted(ends):
             raise IdimError("the pieces of theta must be disjoint and in the order of their rows.")
@@ -160,6 +165,20 @@ class Projection(ABC):
     def _write(self, theta_d: Tensor, pieces: Sequence[Piece]) -> None:
         """Write theta_0 + scale * P theta_d into each piece."""
         write_by(pieces, lambda rows: self._matvec(theta_d, rows))
+
+
+def _check_piece(piece: Piece) -> None:
+    """Refuse what the kernels, which see addresses only, would read or write beside."""
+    theta, theta_0 = piece.theta, piece.theta_0
+    if not (theta.is_contiguous() and theta_0.is_contiguous() and theta.dim() == 1):
+        raise IdimError("theta and theta_0 of a piece must be flat and contiguous.")
+    if not theta.is_floating_point() or theta.dtype != theta_0.dtype:
+        raise IdimError(
+            f"theta and theta_0 of a piece must be floating and of one dtype, got {theta.dtype} "
+            f"and {theta_0.dtype}."
+        )
+    if theta.shape != theta_0.shape or theta.device != theta_0.device:
+        raise IdimError("theta and theta_0 of a piece must have one shape, on one device.")
 
 
 class _Product(torch.autograd.Function):

@@ -1,5 +1,6 @@
 """Files that are whole or absent, and reads that cannot hang."""
 
+import errno
 import hashlib
 import json
 import os
@@ -62,8 +63,8 @@ def write_json(path: Path, record: Any) -> None:
     write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
-def read_bytes(path: Path) -> bytes | None:
-    """Return a file's bytes, None if there is none.
+def read_bytes(path: Path, last: int | None = None) -> bytes | None:
+    """Return a file's bytes, or the last of them, None if there is no file.
 
     Raises:
         Damaged: something else than a file stands there: a folder, a pipe, a loop of links.
@@ -74,11 +75,15 @@ def read_bytes(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
+        if e.errno == errno.ENAMETOOLONG:  # there can be none
+            return None
         raise Damaged(path, e.strerror or "it cannot be read") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise Damaged(path, "not a file")
     with os.fdopen(handle, "rb") as f:
+        if last is not None:
+            f.seek(max(0, os.fstat(handle).st_size - last))
         return f.read()
 
 

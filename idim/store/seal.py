@@ -15,6 +15,8 @@ Record = dict[str, Any]
 # Hex digits of the checksum of one line of metrics.
 _LINE_DIGITS = 16
 _META = "idim.seal."
+# Bytes that hold a few lines of metrics.
+_TAIL = 4096
 
 
 def write_sealed(path: Path, record: Record, kind: str, owner: str) -> None:
@@ -76,9 +78,22 @@ def read_lines(path: Path, owner: str) -> list[Record]:
 
 
 def read_last_line(path: Path, owner: str) -> Record | None:
-    """Return the newest record of a file of sealed lines, None before the first."""
-    lines = reversed((read_bytes(path) or b"").splitlines())
-    return next((r for line in lines if (r := _line(path, line, owner)) is not None), None)
+    """Return the newest record of a file of sealed lines, None before the first.
+
+    Reads the end of the file, which is asked for twice a second and grows: twice as much of it
+    each time that no line there is whole.
+    """
+    tail = _TAIL
+    while True:
+        content = read_bytes(path, tail) or b""
+        lines = content.splitlines()
+        is_all = len(content) < tail
+        for line in reversed(lines if is_all else lines[1:]):  # the first may be cut
+            if (record := _line(path, line, owner)) is not None:
+                return record
+        if is_all:
+            return None
+        tail *= 2
 
 
 def _line(path: Path, line: bytes, owner: str) -> Record | None:

@@ -18,6 +18,7 @@ from idim.problems.tasks.data import Split, TaskData, concatenate, fingerprint
 from idim.problems.tasks.files import Found
 from idim.problems.tasks.info import TASKS, TaskInfo, info
 from idim.problems.tasks.metrics import score
+from idim.problems.tasks.tables import few
 from idim.reading import expanded
 
 __all__ = ["TASKS", "Split", "TaskData", "TaskInfo", "info", "load"]
@@ -124,6 +125,7 @@ def _read(task: TaskInfo, found: Found, notes: list[str]) -> tuple[TaskInfo, Spl
 
 def _texts(task: TaskInfo, found: Found, notes: list[str]) -> tuple[TaskInfo, dict[str, Split]]:
     """Read every split; the training rows settle what the task leaves open."""
+    notes += found.notes
     read_ = {
         name: read.tables(task, name, paths, notes, found.separator) for name, paths in found.splits
     }
@@ -193,7 +195,7 @@ def _shuffled(n: int, seed: int) -> np.ndarray:
 
 def _missing_classes(task: TaskInfo, train: Split) -> list[str]:
     missing = [name for i, name in enumerate(task.labels) if not np.any(train.targets == i)]
-    return [f"no training row is labelled {', '.join(missing)}."] if missing else []
+    return [f"no training row is labelled {few(missing)}."] if missing else []
 
 
 def _in_both(task: TaskInfo, whole: Split, evaluation: Split) -> list[str]:

@@ -37,6 +37,8 @@ class Found:
     classes: tuple[str, ...] = ()
     # Between the cells of a CSV file; empty: a comma.
     separator: str = ""
+    # What a reader of the results must know, one sentence each.
+    notes: tuple[str, ...] = ()
 
     def paths(self) -> Iterator[Path]:
         """Yield every file that is read."""
@@ -54,7 +56,7 @@ def find(task: TaskInfo, place: Path) -> Found:
     """
     check_place(place)
     if not is_folder(place):
-        return Found((("train", (_single(place),)),))
+        return Found(((_only(task, place), (_single(place),)),))
     if task.kind == "image" and any(place.glob("*-ubyte*")):
         return Found(tuple((split, _idx_pair(place, split)) for split in _IDX_STEMS))
     (names, links), card = _names(place), cards.read(place)
@@ -64,6 +66,7 @@ def find(task: TaskInfo, place: Path) -> Found:
     needs, judges = bases(task.train), bases(task.evaluation)
     listing = _best_listing(task, names, card, needs, judges)
     missing = [s for s in (*needs, *judges) if key(s) not in listing and not layout.form(s)]
+    _check_named(task, place, names, card, missing)
     if missing and links:
         raise IdimError(
             f"'{place / links[0]}' is a link to a folder, which is not followed, and no other file "
@@ -73,8 +76,69 @@ def find(task: TaskInfo, place: Path) -> Found:
         judges = []
     wanted = dict.fromkeys((*needs, *judges))
     splits = tuple((s, _files(task, s, place, listing)) for s in wanted)
-    separator = cards.separator(cards.entry(card, task.config))
-    return Found(splits, cards.classes(card, task.config, task.label), separator)
+    _check_once(splits)
+    return Found(
+        splits,
+        cards.classes(card, task.config, task.label),
+        cards.separator(cards.entry(card, task.config)),
+        tuple(note for s in wanted for note in _left_out(s, listing.get(key(s), []))),
+    )
+
+
+def _only(task: TaskInfo, file: Path) -> str:
+    """Return the split that a single file is: the one to learn from.
+
+    Raises:
+        IdimError: the task learns from several, or names another to evaluate on.
+    """
+    needs, judges = bases(task.train), bases(task.evaluation)
+    others = [s for s in judges if s not in needs and not task.may_hold_out]
+    if len(needs) > 1 or others:
+        raise IdimError(
+            f"'{file}' is one file, and task '{task.name}' reads the splits "
+            f"{few([*needs, *others])}; give a folder with a file for each."
+        )
+    return needs[0]
+
+
+def _check_named(
+    task: TaskInfo, place: Path, names: list[str], card: cards.Card, missing: list[str]
+) -> None:
+    """Refuse a folder that lacks some of the files that its card names, as one half fetched does.
+
+    A folder with none of them is laid out otherwise.
+    """
+    patterns = cards.patterns(cards.entry(card, task.config))
+    if not any(layout.matching(names, wanted) for wanted in patterns.values()):
+        return
+    for split, wanted in patterns.items():
+        if key(split) in map(key, missing):
+            raise IdimError(
+                f"'{place}' has no file '{wanted[0]}', which its README.md names for split "
+                f"'{split}'."
+            )
+
+
+def _check_once(splits: tuple[tuple[str, tuple[Path, ...]], ...]) -> None:
+    """Refuse a file that would be two splits: the same rows to learn from and to score."""
+    held: dict[Path, str] = {}
+    for split, paths in splits:
+        for path in paths:
+            other = held.setdefault(path.resolve(), split)
+            if other != split:
+                raise IdimError(
+                    f"'{path}' would be both split '{other}' and split '{split}'; scores need "
+                    "unseen rows: give each split a file of its own, or this file alone."
+                )
+
+
+def _left_out(split: str, files: list[str]) -> list[str]:
+    """Say which files of a split are not read, for they are of another format."""
+    read = layout.preferred(files)
+    if len(read) == len(files):
+        return []
+    others = few([name for name in files if name not in read])
+    return [f"split '{split}' is read from {few(read)}; left out: {others}."]
 
 
 def _check_config(

@@ -55,7 +55,7 @@ def _filled(values: list[Any]) -> Iterator[Any]:
 
 
 def _label(table: Table, sample: dict[str, list[Any]]) -> str:
-    by_name = {name.lower(): name for name in reversed(sample)}
+    by_name = _by_name(sample)
     found = [by_name[name] for name in _LABELS if name in by_name] or list(table.names)
     if not found:
         raise IdimError(
@@ -66,7 +66,7 @@ def _label(table: Table, sample: dict[str, list[Any]]) -> str:
 
 
 def _texts(table: Table, sample: dict[str, list[Any]]) -> tuple[str, ...]:
-    by_name = {name.lower(): name for name in reversed(sample)}
+    by_name = _by_name(sample)
     for names in (*_PAIRS, *((name,) for name in _SINGLES)):
         if all(name in by_name for name in names):
             return tuple(by_name[name] for name in names)
@@ -77,6 +77,11 @@ def _texts(table: Table, sample: dict[str, list[Any]]) -> tuple[str, ...]:
     lists = any(isinstance(value, list | dict) for values in sample.values() for value in values)
     why = f" ({read.ONE_LABEL})" if lists else ""
     raise IdimError(f"'{table.path}' has {told}; one is wanted, or two; {_HOW}.{why}")
+
+
+def _by_name(sample: dict[str, list[Any]]) -> dict[str, str]:
+    """Map columns in small letters to what they are; one that is so written comes first."""
+    return {name.lower(): name for name in reversed(sample)} | {name: name for name in sample}
 
 
 def _is_prose(values: list[Any]) -> bool:
@@ -111,6 +116,16 @@ def labels(
     names = tables[0].names.get(task.label) or classes or _found(task, tables, asked or codes)
     if names:
         notes.append(f"classes by guess, from the training rows: {few([*names])}.")
+    else:
+        notes.append(
+            f"'{task.label}' is a number by guess, from the training rows, and no class: a "
+            "regression (labels = [...] in a task file makes it classes)."
+        )
+    if len(names) == 1:
+        raise IdimError(
+            f"'{tables[0].path}': every training row has the label {names[0]}; there is nothing "
+            "to learn."
+        )
     if names and "f1" in task.metrics and len(names) != 2:
         raise IdimError(f"f1 is for two classes, {len(names)} were found; use macro_f1.")
     own = ("accuracy", "macro_f1") if names else ("pearson", "spearman", "rmse")
@@ -123,14 +138,18 @@ def _found(task: TaskInfo, tables: Sequence[Table], codes: bool) -> tuple[str, .
     """List the different labels: whole numbers in order, else names; none: they are values."""
     for rows in tables:
         read.refuse_lists(task.label, rows)
-    values = [str(v).strip() for rows in tables for v in _filled(rows.columns[task.label])]
+    for rows in tables:
+        read.refuse_no_label(task.label, rows)
+    values = [str(v).strip() for rows in tables for v in rows.columns[task.label]]
     different = set(values)
     if {name.lower() for name in different} <= {"true", "false"}:
         return ("False", "True")
     whole = {read.whole_number(name) for name in different}
     if read.numerals(sorted(whole)):
         many = len(whole) > _MOST_CODES
-        return () if many or not codes else tuple(sorted(whole - {"-1"}, key=int))
+        # a row of -1 is unlabelled, but where it makes the second class
+        classes = whole - {"-1"} if len(whole) != 2 else whole
+        return () if many or not codes else tuple(sorted(classes, key=int))
     if all(map(_is_number, different)):
         return ()
     if len(different) > min(_MOST_NAMES, max(_MOST_CODES, len(values) // 2)):

@@ -115,6 +115,13 @@ def refuse_lists(label: str, rows: Table) -> None:
             raise bad_row(rows, i, f"has {reprlib.repr(value)} as its label; {ONE_LABEL}")
 
 
+def refuse_no_label(label: str, rows: Table) -> None:
+    """Refuse a row without a label, which would make a class of its own."""
+    for i, value in enumerate(rows.columns[label]):
+        if value is None or value != value or not str(value).strip():
+            raise bad_row(rows, i, f"has no label: {reprlib.repr(value)} in column '{label}'")
+
+
 def _codes(task: TaskInfo, rows: Table, classes: tuple[str, ...]) -> dict[str, int]:
     """Map each spelling of a label that the file may use to its class code."""
     names = {name: i for i, name in enumerate(task.labels)}
@@ -146,16 +153,16 @@ def _code(codes: dict[str, int], spelled: str) -> int | None:
 def whole_number(spelled: str) -> str:
     """Write a Boolean or a number without a fraction as a whole number; others stay.
 
-    >>> whole_number("True"), whole_number("3.0"), whole_number("3.5")
-    ('1', '3', '3.5')
+    >>> whole_number("True"), whole_number("3.0"), whole_number("3.5"), whole_number("+1")
+    ('1', '3', '3.5', '1')
     """
     truth = {"true": "1", "false": "0"}.get(spelled.lower())
-    return truth or re.sub(r"(?<=\d)\.0+$", "", spelled)
+    return truth or re.sub(r"(?<=\d)\.0+$", "", re.sub(r"^\+(?=\d)", "", spelled))
 
 
 def numerals(names: Sequence[str]) -> bool:
     """Whether all names are whole numbers, written out."""
-    return all(name.removeprefix("-").isdigit() for name in names)
+    return all(re.fullmatch("-?[0-9]+", name) for name in names)
 
 
 def _number(rows: Table, i: int, value: Any) -> float:
@@ -171,7 +178,8 @@ def _number(rows: Table, i: int, value: Any) -> float:
 def _bad_label(task: TaskInfo, rows: Table, i: int) -> IdimError:
     value = rows.columns[task.label][i]
     if re.fullmatch(r"-1(\.0+)?", str(value).strip()):
-        return bad_row(rows, i, "has label -1, an unlabelled row; remove it or name another split")
+        told = "has label -1, an unlabelled row; remove it or name another split"
+        return bad_row(rows, i, f"{told} (if it is a class, put it into labels in a task file)")
     known = ", ".join(task.labels)
     by_code = "" if numerals(task.labels) else f" or 0 to {len(task.labels) - 1}"
     return bad_row(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -47,18 +48,17 @@ def joined(wanted: Sequence[str], splits: Mapping[str, Split]) -> Split:
 
 
 def check_apart(task: TaskInfo, lengths: Mapping[str, int]) -> None:
-    """Refuse slices that share rows between training and evaluation."""
-    for train in task.train:
-        for evaluation in task.evaluation:
-            for (a, cut), (b, other) in ((x, y) for x in parts(train) for y in parts(evaluation)):
-                if a != b or a not in lengths:
-                    continue
-                both = set(_rows(train, cut, lengths[a])) & set(_rows(b, other, lengths[a]))
-                if both:
-                    raise IdimError(
-                        f"'{train}' and '{evaluation}' share {len(both):,} rows; scores need "
-                        "unseen rows."
-                    )
+    """Refuse slices that share rows: between training and evaluation, or within one of them."""
+    every = [(split, *part) for split in (*task.train, *task.evaluation) for part in parts(split)]
+    for (split, name, cut), (other, base, second) in combinations(every, 2):
+        if name != base or name not in lengths:
+            continue
+        n = lengths[name]
+        if both := set(_rows(split, cut, n)) & set(_rows(other, second, n)):
+            raise IdimError(
+                f"'{split}' and '{other}' share {len(both):,} rows; scores need unseen rows, each "
+                "once."
+            )
 
 
 def _rows(split: str, cut: str, n: int) -> np.ndarray:

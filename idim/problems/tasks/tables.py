@@ -33,10 +33,13 @@ def malformed(path: Path, why: str) -> IdimError:
 
 
 def check_columns(path: Path, wanted: list[str], there: list[str]) -> None:
-    """Refuse a file that lacks a column."""
+    """Refuse a file that lacks a column, or has two of a name: one would be dropped unseen."""
     missing = [name for name in wanted if name not in there]
     if missing:
         raise IdimError(f"'{path}' has no column '{missing[0]}'; its columns are {few(there)}.")
+    twice = [name for name in wanted if name and there.count(name) > 1]
+    if twice:
+        raise IdimError(f"'{path}' has {there.count(twice[0])} columns '{twice[0]}'; rename one.")
 
 
 def few(names: list[str]) -> str:
