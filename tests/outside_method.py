@@ -1,7 +1,7 @@
 """A method as a user would write it: not of the package, entered in its table by the tests."""
 
 from idim.config import RunSpec
-from idim.methods import Method
+from idim.methods import METHODS, Method
 from idim.problems.base import Model
 from idim.subspace.layout import Extent
 
@@ -9,7 +9,7 @@ from idim.subspace.layout import Extent
 class LastTensors(Method):
     """Train the last `size` tensors of a model, and leave the others at theta_0."""
 
-    symbol = "tensors"
+    symbol = "k"
 
     def __init__(self, spec: RunSpec, model: Model, seed: int) -> None:
         named = list(model.module.named_parameters())
@@ -37,3 +37,8 @@ class LastTensors(Method):
 
     def header(self):
         return {"tensors": str(len(self.tensors))}
+
+
+def enter() -> None:
+    """Make it known, as a program would."""
+    METHODS["last_tensors"] = LastTensors

@@ -58,9 +58,7 @@ def test_every_key_of_the_summary_is_explained():
     from idim.records import keys as keys_of
     from idim.results import Summary
 
-    # said in README.md with the next change of it
-    keys = [k for k in keys_of(Summary) if k not in ("problem", "held_out")]
-    assert [k for k in keys if f"`{k}`" not in README] == []
+    assert [k for k in keys_of(Summary) if f"`{k}`" not in README] == []
 
 
 def test_the_two_commands_stand_on_the_first_screen():

@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def spec(**more: str) -> SweepSpec:
 
 
 def timeless(summary):
-    return {k: v for k, v in summary.items() if k not in ("seconds", "out")}
+    return replace(summary, seconds=0.0, out=Path())
 
 
 class Killed(Exception):
@@ -47,8 +48,8 @@ def test_it_is_swept_resumed_summarised_and_reported(tmp_path):
     planned = plan(spec())
     events = []
     whole = execute(planned, tmp_path / "whole", jobs=1, progress=events.append)
-    assert (whole["d90"], whole["bracket"]) == (11, [10, 11])
-    assert (whole["search"]["strategy"], whole["search"]["why"]) == (
+    assert (whole.d90, whole.bracket) == (11, (10, 11))
+    assert (whole.search.strategy, whole.search.why) == (
         "bisection", "nothing lies between 10 and 11",
     )  # fmt: skip
     asked = [e.run.d for e in events if e.kind == "done"]
@@ -62,7 +63,7 @@ def test_it_is_swept_resumed_summarised_and_reported(tmp_path):
     with pytest.raises(Killed):
         execute(planned, tmp_path / "killed", jobs=1, progress=kill)
     so_far = summarise(tmp_path / "killed")
-    assert not so_far["search"]["done"]
+    assert not so_far.search.done
     assert "search: 3 runs; not finished" in table.text(so_far)
     events.clear()
     again = execute(planned, tmp_path / "killed", jobs=1, progress=events.append)
@@ -74,9 +75,7 @@ def test_it_is_swept_resumed_summarised_and_reported(tmp_path):
     said = table.text(whole)
     assert f"search: {len(asked)} runs; nothing lies between 10 and 11" in said
     assert "seeds 3; each redraws P" in said
-    assert (
-        whole["protocol"]["lr"] == "1, 4, 16, 64 times lr_full sqrt(D/d), the matched step length"
-    )
+    assert whole.protocol.lr == "1, 4, 16, 64 times lr_full sqrt(D/d), the matched step length"
     done = CliRunner().invoke(app, ["report", str(tmp_path / "whole")])
     assert done.exit_code == 0, done.output
     written = (tmp_path / "whole" / "report.md").read_text()

@@ -33,8 +33,12 @@ class Method(ABC):
 
     # The field of a run that holds its size, "d" or "size"; None: there is nothing to choose.
     size: ClassVar[str | None] = "size"
-    # The size in tables and in d90's place: "r" gives r90.
+    # The size in tables and in d90's name: "r" gives r90.
     symbol: ClassVar[str] = "size"
+    # What a seed draws for it, beside the head, the data order and dropout.
+    draws: ClassVar[str] = ""
+    # What `matched_rate` is.
+    matched: ClassVar[str] = "lr_full"
     # Settings of a run that mean nothing here: they are not in its id.
     ignores: ClassVar[tuple[str, ...]] = ONLY_IN_SUBSPACE
 
@@ -47,6 +51,15 @@ class Method(ABC):
     def named(cls, setting: "Setup") -> tuple[str, ...]:
         """Name what sets runs of one sweep apart from another's, first what ids say of it."""
         return (setting.method,)
+
+    @classmethod
+    def title(cls, setting: Any) -> str:
+        """Say what is trained, for titles.
+
+        Args:
+            setting: a sweep's spec, or its summary: it has `method`, `projection` and the like.
+        """
+        return str(setting.method)
 
     @classmethod
     def sizes(cls, span: "Extent") -> int:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from idim.subspace.layout import Extent
 
 
+HEADS = {
+    "subspace": "head in the subspace",
+    "free": "head trained beside it",
+    "frozen": "head frozen",
+}
+
+
 class InSubspace(Method):
     """theta_d, with SAID's lambdas and a free head at their own step sizes.
 
@@ -22,6 +29,8 @@ class InSubspace(Method):
 
     size = symbol = "d"
     ignores = ("size",)
+    draws = "P"
+    matched = "lr_full sqrt(D/d), the matched step length"
 
     def __init__(self, spec: "RunSpec", model: "Model", seed: int) -> None:
         from idim.subspace import Subspace
@@ -45,6 +54,11 @@ class InSubspace(Method):
     def named(cls, setting: "Setup") -> tuple[str, ...]:
         """Name the kind of P and the structure."""
         return setting.projection, setting.structure
+
+    @classmethod
+    def title(cls, setting: Any) -> str:
+        """Say P, the structure and where the head is: "fastfood DID, head in the subspace"."""
+        return f"{setting.projection} {setting.structure.upper()}, {HEADS[setting.head]}"
 
     @classmethod
     def check(cls, size: int, span: "Extent", setting: "Setup") -> None:

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter
 
+from idim.methods import METHODS
 from idim.report.canvas import (
     BLUE,
     DARK_VERMILION,
@@ -101,7 +102,10 @@ def _frame(ax: Axes, summary: Summary) -> None:
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.spines["left"].set_bounds(floor, top)
-    ax.set_xlabel("d, the dimension of the subspace", color=GREY, loc="left")
+    what = "the dimension of the subspace"
+    if summary.letter != "d":
+        what = f"the size of the method {METHODS[summary.method].title(summary)}"
+    ax.set_xlabel(f"{summary.letter}, {what}", color=GREY, loc="left")
 
 
 # --- what is drawn --------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 import math
 
 from idim.config import SMALL_NETS, SweepSpec
+from idim.methods import METHODS
 from idim.report.table import fitted
-from idim.report.words import full_training, seeds, symbol
+from idim.report.words import full_training, name, seeds
 from idim.results import Evidence, Summary
 from idim.search import named
 
@@ -26,13 +27,32 @@ def choices(summary: Summary, evidence: Evidence) -> dict[str, str]:
 
     Returns:
         Ten sentences or pairs of them, by what they are about; fewer of an objective, which trains
-        by code that is not ours.
+        by code that is not ours, and of a method that is no subspace.
     """
     found = _ten(summary, evidence)
-    if summary.problem != "objective":
-        return found
-    ours = ("baseline", "values of d", "monotonicity")
-    return {"training": _objective(summary, evidence)} | {name: found[name] for name in ours}
+    if summary.problem == "objective":
+        ours = ("baseline", "values of d", "monotonicity")
+        return {"training": _objective(summary, evidence)} | {name: found[name] for name in ours}
+    if not _is_subspace(summary):
+        of_p = ("projection", "scales", "head", "checks")
+        return {"method": _other_method(summary)} | {
+            k: v for k, v in found.items() if k not in of_p
+        }
+    return found
+
+
+def _is_subspace(summary: Summary) -> bool:
+    return METHODS[summary.method].size == "d"
+
+
+def _other_method(summary: Summary) -> str:
+    trained = [p.trainable for p in summary.points]
+    many = f" {min(trained):,} to {max(trained):,}" if trained else ""
+    title = METHODS[summary.method].title(summary)
+    return (
+        f"Of {summary.D:,} numbers the method {title} trains{many}, by its size {summary.letter}; "
+        "nothing is projected."
+    )
 
 
 def _objective(summary: Summary, evidence: Evidence) -> str:
@@ -121,7 +141,7 @@ def _line(summary: Summary) -> str:
     if summary.line is None:
         return "It is not above 0, so a share of it is no aim."
     said = (
-        f"{symbol(summary.threshold)} is the smallest d tried whose mean {summary.metric} "
+        f"{name(summary)} is the smallest {summary.letter} tried whose mean {summary.metric} "
         f"reaches {summary.threshold:g} of it, {summary.line:.3f}"
     )
     if summary.chance is None:
@@ -130,7 +150,9 @@ def _line(summary: Summary) -> str:
     adjusted = summary.chance_adjusted
     if adjusted is None:
         return said
-    found = "No d tried" if adjusted.d is None else f"d = {adjusted.d:,} is the smallest that"
+    found = f"{summary.letter} = {adjusted.d or 0:,} is the smallest that"
+    if adjusted.d is None:
+        found = f"No {summary.letter} tried"
     way = f"{summary.threshold:g} of the way from there to the baseline"
     return f"{said} {found} reaches the line {way}, {adjusted.line:.3f}."
 
@@ -138,15 +160,17 @@ def _line(summary: Summary) -> str:
 def _values(summary: Summary, setting: SweepSpec) -> str:
     ds = [p.d for p in summary.points]
     if not ds:
-        return "No d has a score yet."
+        return f"No {summary.letter} has a score yet."
     how = named(setting.search).called
     many = "one value" if len(ds) == 1 else f"{len(ds)} values"
-    said = f"{many[0].upper()}{many[1:]} of d from {ds[0]:,} to {ds[-1]:,} came from {how}"
+    many = f"{many[0].upper()}{many[1:]} of {summary.letter}"
+    said = f"{many} from {ds[0]:,} to {ds[-1]:,} came from {how}"
     low, high = summary.bracket
     if low is None or high is None:
         return f"{said}; the line was not crossed between two of them."
     return (
-        f"{said}; {low:,} fails and {high:,} passes, so d is resolved to a factor {high / low:.3g}."
+        f"{said}; {low:,} fails and {high:,} passes, so {summary.letter} is resolved to a "
+        f"factor {high / low:.3g}."
     )
 
 
@@ -155,11 +179,13 @@ def _replicates(summary: Summary, setting: SweepSpec) -> str:
     lost = f"; {failed} failed run{'' if failed == 1 else 's'} left out" if failed else ""
     half = ""
     if success.d is not None:
-        half = f" Half of the seeds pass at d = {success.d:,} (fitted)."
+        half = f" Half of the seeds pass at {summary.letter} = {success.d:,} (fitted)."
     drawn = "dropout" if setting.keep_head else "dropout and the head or initial net"
+    own = METHODS[summary.method].draws
+    drawn = f"{f'{own}, ' if own else ''}the order of the data, {drawn}"
     return (
-        f"Each d has {seeds(summary)} at its learning rate; a seed redraws P, the order of the "
-        f"data, {drawn}. The criterion is on the mean over seeds"
+        f"Each {summary.letter} has {seeds(summary)} at its learning rate; a seed redraws "
+        f"{drawn}. The criterion is on the mean over seeds"
         f"{lost}.{half}"
     )
 
@@ -172,22 +198,23 @@ def _rates(summary: Summary, setting: SweepSpec) -> str:
     elif summary.problem != "task":
         on = "by the reported score"
     given = ", ".join(f"{lr:g}" for lr in setting.lr)
+    by = ", its gradient by the exact transpose of P" if _is_subspace(summary) else ""
     return (
-        f"The learning rate was chosen at each d {on}: {given or protocol.lr}. Training was "
-        f"{protocol.training}; the optimizer sees only what is trained, its gradient by the "
-        f"exact transpose of P. Scores are those of {protocol.checkpoint}."
+        f"The learning rate was chosen at each {summary.letter} {on}: {given or protocol.lr}. "
+        f"Training was {protocol.training}; the optimizer sees only what is trained{by}. Scores "
+        f"are those of {protocol.checkpoint}."
     )
 
 
 def _monotonicity(summary: Summary) -> str:
-    name, d90 = symbol(summary.threshold), summary.d90
+    d90 = summary.d90
     above = [p for p in summary.points if d90 and p.d > d90]
     again = ", ".join(f"{p.d:,}" for p in above if not p.passes)
-    said = "Scores need not rise with d"
+    said = f"Scores need not rise with {summary.letter}"
     if again:
-        said += f": above {name}, d = {again} fell below the line again"
+        said += f": above {name(summary)}, {summary.letter} = {again} fell below the line again"
     elif above:
-        said += f"; above {name} every d tried passes too"
+        said += f"; above {name(summary)} every {summary.letter} tried passes too"
     said += "."
     line = fitted(summary)
     if not line:
@@ -210,11 +237,11 @@ def _checks(summary: Summary) -> str:
 def _bits(summary: Summary) -> str:
     found = [p for p in summary.points if p.d == summary.d90]
     if not found:
-        return "No code length is given, since no d reaches the line."
+        return f"No code length is given, since no {summary.letter} reaches the line."
     trained, rates = found[0].trainable, len(found[0].lrs)
     return (
         f"What is trained was not quantised or coded: as float32 it takes 32 x {trained:,} = "
-        f"{32 * trained:,} bits at {symbol(summary.threshold)}, and log2 {rates} = "
-        f"{math.log2(rates):.2g} more for the learning rate; those of the search over d are not "
-        "counted."
+        f"{32 * trained:,} bits at {name(summary)}, and log2 {rates} = "
+        f"{math.log2(rates):.2g} more for the learning rate; those of the search over "
+        f"{summary.letter} are not counted."
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from idim.plain import harmless
 from idim.records import to_json
-from idim.report.words import headline, interval, seeds, setting, span, symbol
+from idim.report.words import headline, interval, name, seeds, setting, span
 from idim.results import Baseline, PointRow, Summary
 from idim.search import Tally, named
 
@@ -51,7 +51,7 @@ def fitted(summary: Summary) -> str:
     d, ends = summary.fit.d, interval(summary.fit.interval)
     if d is None:
         return ""
-    return f"fit: {symbol(summary.threshold)} = {d:,}{f', 95% interval {ends}' if ends else ''}"
+    return f"fit: {name(summary)} = {d:,}{f', 95% interval {ends}' if ends else ''}"
 
 
 def verdict(summary: Summary) -> str:
@@ -66,7 +66,7 @@ def verdict(summary: Summary) -> str:
         evidence.append(smallest if low is None else f"bracket {low:,}-{d90:,}")
     elif summary.points and summary.line is not None:
         best = max(summary.points, key=lambda p: p.mean)
-        evidence.append(f"best {best.mean:.3f} at d={best.d:,}")
+        evidence.append(f"best {best.mean:.3f} at {summary.letter}={best.d:,}")
     if ends := span(summary):
         evidence.append(f"95% interval {ends} over {seeds(summary)}")
     facts = [", ".join(evidence)] if evidence else []
@@ -95,14 +95,14 @@ def _sentence(summary: Summary) -> str:
 def rows(summary: Summary) -> list[tuple[str, ...]]:
     """Give the cells of the table: names, the baseline, then one row a d."""
     base = summary.reference
-    head = ("d", "trainable", "lr", summary.metric, "n", "")
+    head = (summary.letter, "trainable", "lr", summary.metric, "n", "")
     lines = [head, ("baseline", *_cells(base, _baseline_size(summary)), "" if base.n else "fixed")]
     if base.mean is None:
         lines[-1] = (*lines[-1][:-1], "missing")
     for p in summary.points:
         mark = "passes" if p.passes else ""
         if p.d == summary.d90:
-            mark += f", {symbol(summary.threshold)}"
+            mark += f", {name(summary)}"
         lines.append((f"{p.d:,}", *_cells(p, p.trainable), mark))
     return lines
 

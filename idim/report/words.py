@@ -3,19 +3,14 @@
 from pathlib import Path
 
 from idim.estimate import Ends
+from idim.methods import METHODS
 from idim.results import Problem, Summary
-
-HEADS = {
-    "subspace": "head in the subspace",
-    "free": "head trained beside it",
-    "frozen": "head frozen",
-}
 
 
 def headline(summary: Summary) -> str:
     """Say d90 in a few characters: "d90 = 207", "d90 <= 10", "d90 > 1,000"."""
     is_bracketed = summary.d90 is not None and summary.bracket[0] is not None
-    return f"{symbol(summary.threshold)} {'= ' * is_bracketed}{answer(summary)}"
+    return f"{name(summary)} {'= ' * is_bracketed}{answer(summary)}"
 
 
 def answer(summary: Summary) -> str:
@@ -25,9 +20,14 @@ def answer(summary: Summary) -> str:
     return "is not defined" if summary.d90_over is None else f"> {summary.d90_over:,}"
 
 
-def symbol(threshold: float) -> str:
+def name(summary: Summary) -> str:
+    """Name the smallest sufficient size of a sweep's method: d90 in a subspace."""
+    return symbol(summary.threshold, summary.letter)
+
+
+def symbol(threshold: float, letter: str = "d") -> str:
     """Name the smallest sufficient d as the papers do: d90 at 0.9, d100 at 1."""
-    return f"d{100 * threshold:g}"
+    return f"{letter}{100 * threshold:g}"
 
 
 def subject(summary: Summary) -> str:
@@ -37,13 +37,13 @@ def subject(summary: Summary) -> str:
         return f"{what}, trained by its own code"
     if summary.problem == "task":
         what += f" on {short(summary.task)}"
-    head = HEADS.get(summary.head, summary.head)
-    return f"{what}, {summary.projection} {summary.structure.upper()}, {head}"
+    return f"{what}, {METHODS[summary.method].title(summary)}"
 
 
 def setting(summary: Summary) -> str:
     """Say what was measured, and how long P's columns are."""
-    norm = "" if summary.problem == "objective" else f", {summary.norm} norm"
+    has_norm = summary.problem != "objective" and "norm" not in METHODS[summary.method].ignores
+    norm = f", {summary.norm} norm" if has_norm else ""
     return f"{subject(summary)}{norm}"
 
 

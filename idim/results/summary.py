@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from idim.estimate import Ends, Estimate, Fit, Point, Success
 from idim.estimate import Reading as Read
+from idim.methods import METHODS
 from idim.records import from_json, to_json
 from idim.search import named
 
@@ -117,6 +118,7 @@ class Summary:
     metric: str
     # How many numbers full training chooses.
     D: int
+    method: str = "subspace"
     structure: str
     projection: str
     norm: str
@@ -154,6 +156,11 @@ class Summary:
     seconds: float
     # The folder of the runs.
     out: Path
+
+    @property
+    def letter(self) -> str:
+        """How the size of its method is called: d in a subspace."""
+        return METHODS[self.method].symbol
 
     @property
     def baseline(self) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from idim.config import SweepSpec
 from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
+from idim.methods import METHODS
 from idim.search.cells import PAIR, Cells, merit
 from idim.search.narrow import next_d, window
 from idim.search.peak import peak
@@ -80,9 +81,12 @@ class Adaptive(Strategy):
 
     def rates(self) -> str:
         """Say how the first d's rates are carried to the others."""
+        method = METHODS[self.spec.method]
+        letter, exponent = method.symbol, method.transfer(self.spec)
+        moved = f"lr ~ (D/d)^{exponent:g}" if exponent else "the same"
         return (
-            f"{super().rates()}, at the first d; from there lr ~ (D/d)^{self.spec.lr_transfer:g}, "
-            "neighbours tried in steps of 4 where d fails, of 2 near the line"
+            f"{super().rates()}, at the first {letter}; from there {moved}, "
+            f"neighbours tried in steps of 4 where {letter} fails, of 2 near the line"
         )
 
 

@@ -10,6 +10,7 @@ from idim.config.names import STRATEGIES
 from idim.config.searches import strategy_of
 from idim.errors import unknown
 from idim.estimate import Score
+from idim.methods import METHODS
 from idim.search.space import Space
 
 # What is known of runs, by run id; a run that failed is known by a score of None.
@@ -134,7 +135,7 @@ class Strategy(ABC):
     def rates(self) -> str:
         """Say which learning rates are tried, where none were given."""
         multiples = ", ".join(f"{m:g}" for m in self.spec.lr_multiples)
-        return f"{multiples} times lr_full sqrt(D/d), the matched step length"
+        return f"{multiples} times {METHODS[self.spec.method].matched}"
 
     @classmethod
     def state(cls, tally: Tally) -> str:

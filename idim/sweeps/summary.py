@@ -5,6 +5,7 @@ from pathlib import Path
 
 from idim import estimate
 from idim.config import RunSpec
+from idim.methods import METHODS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
 from idim.search import Done, Strategy, next_runs, strategy
@@ -18,6 +19,12 @@ _HEADS = {
     "free": "trained directly, beside d",
     "frozen": "frozen at its random start",
 }
+
+_ADAMS = {"adamw": "AdamW", "adam": "Adam"}
+_SCHEDULES = {"linear": "linear decay", "constant": "constant rate", "cosine": "cosine decay"}
+_DECAYS = {
+    "trained": "", "zero": " of theta, in the loss", "theta_0": " towards theta_0, in the loss",
+}  # fmt: skip
 
 
 def summarise(out: Path, threshold: float | None = None) -> Summary:
@@ -46,7 +53,18 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
         threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
     )  # fmt: skip
-    shared = ("model", "task", "metric", "D", "structure", "projection", "norm", "head", "chance")
+    shared = (
+        "model",
+        "task",
+        "metric",
+        "D",
+        "method",
+        "structure",
+        "projection",
+        "norm",
+        "head",
+        "chance",
+    )
     part = parts(found)
     part["notes"] = (*sweep["notes"], *found.notes, *_unsealed(store))
     return Summary(
@@ -109,29 +127,50 @@ def _protocol(sweep: Record, search: Strategy) -> Protocol:
         selection = f"selected on {reported}"
     full = f"own {full_training(problem)}"
     drawn = "" if sweep["keep_head"] else "the head or net, "
-    redraws = f"redraws P, {drawn}data order and dropout"
+    method = METHODS[sweep["method"]]
+    redraws = f"redraws {f'{method.draws}, ' if method.draws else ''}{drawn}data order and dropout"
+    place = _HEADS[sweep["head"]] if "head" not in method.ignores else "the method's own"
     return Protocol(
         baseline=full if sweep["baseline"] == "own" else f"fixed value {sweep['baseline']:g}",
-        criterion=f"smallest tested d whose mean {sweep['metric']} >= "
+        criterion=f"smallest tested {method.symbol} whose mean {sweep['metric']} >= "
         f"{sweep['threshold']:g} x baseline",
         selection=f"learning rate {selection}",
-        checkpoint=own if is_own else "the last step",
+        checkpoint=own if is_own else _checkpoint(sweep),
         seeds=f"{search.seeds()}; each {_THEIRS if is_own else redraws}",
         training=own if is_own else _training(sweep),
         lr="as given" if sweep["lr"] else search.rates(),
-        head=own if is_own else _HEADS[sweep["head"]],
+        head=own if is_own else place,
     )
 
 
 def _training(sweep: Record) -> str:
-    what, rows = "AdamW", f", batch {sweep['batch_size']}"
+    what, rows = _optimizer(sweep), f", batch {sweep['batch_size']}"
     if sweep["problem"] == "module":
-        what, rows = "AdamW on its own loss", ""
+        what, rows = f"{what} on its own loss", ""
     length = _many(sweep["steps"], "step") if sweep["steps"] else _many(sweep["epochs"], "epoch")
     return (
-        f"{what}, {length}{rows}, linear decay, warm-up {sweep['warmup']:g}, "
-        f"weight decay {sweep['weight_decay']:g}, {sweep['dtype']}"
+        f"{what}, {length}{rows}, {_SCHEDULES[sweep['schedule']]}, warm-up {sweep['warmup']:g}, "
+        f"weight decay {sweep['weight_decay']:g}{_DECAYS[sweep['decay_to']]}, "
+        f"{'' if sweep['clip'] is None else _clipped(sweep['clip'])}{sweep['dtype']}"
     )
+
+
+def _optimizer(sweep: Record) -> str:
+    if sweep["optimizer"] == "sgd":
+        return f"SGD with momentum {sweep['momentum']:g}"
+    betas = sweep["beta1"], sweep["beta2"]
+    known = "" if betas == (0.9, 0.999) else f" with betas {betas[0]:g} and {betas[1]:g}"
+    return f"{_ADAMS[sweep['optimizer']]}{known}"
+
+
+def _clipped(norm: float) -> str:
+    return f"gradients of what is trained clipped to norm {norm:g}, "
+
+
+def _checkpoint(sweep: Record) -> str:
+    if sweep["checkpoint"] == "last":
+        return "the last step"
+    return f"the best end of an epoch, on {'held-out' if sweep['held_out'] else 'the scored'} rows"
 
 
 def write(summary: Summary, out: Path) -> None:
