@@ -9,7 +9,7 @@ from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
 from idim.search.cells import PAIR, Cells, merit
 from idim.search.narrow import next_d, window
 from idim.search.peak import peak
-from idim.search.space import Ladder, Space, beyond
+from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
 
 # Coarse steps of d are at most this factor.
@@ -102,7 +102,7 @@ class _Search:
     def __init__(self, space: Space, d_min: int, d_max: int) -> None:
         self.space, self.spec, self.line = space, space.spec, Line(space.spec.threshold)
         self.coarse = coarse_steps(d_min, d_max)
-        self.cells = Cells(space, Ladder(space, self.coarse[len(self.coarse) // 2]))
+        self.cells = Cells(space, RateScale(space, self.coarse[len(self.coarse) // 2]))
         self.base_runs: list[Score] = []
         self.base: Point | float | None = None
         self.base_lr: float | None = None
@@ -142,9 +142,9 @@ class _Search:
             groups = [
                 [(math.log2(s.lr), merit(s)) for s in self.base_runs if s.seed == k] for k in shared
             ]
-            rung = peak(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
+            notch = peak(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
             lrs = {s.lr for s in self.base_runs if s.score is not None}
-            self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - rung))
+            self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - notch))
             rivals = Counter(s.lr for s in self.base_runs if s.lr != self.base_lr).values()
             # one seed more than any other rate has, so that an estimate takes this one
             yield from self.more_base(max(self.spec.seeds, max(rivals, default=0) + 1))

@@ -5,25 +5,25 @@ from collections.abc import Sequence
 # Share of the line that a rate two times off loses, and how uncertain that is.  Measured: digits
 # 0.004 (d = 100, 10 seeds), minilm-l3 on SST-2 about 0.003.
 LOSS, LOSS_SD = 0.004, 0.002
-# How far, in rungs, the best rate may lie from where one looks first.
+# How far, in notches, the best rate may lie from where one looks first.
 PRIOR_SD = 2.0
 # What falls behind the best of its group by more than this share of the line is counted as so
 # much: a rate that diverged says where not to look, not how steep the hill is.
 WORST = 0.2
 
-# (rung, merit) of the rates compared at one d and seed
+# (notch, merit) of the rates compared at one d and seed
 Group = Sequence[tuple[float, float]]
 
 
 def peak(groups: Sequence[Group], center: float, line: float) -> float:
-    """Return the rung where the score is expected to be best.
+    """Return the notch where the score is expected to be best.
 
-    The score is taken to be a_group + b x - c x^2, x in rungs from `center`; b and c have normal
+    The score is taken to be a_group + b x - c x^2, x in notches from `center`; b and c have normal
     priors, since a comparison of two rates by few held-out rows is mostly noise.
 
     Args:
         groups: merits that share d and seed, and so most of their noise.
-        center: where the best rung would be looked for without any data.
+        center: where the best notch would be looked for without any data.
         line: the goal, which sets the scale.
     """
     import numpy as np
