@@ -12,9 +12,9 @@ from idim.config import SweepSpec, with_recipe
 from idim.estimate import Score
 from idim.search import Space, coarse_steps, next_runs, paper_grid
 from idim.search.adaptive import _Search as Search
-from idim.search.cells import Cells, merit
-from idim.search.peak import LOSS, LOSS_SD, PRIOR_SD, peak
+from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, peak
 from idim.search.space import RateScale
+from idim.search.tuner import Cells, merit
 
 
 @pytest.mark.parametrize(

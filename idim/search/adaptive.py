@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from idim.config import SweepSpec
 from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
-from idim.search.cells import PAIR, Cells, merit
-from idim.search.narrow import next_d, window
-from idim.search.peak import peak
+from idim.search.best_rate import peak
+from idim.search.interval import next_d, window
 from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
+from idim.search.tuner import PAIR, Cells, merit
 
 # Coarse steps of d are at most this factor.
 COARSE = 4.0

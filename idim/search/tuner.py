@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from idim.config import QUARTER
 from idim.estimate import Point, Score, point
-from idim.search.peak import peak
+from idim.search.best_rate import peak
 from idim.search.space import RateScale, Space
 from idim.search.strategy import Asking
 
