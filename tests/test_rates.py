@@ -14,7 +14,7 @@ from idim.search import Space, coarse_steps, next_runs, paper_grid
 from idim.search.adaptive import _Search as Search
 from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, peak
 from idim.search.space import RateScale
-from idim.search.tuner import Cells, merit
+from idim.search.tuner import Tuner, merit
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,16 @@ def test_of_the_first_rates_those_go_on_that_score_best_after_a_quarter():
 
 
 def test_a_run_that_stopped_early_is_no_score_and_no_seed():
-    cells = Cells(space(), RateScale(space(), 300))
-    drive(cells.begin(300))
-    scores = cells.scores[300]
+    tuner = Tuner(space(), RateScale(space(), 300))
+    drive(tuner.begin(300))
+    scores = tuner.scores[300]
     assert [s.score is None for s in scores] == [s.pruned for s in scores]
     assert sum(s.pruned for s in scores) == 2
-    notches = {lr: notch for notch, lr in cells.rates[300].items()}
+    notches = {lr: notch for notch, lr in tuner.rates[300].items()}
     stopped = next(notches[s.lr] for s in scores if s.pruned)
-    assert cells._count(300)[stopped] == 0
-    drive(cells.ask([(300, stopped, 0)], go_on=True))
-    assert cells._count(300)[stopped] == 1
+    assert tuner._count(300)[stopped] == 0
+    drive(tuner.ask([(300, stopped, 0)], go_on=True))
+    assert tuner._count(300)[stopped] == 1
 
 
 @pytest.mark.parametrize(

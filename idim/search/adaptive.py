@@ -10,7 +10,7 @@ from idim.search.best_rate import peak
 from idim.search.interval import next_d, window
 from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
-from idim.search.tuner import PAIR, Cells, merit
+from idim.search.tuner import PAIR, Tuner, merit
 
 # Coarse steps of d are at most this factor.
 COARSE = 4.0
@@ -102,7 +102,7 @@ class _Search:
     def __init__(self, space: Space, d_min: int, d_max: int) -> None:
         self.space, self.spec, self.line = space, space.spec, Line(space.spec.threshold)
         self.coarse = coarse_steps(d_min, d_max)
-        self.cells = Cells(space, RateScale(space, self.coarse[len(self.coarse) // 2]))
+        self.tuner = Tuner(space, RateScale(space, self.coarse[len(self.coarse) // 2]))
         self.base_runs: list[Score] = []
         self.base: Point | float | None = None
         self.base_lr: float | None = None
@@ -117,7 +117,7 @@ class _Search:
         score, chance = level(self.base) or 0.0, self.space.chance
         if score <= 0:
             return "the baseline has no score above 0"
-        goal = self.cells.line = self.line.at(score)
+        goal = self.tuner.line = self.line.at(score)
         if chance is not None and reaches(chance, goal):
             return f"the line {goal:.3f} asks no more than a constant answer gives, {chance:.3f}"
         yield from self.bracket()
@@ -185,15 +185,15 @@ class _Search:
         while high - low > 1:
             middle = (low + high) // 2
             d = self.coarse[middle]
-            yield from self.cells.begin(d)
+            yield from self.tuner.begin(d)
             # a rate that passes will do; a failure may be the rate's fault
             if not self.passes(d):
-                yield from self.cells.widen(d)
+                yield from self.tuner.widen(d)
             low, high = (low, middle) if self.passes(d) else (middle, high)
 
     def passes(self, d: int) -> bool:
         """Say whether the mean score at d reaches the line as it stands."""
-        here, score = self.cells.point(d), level(self.base)
+        here, score = self.tuner.point(d), level(self.base)
         return here is not None and score is not None and reaches(here.mean, self.line.at(score))
 
     # --- the interval -----------------------------------------------------------------------
@@ -201,39 +201,39 @@ class _Search:
     def narrow(self) -> Asking[str]:
         """Try d and add seeds until the interval is narrow enough."""
         while True:
-            points = self.cells.points()
+            points = self.tuner.points()
             if not points:
                 return "no d gave a score"
             found = fit(self.base, points, self.line)
             ds = window(found, points, PAIR)
             why = self.enough(*found.interval)
             few = self.spec.seeds if why else PAIR
-            short = [d for d in ds if self.cells.seeds(d) < max(few, self.cells.rivals(d) + 1)]
+            short = [d for d in ds if self.tuner.seeds(d) < max(few, self.tuner.rivals(d) + 1)]
             if short:
-                yield from self.cells.more(dict.fromkeys(short, few))
+                yield from self.tuner.more(dict.fromkeys(short, few))
             elif why and (last := self.last_failing(found, points)) is not None:
                 # what bounds d90 from below may fail by its learning rate alone
-                yield from self.cells.tune(last, PAIR)
+                yield from self.tuner.tune(last, PAIR)
             elif why:
                 if not (yield from self.tune_base()):
                     return why
-            elif new := next_d(found, ds, self.coarse, self.cells.scores):
-                if self.cells.settled is None:
+            elif new := next_d(found, ds, self.coarse, self.tuner.scores):
+                if self.tuner.settled is None:
                     # seeds are of most use beside the crossing: compare rates there
                     at = math.log(found.d or ds[-1])
-                    yield from self.cells.tune(min(ds, key=lambda d: abs(math.log(d) - at)), PAIR)
+                    yield from self.tuner.tune(min(ds, key=lambda d: abs(math.log(d) - at)), PAIR)
                 else:
-                    yield from self.cells.more({new: PAIR})
+                    yield from self.tuner.more({new: PAIR})
             elif (last := self.last_failing(found, points)) is not None:
                 # seeds at a poor rate would only make its failure sure
-                yield from self.cells.tune(last, PAIR)
+                yield from self.tuner.tune(last, PAIR)
             elif not (yield from self.tune_base()):
                 yield from self.decide(ds)
 
     def last_failing(self, found: Fit, points: list[Point]) -> int | None:
         """Return the largest d below the crossing, unless its rate was tuned already."""
         below = [p.d for p in points if p.d and (found.d is None or p.d < found.d)]
-        return below[-1] if below and not self.cells.is_tuned(below[-1]) else None
+        return below[-1] if below and not self.tuner.is_tuned(below[-1]) else None
 
     def enough(self, low: int | None, high: int | None) -> str:
         """Say why the interval is good enough; nothing when it is not."""
@@ -251,5 +251,5 @@ class _Search:
     def decide(self, ds: list[int]) -> Asking[None]:
         """Give one more seed to every d inside the interval, and the baseline as many as any."""
         inside = ds[1:-1] or ds
-        yield from self.more_base(1 + max(self.cells.seeds(d) for d in inside))
-        yield from self.cells.more({d: self.cells.seeds(d) + 1 for d in inside})
+        yield from self.more_base(1 + max(self.tuner.seeds(d) for d in inside))
+        yield from self.tuner.more({d: self.tuner.seeds(d) + 1 for d in inside})

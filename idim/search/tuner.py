@@ -23,8 +23,8 @@ PAIR = 2
 MANY = 4
 
 
-class Cells:
-    """Scores by d, learning rate and seed.  A cell is (d, notch, seed)."""
+class Tuner:
+    """Holds the scores by d, learning rate and seed, and asks for those a rate is chosen by."""
 
     def __init__(self, space: Space, scale: RateScale) -> None:
         self.space, self.scale = space, scale
@@ -77,17 +77,17 @@ class Cells:
         notches = {lr: notch for notch, lr in self.rates.get(d, {}).items()}
         return Counter(notches[s.lr] for s in self.scores.get(d, ()) if not s.pruned)
 
-    def ask(self, cells: Iterable[tuple[int, float, int]], *, go_on: bool = False) -> Asking[None]:
-        """Ask for the cells that were not asked for yet.
+    def ask(self, wanted: Iterable[tuple[int, float, int]], *, go_on: bool = False) -> Asking[None]:
+        """Ask for the (d, notch, seed) that were not asked for yet.
 
         A run that stopped early goes on to its end only with `go_on`.
         """
-        batch = [(d, self._rate(d, r), seed) for d, r, seed in cells]
+        batch = [(d, self._rate(d, r), seed) for d, r, seed in wanted]
         every = ((d, s) for d in self.scores for s in self.scores[d])
         known = {(d, s.lr, s.seed) for d, s in every if not (go_on and s.pruned)}
-        batch = [cell for cell in dict.fromkeys(batch) if cell not in known]
+        batch = [run for run in dict.fromkeys(batch) if run not in known]
         if batch:
-            found = yield [self.space.run(*cell) for cell in batch]
+            found = yield [self.space.run(*run) for run in batch]
             for (d, _, _), score in zip(batch, found, strict=True):
                 self.scores.setdefault(d, []).append(score)
 
