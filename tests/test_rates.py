@@ -12,7 +12,7 @@ from idim.config import SweepSpec, with_recipe
 from idim.estimate import Score
 from idim.search import Space, coarse_steps, next_runs, paper_grid
 from idim.search.adaptive import _Search as Search
-from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, peak
+from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, best_notch
 from idim.search.space import RateScale
 from idim.search.tuner import Tuner, merit
 
@@ -137,22 +137,22 @@ def parabola(top: float, loss: float, groups: int = 40):
 @pytest.mark.parametrize("line", [0.5, 1.0])
 @pytest.mark.parametrize("share", [0.5, 1.0, 1.5])
 def test_sure_comparisons_give_the_top_of_their_parabola(top, line, share):
-    assert peak(parabola(top, share * LOSS * line), 0.0, line) == pytest.approx(top, abs=0.15)
+    assert best_notch(parabola(top, share * LOSS * line), 0.0, line) == pytest.approx(top, abs=0.15)
 
 
-def test_the_scale_of_scores_moves_no_peak():
+def test_the_scale_of_scores_moves_no_best_notch():
     """One comparison in which the upper notch leads: how far to go is a matter of the line."""
-    at = [peak([[(0.0, 0.5 * s), (2.0, 0.51 * s)]], 0.0, s) for s in (0.01, 1.0, 100.0)]
+    at = [best_notch([[(0.0, 0.5 * s), (2.0, 0.51 * s)]], 0.0, s) for s in (0.01, 1.0, 100.0)]
     assert at == pytest.approx([at[0]] * 3)
     assert 0 < at[0] < 2
 
 
-def test_what_other_seeds_score_moves_no_peak():
+def test_what_other_seeds_score_moves_no_best_notch():
     """A group is compared within itself: a seed that scores high all over says nothing."""
     pair = [(0.0, 0.5), (2.0, 0.51)]
     higher = [(r, m + 0.3) for r, m in pair]
-    assert peak([pair, higher], 0.0, 1.0) == pytest.approx(peak([pair, pair], 0.0, 1.0))
-    assert peak([[(1.0, 0.9)]], 0.25, 1.0) == 0.25  # one rate is no comparison
+    assert best_notch([pair, higher], 0.0, 1.0) == pytest.approx(best_notch([pair, pair], 0.0, 1.0))
+    assert best_notch([[(1.0, 0.9)]], 0.25, 1.0) == 0.25  # one rate is no comparison
 
 
 def test_one_comparison_is_weighed_against_what_is_known_before():
@@ -174,7 +174,7 @@ def test_one_comparison_is_weighed_against_what_is_known_before():
             np.concatenate([np.array(rows) / noise, priors]),
             np.concatenate([np.array(gaps) / noise, [0, LOSS / LOSS_SD]]),
         )
-        assert peak(groups, 0.0, line) == pytest.approx(b / (2 * c), rel=1e-6)
+        assert best_notch(groups, 0.0, line) == pytest.approx(b / (2 * c), rel=1e-6)
 
 
 def test_a_strategy_is_asked_once_for_each_run():

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from idim.config import SweepSpec
 from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
-from idim.search.best_rate import peak
+from idim.search.best_rate import best_notch
 from idim.search.interval import next_d, window
 from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
@@ -142,7 +142,7 @@ class _Search:
             groups = [
                 [(math.log2(s.lr), merit(s)) for s in self.base_runs if s.seed == k] for k in shared
             ]
-            notch = peak(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
+            notch = best_notch(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
             lrs = {s.lr for s in self.base_runs if s.score is not None}
             self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - notch))
             rivals = Counter(s.lr for s in self.base_runs if s.lr != self.base_lr).values()

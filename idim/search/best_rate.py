@@ -15,7 +15,7 @@ WORST = 0.2
 Group = Sequence[tuple[float, float]]
 
 
-def peak(groups: Sequence[Group], center: float, line: float) -> float:
+def best_notch(groups: Sequence[Group], center: float, line: float) -> float:
     """Return the notch where the score is expected to be best.
 
     The score is taken to be a_group + b x - c x^2, x in notches from `center`; b and c have normal

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from idim.config import QUARTER
 from idim.estimate import Point, Score, point
-from idim.search.best_rate import peak
+from idim.search.best_rate import best_notch
 from idim.search.space import RateScale, Space
 from idim.search.strategy import Asking
 
@@ -119,7 +119,7 @@ class Tuner:
         used = self.held(d)
         notches = sorted([used, *self.scale.near(used, FAR)])
         yield from self.ask((d, r, seed) for r in notches for seed in range(seeds))
-        self.settled = self._peak()
+        self.settled = self._best_notch()
         self.tuned[d] = EXTENSIONS if self.held(d) == used else self.tuned.get(d, 0) + 1
         yield from self.more({d: seeds})
 
@@ -138,9 +138,9 @@ class Tuner:
 
     def best(self) -> float:
         """Return the notch to use at a further d."""
-        return self._peak() if self.settled is None else self.settled
+        return self._best_notch() if self.settled is None else self.settled
 
-    def _peak(self) -> float:
+    def _best_notch(self) -> float:
         start = self.scale.start()
         groups: dict[tuple[int, int], list[tuple[float, float]]] = {}
         for d, scores in self.scores.items():
@@ -149,7 +149,7 @@ class Tuner:
                 if not s.pruned:
                     groups.setdefault((d, s.seed), []).append((notches[s.lr], merit(s)))
         center = (start[0] + start[-1]) / 2 if self.settled is None else self.settled
-        return self.scale.nearest(peak(list(groups.values()), center, self.line))
+        return self.scale.nearest(best_notch(list(groups.values()), center, self.line))
 
     def _halve(self, d: int, notches: list[float]) -> Asking[None]:
         """Train many rates for a quarter of the steps, and the better half of them to the end."""
