@@ -14,7 +14,7 @@ from idim.search import Space, coarse_steps, next_runs, paper_grid
 from idim.search.adaptive import _Search as Search
 from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, best_notch
 from idim.search.space import RateScale
-from idim.search.tuner import Tuner, merit
+from idim.search.tuner import Tuner, selection_score
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from idim.search.tuner import Tuner, merit
     [(0.2, 0.9, 0.2), (None, 0.9, 0.9), (None, None, -math.inf), (math.nan, 0.9, -math.inf)],
 )
 def test_a_rate_is_chosen_by_the_rows_held_out_for_it(select, score, value):
-    assert merit(Score(10, 0.1, 0, 10, select, score)) == value
+    assert selection_score(Score(10, 0.1, 0, 10, select, score)) == value
 
 
 @given(st.integers(10, 10_000), st.sampled_from([-2.0, 0.0, 0.5, 4.0]))

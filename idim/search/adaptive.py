@@ -10,7 +10,7 @@ from idim.search.best_rate import best_notch
 from idim.search.interval import next_d, window
 from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
-from idim.search.tuner import PAIR, Tuner, merit
+from idim.search.tuner import PAIR, Tuner, selection_score
 
 # Coarse steps of d are at most this factor.
 COARSE = 4.0
@@ -140,7 +140,8 @@ class _Search:
         if isinstance(self.base, Point):
             shared = {s.seed for s in self.base_runs if s.lr != self.base_lr}
             groups = [
-                [(math.log2(s.lr), merit(s)) for s in self.base_runs if s.seed == k] for k in shared
+                [(math.log2(s.lr), selection_score(s)) for s in self.base_runs if s.seed == k]
+                for k in shared
             ]
             notch = best_notch(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
             lrs = {s.lr for s in self.base_runs if s.score is not None}

@@ -11,7 +11,7 @@ PRIOR_SD = 2.0
 # much: a rate that diverged says where not to look, not how steep the hill is.
 WORST = 0.2
 
-# (notch, merit) of the rates compared at one d and seed
+# (notch, selection score) of the rates compared at one d and seed
 Group = Sequence[tuple[float, float]]
 
 
@@ -22,7 +22,7 @@ def best_notch(groups: Sequence[Group], center: float, line: float) -> float:
     priors, since a comparison of two rates by few held-out rows is mostly noise.
 
     Args:
-        groups: merits that share d and seed, and so most of their noise.
+        groups: selection scores that share d and seed, and so most of their noise.
         center: where the best notch would be looked for without any data.
         line: the goal, which sets the scale.
     """

@@ -28,7 +28,7 @@ class Tuner:
 
     def __init__(self, space: Space, scale: RateScale) -> None:
         self.space, self.scale = space, scale
-        # The goal, which is the scale of merits; set when the baseline is known.
+        # The goal, which is the scale of scores; set when the baseline is known.
         self.line = 1.0
         self.scores: dict[int, list[Score]] = {}
         # rates asked for, by d and notch
@@ -147,7 +147,7 @@ class Tuner:
             notches = {lr: notch for notch, lr in self.rates[d].items()}
             for s in scores:
                 if not s.pruned:
-                    groups.setdefault((d, s.seed), []).append((notches[s.lr], merit(s)))
+                    groups.setdefault((d, s.seed), []).append((notches[s.lr], selection_score(s)))
         center = (start[0] + start[-1]) / 2 if self.settled is None else self.settled
         return self.scale.nearest(best_notch(list(groups.values()), center, self.line))
 
@@ -157,7 +157,7 @@ class Tuner:
             runs = [self.space.run(d, self._rate(d, r), 0, QUARTER) for r in notches]
             found = yield runs
             ranked = sorted(
-                zip(notches, found, strict=True), key=lambda f: merit(f[1]), reverse=True
+                zip(notches, found, strict=True), key=lambda f: selection_score(f[1]), reverse=True
             )
             notches = sorted(r for r, _ in ranked[: len(notches) // 2])
             for r, score in ranked:
@@ -170,7 +170,7 @@ class Tuner:
         return self.rates.setdefault(d, {}).setdefault(notch, self.scale.rate(d, notch))
 
 
-def merit(run: Score) -> float:
+def selection_score(run: Score) -> float:
     """Return what a learning rate is chosen by; a failed run is worse than any."""
     value = run.score if run.select is None else run.select
     return -math.inf if value is None or not math.isfinite(value) else value
