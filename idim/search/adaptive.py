@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from idim.config import SweepSpec
 from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
 from idim.search.best_rate import best_notch
-from idim.search.interval import next_d, window
+from idim.search.interval import next_d, tried_inside
 from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
 from idim.search.tuner import PAIR, Tuner, selection_score
@@ -121,7 +121,7 @@ class _Search:
         if chance is not None and reaches(chance, goal):
             return f"the line {goal:.3f} asks no more than a constant answer gives, {chance:.3f}"
         yield from self.bracket()
-        return (yield from self.narrow())
+        return (yield from self.refine())
 
     # --- the baseline -----------------------------------------------------------------------
 
@@ -199,14 +199,14 @@ class _Search:
 
     # --- the interval -----------------------------------------------------------------------
 
-    def narrow(self) -> Asking[str]:
+    def refine(self) -> Asking[str]:
         """Try d and add seeds until the interval is narrow enough."""
         while True:
             points = self.tuner.points()
             if not points:
                 return "no d gave a score"
             found = fit(self.base, points, self.line)
-            ds = window(found, points, PAIR)
+            ds = tried_inside(found, points, PAIR)
             why = self.enough(*found.interval)
             few = self.spec.seeds if why else PAIR
             short = [d for d in ds if self.tuner.seeds(d) < max(few, self.tuner.rivals(d) + 1)]
