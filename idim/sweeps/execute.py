@@ -15,7 +15,7 @@ from idim.methods import METHODS
 from idim.results import Summary
 from idim.search import Done, next_runs
 from idim.store import Ended, Record, Result, Run, Store, alone
-from idim.sweeps.outcomes import Outcome, outcomes, told_once
+from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes
 from idim.sweeps.plan import Plan
 from idim.sweeps.summary import summarise
 
@@ -88,7 +88,7 @@ def _execute(
     for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
         tell(line)
     watch = _Watch(store, progress, plan.most, is_bound=plan.search.bound is not None)
-    for outcome in told_once(outcomes(store, plan.space)).values():
+    for outcome in distinct_runs(outcomes(store, plan.space)).values():
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not
     tried: set[str] = set()
