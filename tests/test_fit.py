@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from idim.estimate import Line, Point, Score, estimate, fit, point
+from idim.estimate import Point, Score, Target, estimate, fit, point
 from idim.estimate.bootstrap import seed_interval
 from idim.estimate.fit import _student as student
 from idim.estimate.isotonic import CRITICAL
@@ -103,7 +103,7 @@ def test_the_interval_reaches_as_far_as_the_lines_own_standard_error(share, n, s
     # half a standard error inside and outside of what is left open, on both sides
     offs = [-z - 0.5, -z + 0.5, z - 0.5, z + 0.5]
     points = [at(10 * 2**k, spread(goal + off * error, 1e-9, 5)) for k, off in enumerate(offs)]
-    found = fit(base, points, Line(share))
+    found = fit(base, points, Target(share))
     assert found.interval == (11, 80)
 
 
@@ -114,7 +114,7 @@ def test_a_point_is_as_sure_as_its_seeds_are_many(n):
     for off, low in ((z - 0.3, None), (z + 0.3, 11)):
         below = at(10, spread(0.9 - off * 0.02 / math.sqrt(n), 0.02, n))
         sure = at(20, spread(0.99, 0.001, n))
-        assert fit(1.0, [below, sure], Line(0.9)).interval == (low, 20)
+        assert fit(1.0, [below, sure], Target(0.9)).interval == (low, 20)
 
 
 # --- the bootstrap --------------------------------------------------------------------------

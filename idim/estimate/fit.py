@@ -20,7 +20,7 @@ SHARES = (0.5, 0.75, 0.8, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Target:
     """A goal for the score: floor + share * (baseline - floor)."""
 
     share: float
@@ -32,37 +32,37 @@ class Line:
         return self.floor + self.share * (score - self.floor)
 
 
-def fit(base: Point | float | None, points: Sequence[Point], line: Line) -> Fit:
+def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> Fit:
     """Fit the curve of mean scores and find where it crosses a line.
 
     Args:
         base: the baseline, measured or fixed.
         points: one a d, in the order of d.
-        line: the goal as a function of the baseline's score.
+        target: the goal as a function of the baseline's score.
     """
     score = level(base)
     if score is None or not points:
         return Fit(None, (None, None), UNDEFINED)
-    goal = line.at(score)
+    goal = target.at(score)
     seen = [*points, *([base] if isinstance(base, Point) else [])]
     known = noise(seen, [p.d or p.trainable for p in seen], goal)
     spread = known or [Noise(goal**2, 1)] * len(seen)
-    found = _cross(base, points, line, spread)
+    found = _cross(base, points, target, spread)
     return Fit(found.d, found.interval, METHOD) if known else Fit(found.d, (None, None), ALONE)
 
 
-def read(base: Point | float | None, points: Sequence[Point], line: Line) -> Reading | None:
+def read(base: Point | float | None, points: Sequence[Point], target: Target) -> Reading | None:
     """Read d off the points and off the fitted curve; None where the line asks for nothing."""
     score = level(base)
-    if score is None or score <= line.floor:
+    if score is None or score <= target.floor:
         return None
-    goal = line.at(score)
+    goal = target.at(score)
     first = next((p.d for p in points if reaches(p.mean, goal)), None)
-    return Reading(goal, first, fit(base, points, line))
+    return Reading(goal, first, fit(base, points, target))
 
 
 def _cross(
-    base: Point | float | None, points: Sequence[Point], line: Line, spread: Sequence[Noise]
+    base: Point | float | None, points: Sequence[Point], target: Target, spread: Sequence[Noise]
 ) -> Crossing:
     import numpy as np
 
@@ -78,8 +78,8 @@ def _cross(
     if isinstance(base, Point):
         lines = np.linspace(-REACH, REACH, NODES)
         penalty = _student(lines**2, np.array(spread[-1].freedom))
-        lines = lines * line.share * (spread[-1].variance / base.n) ** 0.5
-    goal = line.at(score)
+        lines = lines * target.share * (spread[-1].variance / base.n) ** 0.5
+    goal = target.at(score)
     return crossing(
         [p.d or 0 for p in points], means, weights, goal, deviance, goal + lines, penalty
     )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from idim.config import SweepSpec
-from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
+from idim.estimate import Fit, Point, Score, Target, fit, level, point, reaches
 from idim.search.best_rate import best_notch
 from idim.search.interval import next_d, tried_inside
 from idim.search.space import RateScale, Space, beyond
@@ -100,7 +100,7 @@ class _Search:
     """One search's state."""
 
     def __init__(self, space: Space, d_min: int, d_max: int) -> None:
-        self.space, self.spec, self.line = space, space.spec, Line(space.spec.threshold)
+        self.space, self.spec, self.target = space, space.spec, Target(space.spec.threshold)
         self.coarse = coarse_steps(d_min, d_max)
         self.tuner = Tuner(space, RateScale(space, self.coarse[len(self.coarse) // 2]))
         self.base_runs: list[Score] = []
@@ -117,7 +117,7 @@ class _Search:
         score, chance = level(self.base) or 0.0, self.space.chance
         if score <= 0:
             return "the baseline has no score above 0"
-        goal = self.tuner.line = self.line.at(score)
+        goal = self.tuner.goal = self.target.at(score)
         if chance is not None and reaches(chance, goal):
             return f"the line {goal:.3f} asks no more than a constant answer gives, {chance:.3f}"
         yield from self.bracket()
@@ -143,7 +143,7 @@ class _Search:
                 [(math.log2(s.lr), selection_score(s)) for s in self.base_runs if s.seed == k]
                 for k in shared
             ]
-            notch = best_notch(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
+            notch = best_notch(groups, math.log2(self.base.lr), self.target.at(self.base.mean))
             lrs = {s.lr for s in self.base_runs if s.score is not None}
             self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - notch))
             rivals = Counter(s.lr for s in self.base_runs if s.lr != self.base_lr).values()
@@ -195,7 +195,7 @@ class _Search:
     def passes(self, d: int) -> bool:
         """Say whether the mean score at d reaches the line as it stands."""
         here, score = self.tuner.point(d), level(self.base)
-        return here is not None and score is not None and reaches(here.mean, self.line.at(score))
+        return here is not None and score is not None and reaches(here.mean, self.target.at(score))
 
     # --- the interval -----------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class _Search:
             points = self.tuner.points()
             if not points:
                 return "no d gave a score"
-            found = fit(self.base, points, self.line)
+            found = fit(self.base, points, self.target)
             ds = tried_inside(found, points, PAIR)
             why = self.enough(*found.interval)
             few = self.spec.seeds if why else PAIR

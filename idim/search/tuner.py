@@ -29,7 +29,7 @@ class Tuner:
     def __init__(self, space: Space, scale: RateScale) -> None:
         self.space, self.scale = space, scale
         # The goal, which is the scale of scores; set when the baseline is known.
-        self.line = 1.0
+        self.goal = 1.0
         self.scores: dict[int, list[Score]] = {}
         # rates asked for, by d and notch
         self.rates: dict[int, dict[float, float]] = {}
@@ -149,7 +149,7 @@ class Tuner:
                 if not s.pruned:
                     groups.setdefault((d, s.seed), []).append((notches[s.lr], selection_score(s)))
         center = (start[0] + start[-1]) / 2 if self.settled is None else self.settled
-        return self.scale.nearest(best_notch(list(groups.values()), center, self.line))
+        return self.scale.nearest(best_notch(list(groups.values()), center, self.goal))
 
     def _halve(self, d: int, notches: list[float]) -> Asking[None]:
         """Train many rates for a quarter of the steps, and the better half of them to the end."""
