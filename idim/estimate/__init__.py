@@ -11,7 +11,7 @@ from idim.estimate.records import (
     Reading,
     Score,
     Success,
-    level,
+    baseline_score,
     reaches,
 )
 
@@ -24,9 +24,9 @@ __all__ = [
     "Score",
     "Success",
     "Target",
+    "baseline_score",
     "estimate",
     "fit",
-    "level",
     "point",
     "reaches",
 ]

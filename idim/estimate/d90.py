@@ -8,7 +8,7 @@ from idim.estimate.bootstrap import seed_interval
 from idim.estimate.fit import SHARES, Target, fit, read
 from idim.estimate.notes import explain
 from idim.estimate.points import by_d, point
-from idim.estimate.records import Ends, Estimate, Point, Reading, Score, level, reaches
+from idim.estimate.records import Ends, Estimate, Point, Reading, Score, baseline_score, reaches
 from idim.estimate.success import success
 
 
@@ -59,7 +59,7 @@ def estimate(
         groups.pop(None, None)
     found = (point(groups[d]) for d in sorted(d for d in groups if d is not None))
     points = tuple(p for p in found if p is not None)
-    line = _line(level(base), threshold)
+    line = _line(baseline_score(base), threshold)
     d90, over, bracket, monotone = _smallest(points, line)
     interval, method = seed_interval(base, points, threshold, line)
     partial = Estimate(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from idim.estimate.isotonic import Crossing, crossing
 from idim.estimate.noise import Noise, noise
-from idim.estimate.records import Fit, Point, Reading, level, reaches
+from idim.estimate.records import Fit, Point, Reading, baseline_score, reaches
 
 METHOD = (
     "isotonic regression on log d; 95% likelihood-ratio interval over the seeds of each d and of "
@@ -40,7 +40,7 @@ def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> 
         points: one a d, in the order of d.
         target: the goal as a function of the baseline's score.
     """
-    score = level(base)
+    score = baseline_score(base)
     if score is None or not points:
         return Fit(None, (None, None), UNDEFINED)
     goal = target.at(score)
@@ -53,7 +53,7 @@ def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> 
 
 def read(base: Point | float | None, points: Sequence[Point], target: Target) -> Reading | None:
     """Read d off the points and off the fitted curve; None where the line asks for nothing."""
-    score = level(base)
+    score = baseline_score(base)
     if score is None or score <= target.floor:
         return None
     goal = target.at(score)
@@ -73,7 +73,7 @@ def _cross(
     def deviance(fitted: np.ndarray) -> np.ndarray:
         return _student(np.asarray(weights) * (fitted - np.asarray(means)) ** 2, freedom)
 
-    score, lines, penalty = level(base), np.zeros(1), np.zeros(1)
+    score, lines, penalty = baseline_score(base), np.zeros(1), np.zeros(1)
     assert score is not None
     if isinstance(base, Point):
         lines = np.linspace(-REACH, REACH, NODES)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from idim.config import SweepSpec
-from idim.estimate import Fit, Point, Score, Target, fit, level, point, reaches
+from idim.estimate import Fit, Point, Score, Target, baseline_score, fit, point, reaches
 from idim.search.best_rate import best_notch
 from idim.search.interval import next_d, tried_inside
 from idim.search.space import RateScale, Space, beyond
@@ -114,7 +114,7 @@ class _Search:
             yield from self.baseline()
         else:
             self.base = float(self.spec.baseline)
-        score, chance = level(self.base) or 0.0, self.space.chance
+        score, chance = baseline_score(self.base) or 0.0, self.space.chance
         if score <= 0:
             return "the baseline has no score above 0"
         goal = self.tuner.goal = self.target.at(score)
@@ -194,7 +194,7 @@ class _Search:
 
     def passes(self, d: int) -> bool:
         """Say whether the mean score at d reaches the line as it stands."""
-        here, score = self.tuner.point(d), level(self.base)
+        here, score = self.tuner.point(d), baseline_score(self.base)
         return here is not None and score is not None and reaches(here.mean, self.target.at(score))
 
     # --- the interval -----------------------------------------------------------------------
