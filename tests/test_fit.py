@@ -39,12 +39,12 @@ def test_the_bound_is_the_95_percent_point_of_chi_squared():
     assert pytest.approx(stats.chi2.ppf(0.95, df=1), abs=1e-3) == CRITICAL
 
 
-@pytest.mark.parametrize("freedom", [2, 3, 4, 8, 30])
-def test_the_deviance_of_an_error_is_the_square_of_the_normal_deviate_as_rare(freedom):
+@pytest.mark.parametrize("dof", [2, 3, 4, 8, 30])
+def test_the_deviance_of_an_error_is_the_square_of_the_normal_deviate_as_rare(dof):
     """Wallace's formula is within 3% from two degrees of freedom on; a plain t would be far off."""
     for t in (0.5, 1.0, 2.0, 4.0, 8.0):
-        z = stats.norm.isf(stats.t.sf(t, freedom))
-        assert math.sqrt(student(t**2, np.array(freedom))) == pytest.approx(z, rel=0.03)
+        z = stats.norm.isf(stats.t.sf(t, dof))
+        assert math.sqrt(student(t**2, np.array(dof))) == pytest.approx(z, rel=0.03)
 
 
 # --- noise ----------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def test_the_deviance_of_an_error_is_the_square_of_the_normal_deviate_as_rare(fr
 def variance(points: list[Point], i: int, line: float) -> tuple[float, int]:
     found = noise(points, [p.d or p.trainable for p in points], line)
     assert found is not None
-    return found[i].variance, found[i].freedom
+    return found[i].variance, found[i].dof
 
 
 def test_enough_seeds_speak_for_themselves():

@@ -68,16 +68,16 @@ def _cross(
 
     means = [p.mean for p in points]
     weights = [p.n / s.variance for p, s in zip(points, spread, strict=False)]
-    freedom = np.array([s.freedom for s in spread[: len(points)]])
+    dof = np.array([s.dof for s in spread[: len(points)]])
 
     def deviance(fitted: np.ndarray) -> np.ndarray:
-        return _student(np.asarray(weights) * (fitted - np.asarray(means)) ** 2, freedom)
+        return _student(np.asarray(weights) * (fitted - np.asarray(means)) ** 2, dof)
 
     score, lines, penalty = baseline_score(base), np.zeros(1), np.zeros(1)
     assert score is not None
     if isinstance(base, Point):
         lines = np.linspace(-REACH, REACH, NODES)
-        penalty = _student(lines**2, np.array(spread[-1].freedom))
+        penalty = _student(lines**2, np.array(spread[-1].dof))
         lines = lines * target.share * (spread[-1].variance / base.n) ** 0.5
     goal = target.at(score)
     return crossing(
@@ -85,7 +85,7 @@ def _cross(
     )
 
 
-def _student(squares, freedom):  # type: ignore[no-untyped-def]
+def _student(squares, dof):  # type: ignore[no-untyped-def]
     """Return the deviance of squared standardised errors whose variance was itself estimated.
 
     Source:
@@ -94,5 +94,5 @@ def _student(squares, freedom):  # type: ignore[no-untyped-def]
     """
     import numpy as np
 
-    shrink = ((8 * freedom + 1) / (8 * freedom + 3)) ** 2
-    return shrink * freedom * np.log1p(squares / freedom)
+    shrink = ((8 * dof + 1) / (8 * dof + 3)) ** 2
+    return shrink * dof * np.log1p(squares / dof)
