@@ -129,7 +129,7 @@ class Subspace:
         self._sharded = ranks.group_of(inside.values())
         self._group = self._sharded or group
         self._starts = [s.start + ranks.offset(s.parameter) for s in laid]
-        self._origin = (InMemory if copies == 2 else OnDisk)(
+        self._theta_0 = (InMemory if copies == 2 else OnDisk)(
             [ranks.local(segment.parameter) for segment in laid]
         )
         self._buffers = Buffers(module)
@@ -157,7 +157,7 @@ class Subspace:
         inside = [segment.parameter for segment in laid]
         tie.attach(module, self._own(), inside)
         theta = Theta(
-            module, laid, self._starts, self.projection, self._own(), self._origin,
+            module, laid, self._starts, self.projection, self._own(), self._theta_0,
             exact_every=self._exact_every,
             embeddings=[] if self._sharded else large_embeddings(module, inside),
             place=tie.place, is_sharded=self._sharded is not None,
@@ -257,7 +257,7 @@ class Subspace:
             return saved.header(self.spec, self.D, None)
         inside = {segment.name: (i, segment.parameter) for i, segment in enumerate(self.segments)}
         order = [n for n, _ in self.module.named_parameters() if n in inside]
-        tensors = ((n, p, self._origin.base(i, p)) for n in order for i, p in [inside[n]])
+        tensors = ((n, p, self._theta_0.base(i, p)) for n in order for i, p in [inside[n]])
         changed = self._buffers.changed(self.module)
         theta_0 = saved.describe(self.module, tensors, self.free, changed)
         return saved.header(self.spec, self.D, theta_0)

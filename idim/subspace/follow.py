@@ -120,7 +120,7 @@ class Follower:
     def for_copy(self) -> Any:
         """Return what binds a deep copy of the module."""
         sub, history = self.sub, self.theta.history()
-        kept = ("spec", "d", "D", "projection", "_starts", "_sharded", "_group", "_origin",
+        kept = ("spec", "d", "D", "projection", "_starts", "_sharded", "_group", "_theta_0",
                 "_buffers", "_exact_every", "_frozen")  # fmt: skip
         fields = {name: getattr(sub, name) for name in kept}
         laid = [segment._replace(parameter=None) for segment in sub.segments]

@@ -11,7 +11,7 @@ from idim.projection import Piece, Projection
 from idim.subspace import ranks
 from idim.subspace.gradients import Gradients
 from idim.subspace.layout import Segment
-from idim.subspace.theta_0 import Origin
+from idim.subspace.theta_0 import Theta0
 from idim.subspace.tie import NAMES, Places, Stamps
 
 
@@ -24,7 +24,7 @@ class Theta:
         starts: the first row of what this process holds of each.
         projection: P.
         own: theta_d, and the lambdas under SAID.
-        origin: theta_0.
+        theta_0: where it is kept.
         exact_every: steps from one exact write to the next; the others add what changed.
         embeddings: whose gradients are sparse until `close`.
         place: the name of the part of the module that holds theta_d and the lambdas.
@@ -38,7 +38,7 @@ class Theta:
         starts: Sequence[int],
         projection: Projection,
         own: list[nn.Parameter],
-        origin: Origin,
+        theta_0: Theta0,
         *,
         exact_every: int,
         embeddings: Sequence[nn.Embedding],
@@ -46,7 +46,7 @@ class Theta:
         is_sharded: bool,
     ) -> None:
         self.segments, self._starts, self.projection, self.own = segments, starts, projection, own
-        self.origin, self._exact_every = origin, exact_every
+        self.theta_0, self._exact_every = theta_0, exact_every
         self._steps = self._moves = 0  # steps in all; additions since theta was exact
         for segment in segments:
             segment.parameter.grad = None  # what was left there is no gradient of this subspace
@@ -90,7 +90,7 @@ class Theta:
     def refresh(self) -> None:
         """Write theta = theta_0 + lambda * P theta_d."""
         thetas = self.tensors()
-        self._write(self.own[0], self._scales(), thetas, self.origin.bases(thetas))
+        self._write(self.own[0], self._scales(), thetas, self.theta_0.bases(thetas))
         self._moves = 0
         self._note_written()
 
@@ -259,7 +259,7 @@ class Theta:
         """Refuse tensors that are neither what theta_d makes nor what it made before."""
         thetas = self.tensors()
         for i in touched:
-            base = self.origin.base(i, thetas[i])
+            base = self.theta_0.base(i, thetas[i])
             for own in (self.own, self._written):
                 if self._is_close(i, thetas[i], base, [t.to(thetas[i].device) for t in own]):
                     break
