@@ -51,6 +51,6 @@ def _accuracy(model: LogisticRegression, vocabulary: DictVectorizer, split: Spli
 
 
 if __name__ == "__main__":
-    for name in (name for name, task in TASKS.items() if task.is_made):
+    for name in (name for name, task in TASKS.items() if task.is_generated):
         constant, bag = score(name)
         print(f"{name:>13}  constant {constant:.3f}  bag of words {bag:.3f}", flush=True)

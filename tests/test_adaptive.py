@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idim.config import RunSpec, SweepSpec, with_recipe
-from idim.estimate import Line, Score, fit, point
+from idim.estimate import Score, Target, fit, point
 from idim.search import Done, Space, coarse_steps, next_runs
 
 PRINTS = {"model_fingerprint": "m", "data_fingerprint": "r"}
@@ -54,7 +54,7 @@ def test_it_stops_when_the_interval_is_narrow_and_says_so():
     base = point([s for s in whole if s.d is None])
     ds = sorted({s.d for s in whole if s.d})
     points = [p for p in (point([s for s in whole if s.d == d]) for d in ds) if p]
-    low, high = fit(base, points, Line(0.9)).interval
+    low, high = fit(base, points, Target(0.9)).interval
     assert low is not None
     assert high is not None
     assert low <= 300 <= high <= 1.16 * low
@@ -180,7 +180,7 @@ def test_the_rate_that_stands_for_a_d_has_more_seeds_than_any_other_tried_there(
     whole = [s for s in known.values() if s.score is not None]
     by_d = {d: [s for s in whole if s.d == d] for d in {s.d for s in whole}}
     points = [point(by_d[d]) for d in sorted(d for d in by_d if d)]
-    low, high = fit(point(by_d[None]), points, Line(0.9)).interval
+    low, high = fit(point(by_d[None]), points, Target(0.9)).interval
     several = []
     for d in [None, *(p.d for p in points if low - 1 <= p.d <= high)]:
         counts = collections.Counter(s.lr for s in by_d[d]).most_common(2)

@@ -38,7 +38,7 @@ def bound(d=20, lr=0.5, **how):
 def explicit(sub, module_0):
     """Return theta_0 + lambda * P theta_d by the definition, in float64."""
     P, theta = sub.projection.to_dense(), {}
-    for s in sub.slots:
+    for s in sub.segments:
         scale = s.scale * (1.0 if sub.lambdas is None else sub.lambdas[s.group].item())
         rows = P[s.start : s.stop] @ sub.theta_d.detach().double() * scale
         theta[s.name] = weights(module_0)[s.name].detach() + rows.view(s.parameter.shape)
@@ -275,7 +275,7 @@ def test_lbfgs_sees_the_weights_of_each_try(search, over, copies):
         theta = {
             s.name: weights(reference)[s.name].detach()
             + (P[s.start : s.stop] @ theta_d).view(s.parameter.shape)
-            for s in sub.slots
+            for s in sub.segments
         }
         loss = F.cross_entropy(torch.func.functional_call(reference, theta, (x,)), y)
         loss.backward()
@@ -463,7 +463,7 @@ def sub_rows(sub, name):
     return (
         explicit(sub, net())[name]
         .clone()
-        .copy_(next(s.parameter for s in sub.slots if s.name == name).detach())
+        .copy_(next(s.parameter for s in sub.segments if s.name == name).detach())
     )
 
 

@@ -43,7 +43,7 @@ def whole(tmp_path_factory) -> tuple[Path, Summary]:
     out = tmp_path_factory.mktemp("whole")
     wanted = planned()
     first = wanted.specs[-1]
-    run(first.first_quarter, out)
+    run(first.early_stop, out)
     truth = summary(execute(wanted, out / "truth", jobs=1))
     shutil.rmtree(out / "truth")
     before, worker.CHECKPOINT_EVERY_S = worker.CHECKPOINT_EVERY_S, 0.0

@@ -12,7 +12,7 @@ from idim.problems.tasks import TASKS, info
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MADE = tuple(name for name, task in TASKS.items() if task.is_made)
+MADE = tuple(name for name, task in TASKS.items() if task.is_generated)
 pytestmark = pytest.mark.skipif(not README, reason="README.md is empty")
 
 

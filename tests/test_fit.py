@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from idim.estimate import Line, Point, Score, estimate, fit, point
+from idim.estimate import Point, Score, Target, estimate, fit, point
 from idim.estimate.bootstrap import seed_interval
 from idim.estimate.fit import _student as student
 from idim.estimate.isotonic import CRITICAL
@@ -39,12 +39,12 @@ def test_the_bound_is_the_95_percent_point_of_chi_squared():
     assert pytest.approx(stats.chi2.ppf(0.95, df=1), abs=1e-3) == CRITICAL
 
 
-@pytest.mark.parametrize("freedom", [2, 3, 4, 8, 30])
-def test_the_deviance_of_an_error_is_the_square_of_the_normal_deviate_as_rare(freedom):
+@pytest.mark.parametrize("dof", [2, 3, 4, 8, 30])
+def test_the_deviance_of_an_error_is_the_square_of_the_normal_deviate_as_rare(dof):
     """Wallace's formula is within 3% from two degrees of freedom on; a plain t would be far off."""
     for t in (0.5, 1.0, 2.0, 4.0, 8.0):
-        z = stats.norm.isf(stats.t.sf(t, freedom))
-        assert math.sqrt(student(t**2, np.array(freedom))) == pytest.approx(z, rel=0.03)
+        z = stats.norm.isf(stats.t.sf(t, dof))
+        assert math.sqrt(student(t**2, np.array(dof))) == pytest.approx(z, rel=0.03)
 
 
 # --- noise ----------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def test_the_deviance_of_an_error_is_the_square_of_the_normal_deviate_as_rare(fr
 def variance(points: list[Point], i: int, line: float) -> tuple[float, int]:
     found = noise(points, [p.d or p.trainable for p in points], line)
     assert found is not None
-    return found[i].variance, found[i].freedom
+    return found[i].variance, found[i].dof
 
 
 def test_enough_seeds_speak_for_themselves():
@@ -103,7 +103,7 @@ def test_the_interval_reaches_as_far_as_the_lines_own_standard_error(share, n, s
     # half a standard error inside and outside of what is left open, on both sides
     offs = [-z - 0.5, -z + 0.5, z - 0.5, z + 0.5]
     points = [at(10 * 2**k, spread(goal + off * error, 1e-9, 5)) for k, off in enumerate(offs)]
-    found = fit(base, points, Line(share))
+    found = fit(base, points, Target(share))
     assert found.interval == (11, 80)
 
 
@@ -114,7 +114,7 @@ def test_a_point_is_as_sure_as_its_seeds_are_many(n):
     for off, low in ((z - 0.3, None), (z + 0.3, 11)):
         below = at(10, spread(0.9 - off * 0.02 / math.sqrt(n), 0.02, n))
         sure = at(20, spread(0.99, 0.001, n))
-        assert fit(1.0, [below, sure], Line(0.9)).interval == (low, 20)
+        assert fit(1.0, [below, sure], Target(0.9)).interval == (low, 20)
 
 
 # --- the bootstrap --------------------------------------------------------------------------

@@ -28,7 +28,7 @@ GOLDEN_ROWS = {
     "entailment": "c51286068da50f48",
     "acceptability": "99a24090119cea12",
 }
-MADE = [name for name, task in TASKS.items() if task.is_made]
+MADE = [name for name, task in TASKS.items() if task.is_generated]
 
 
 def rows(task: str, split: str) -> tuple[language.Row, ...]:

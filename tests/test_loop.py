@@ -19,7 +19,7 @@ from idim.problems.rowed import judge
 from idim.problems.small import Arrays
 from idim.problems.tasks import Split, info
 from idim.projection import PROJECTIONS
-from idim.subspace.layout import group_names, slots
+from idim.subspace.layout import group_names, segments
 from idim.sweeps import plan_run
 from idim.training import schedule
 from idim.training.events import Result
@@ -61,7 +61,7 @@ class Plain:
             return
         inside = {n: p for n, p in module.named_parameters() if n not in apart}
         names = group_names(inside, spec.said_groups)
-        self.laid = slots(inside, [], "global")
+        self.laid = segments(inside, [], "global")
         self.place = dict(zip(inside, names, strict=True))
         said = spec.structure == "said"
         self.lambdas = {g: torch.ones((), requires_grad=said) for g in dict.fromkeys(names)}
@@ -82,12 +82,12 @@ class Plain:
         if self.spec.method == "full":
             return self.free
         found = dict(self.every)
-        for slot in self.laid:
-            p = self.every[slot.name]
+        for segment in self.laid:
+            p = self.every[segment.name]
             tensor = self.spec.norm == "tensor"
             scale = math.sqrt(len(self.P) / p.numel()) if tensor else 1.0
-            moved = self.P[slot.start : slot.stop] @ self.theta_d * scale
-            found[slot.name] = p + self.lambdas[self.place[slot.name]] * moved.view_as(p)
+            moved = self.P[segment.start : segment.stop] @ self.theta_d * scale
+            found[segment.name] = p + self.lambdas[self.place[segment.name]] * moved.view_as(p)
         return found
 
     def train(self) -> float:

@@ -92,8 +92,8 @@ def resumed(spec: RunSpec, out: Path) -> None:
 
 
 def from_its_first_quarter(spec: RunSpec, out: Path) -> None:
-    alone(spec.first_quarter, out)
-    assert Store(out).run(spec.first_quarter).pause() is not None
+    alone(spec.early_stop, out)
+    assert Store(out).run(spec.early_stop).pause() is not None
     alone(spec, out)
 
 

@@ -12,9 +12,9 @@ from idim.config import SweepSpec, with_recipe
 from idim.estimate import Score
 from idim.search import Space, coarse_steps, next_runs, paper_grid
 from idim.search.adaptive import _Search as Search
-from idim.search.cells import Cells, merit
-from idim.search.peak import LOSS, LOSS_SD, PRIOR_SD, peak
-from idim.search.space import Ladder
+from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, best_notch
+from idim.search.space import RateScale
+from idim.search.tuner import Tuner, selection_score
 
 
 @pytest.mark.parametrize(
@@ -22,21 +22,21 @@ from idim.search.space import Ladder
     [(0.2, 0.9, 0.2), (None, 0.9, 0.9), (None, None, -math.inf), (math.nan, 0.9, -math.inf)],
 )
 def test_a_rate_is_chosen_by_the_rows_held_out_for_it(select, score, value):
-    assert merit(Score(10, 0.1, 0, 10, select, score)) == value
+    assert selection_score(Score(10, 0.1, 0, 10, select, score)) == value
 
 
 @given(st.integers(10, 10_000), st.sampled_from([-2.0, 0.0, 0.5, 4.0]))
-def test_a_rung_moves_with_d_by_the_transfer_rule(d, rung):
+def test_a_notch_moves_with_d_by_the_transfer_rule(d, notch):
     """lr ~ (D/d)^0.65: fewer numbers take larger steps."""
     where = space()
-    ladder = Ladder(where, 300)
-    expected = 2**rung * where.matched_rate(300) * (300 / d) ** 0.65
-    assert ladder.rate(d, rung) == pytest.approx(expected, rel=0.006)  # three digits
-    assert ladder.rate(300, 0.0) == pytest.approx(where.matched_rate(300), rel=0.006)
+    scale = RateScale(where, 300)
+    expected = 2**notch * where.matched_rate(300) * (300 / d) ** 0.65
+    assert scale.rate(d, notch) == pytest.approx(expected, rel=0.006)  # three digits
+    assert scale.rate(300, 0.0) == pytest.approx(where.matched_rate(300), rel=0.006)
 
 
-def test_rungs_are_half_steps_or_the_rates_that_were_given():
-    free, given_ = Ladder(space(), 300), Ladder(space(lr=(1.0, 0.1, 10.0)), 300)
+def test_notches_are_half_steps_or_the_rates_that_were_given():
+    free, given_ = RateScale(space(), 300), RateScale(space(lr=(1.0, 0.1, 10.0)), 300)
     assert [free.nearest(r) for r in (1.2, 1.3, -0.8)] == [1.0, 1.5, -1.0]
     assert [given_.nearest(r) for r in (-3, 0.6, 9)] == [0.0, 1.0, 2.0]
     assert [given_.rate(d, r) for d, r in ((10, 0), (999, 1), (10, 2))] == [0.1, 1.0, 10.0]
@@ -94,16 +94,16 @@ def test_of_the_first_rates_those_go_on_that_score_best_after_a_quarter():
 
 
 def test_a_run_that_stopped_early_is_no_score_and_no_seed():
-    cells = Cells(space(), Ladder(space(), 300))
-    drive(cells.begin(300))
-    scores = cells.scores[300]
+    tuner = Tuner(space(), RateScale(space(), 300))
+    drive(tuner.begin(300))
+    scores = tuner.scores[300]
     assert [s.score is None for s in scores] == [s.pruned for s in scores]
     assert sum(s.pruned for s in scores) == 2
-    rungs = {lr: rung for rung, lr in cells.rates[300].items()}
-    stopped = next(rungs[s.lr] for s in scores if s.pruned)
-    assert cells._count(300)[stopped] == 0
-    drive(cells.ask([(300, stopped, 0)], go_on=True))
-    assert cells._count(300)[stopped] == 1
+    notches = {lr: notch for notch, lr in tuner.rates[300].items()}
+    stopped = next(notches[s.lr] for s in scores if s.pruned)
+    assert tuner._count(300)[stopped] == 0
+    drive(tuner.ask([(300, stopped, 0)], go_on=True))
+    assert tuner._count(300)[stopped] == 1
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_an_interval_is_narrow_from_the_last_d_that_fails(ends, tolerance, is_en
 
 
 def parabola(top: float, loss: float, groups: int = 40):
-    """Compare rungs -2, 0, 2 many times: scores fall from the top by loss x^2."""
+    """Compare notches -2, 0, 2 many times: scores fall from the top by loss x^2."""
     return [[(r, 0.7 - 0.01 * k - loss * (r - top) ** 2) for r in (-2.0, 0.0, 2.0)]
             for k in range(groups)]  # fmt: skip
 
@@ -137,22 +137,22 @@ def parabola(top: float, loss: float, groups: int = 40):
 @pytest.mark.parametrize("line", [0.5, 1.0])
 @pytest.mark.parametrize("share", [0.5, 1.0, 1.5])
 def test_sure_comparisons_give_the_top_of_their_parabola(top, line, share):
-    assert peak(parabola(top, share * LOSS * line), 0.0, line) == pytest.approx(top, abs=0.15)
+    assert best_notch(parabola(top, share * LOSS * line), 0.0, line) == pytest.approx(top, abs=0.15)
 
 
-def test_the_scale_of_scores_moves_no_peak():
-    """One comparison in which the upper rung leads: how far to go is a matter of the line."""
-    at = [peak([[(0.0, 0.5 * s), (2.0, 0.51 * s)]], 0.0, s) for s in (0.01, 1.0, 100.0)]
+def test_the_scale_of_scores_moves_no_best_notch():
+    """One comparison in which the upper notch leads: how far to go is a matter of the line."""
+    at = [best_notch([[(0.0, 0.5 * s), (2.0, 0.51 * s)]], 0.0, s) for s in (0.01, 1.0, 100.0)]
     assert at == pytest.approx([at[0]] * 3)
     assert 0 < at[0] < 2
 
 
-def test_what_other_seeds_score_moves_no_peak():
+def test_what_other_seeds_score_moves_no_best_notch():
     """A group is compared within itself: a seed that scores high all over says nothing."""
     pair = [(0.0, 0.5), (2.0, 0.51)]
     higher = [(r, m + 0.3) for r, m in pair]
-    assert peak([pair, higher], 0.0, 1.0) == pytest.approx(peak([pair, pair], 0.0, 1.0))
-    assert peak([[(1.0, 0.9)]], 0.25, 1.0) == 0.25  # one rate is no comparison
+    assert best_notch([pair, higher], 0.0, 1.0) == pytest.approx(best_notch([pair, pair], 0.0, 1.0))
+    assert best_notch([[(1.0, 0.9)]], 0.25, 1.0) == 0.25  # one rate is no comparison
 
 
 def test_one_comparison_is_weighed_against_what_is_known_before():
@@ -174,7 +174,7 @@ def test_one_comparison_is_weighed_against_what_is_known_before():
             np.concatenate([np.array(rows) / noise, priors]),
             np.concatenate([np.array(gaps) / noise, [0, LOSS / LOSS_SD]]),
         )
-        assert peak(groups, 0.0, line) == pytest.approx(b / (2 * c), rel=1e-6)
+        assert best_notch(groups, 0.0, line) == pytest.approx(b / (2 * c), rel=1e-6)
 
 
 def test_a_strategy_is_asked_once_for_each_run():

@@ -22,7 +22,7 @@ from idim.config import RunSpec
 from idim.errors import MACHINE
 from idim.store import Failed, Result
 from idim.sweeps.execute import _Watch
-from idim.sweeps.outcomes import Outcome, told_once
+from idim.sweeps.outcomes import Outcome, distinct_runs
 
 # What the installed `idim` does, with a sign from where on both signals are in its hands.  A shell
 # has Ctrl-C ignored in what it starts in the background, which these tests may be part of.
@@ -206,7 +206,7 @@ def test_no_more_runs_are_done_than_there_are(held, asked, most, is_bound):
         run = RunSpec(d=d, seed=seed, stop_at=0.25 if end == "early" else None)
         result = {"failed": None, "diverged": Failed(error="x", diverged=True)}.get(end, FINISHED)
         ended[run.id] = Outcome(run, result, "x" if end == "failed" else None)
-    for outcome in told_once(ended).values():
+    for outcome in distinct_runs(ended).values():
         watch.found(outcome)
     begun = {i for i, o in ended.items() if o.result is not None}
     batch = [RunSpec(d=d, seed=seed) for d, seed in asked]

@@ -38,7 +38,7 @@ def weights(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def flat(sub: Subspace, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    return torch.cat([tensors[s.name].flatten() for s in sub.slots])
+    return torch.cat([tensors[s.name].flatten() for s in sub.segments])
 
 
 @kinds
@@ -52,12 +52,12 @@ def test_theta_is_theta_0_plus_P_theta_d(kind, norm):
         sub.theta_d.copy_(torch.randn(20))
     sub.refresh()
     P = PROJECTIONS[kind](sub.D, 20, 3).to_dense()
-    for slot in sub.slots:
-        expected = P[slot.start : slot.stop] @ sub.theta_d * slot.scale
-        moved = (slot.parameter - theta_0[slot.name]).flatten()
+    for segment in sub.segments:
+        expected = P[segment.start : segment.stop] @ sub.theta_d * segment.scale
+        moved = (segment.parameter - theta_0[segment.name]).flatten()
         torch.testing.assert_close(moved, expected)
-        columns = (P[slot.start : slot.stop] * slot.scale).square().sum(dim=0)
-        if norm == "tensor" and slot.parameter.numel() > 1000:
+        columns = (P[segment.start : segment.stop] * segment.scale).square().sum(dim=0)
+        if norm == "tensor" and segment.parameter.numel() > 1000:
             torch.testing.assert_close(columns.mean(), columns.new_tensor(1.0), rtol=0.2, atol=0)
 
 
@@ -82,10 +82,10 @@ def test_gradients_are_those_of_autograd_through_P(kind, groups):
     P = PROJECTIONS[kind](sub.D, theta_d.numel(), 0).to_dense()
     named = dict(reference.named_parameters())
     theta = {}
-    for slot in sub.slots:
-        rows = P[slot.start : slot.stop] @ theta_d * slot.scale
-        rows = rows if lambdas is None else rows * lambdas[slot.group]
-        theta[slot.name] = named[slot.name].detach() + rows.view(slot.parameter.shape)
+    for segment in sub.segments:
+        rows = P[segment.start : segment.stop] @ theta_d * segment.scale
+        rows = rows if lambdas is None else rows * lambdas[segment.group]
+        theta[segment.name] = named[segment.name].detach() + rows.view(segment.parameter.shape)
     loss = F.cross_entropy(torch.func.functional_call(reference, theta, (x,)), y)
     loss.backward()
     torch.testing.assert_close(sub.theta_d.grad, theta_d.grad)
@@ -258,8 +258,10 @@ def test_a_bfloat16_module_is_rounded_once_from_float32():
     assert sub.theta_d.dtype == torch.float32
     sub.theta_d.data.normal_(generator=torch.Generator().manual_seed(0))
     sub.refresh()
-    slot = next(s for s in sub.slots if s.name == "0.weight")
-    exact = theta_0.flatten().float() + sub.projection.matvec(sub.theta_d, slot.start, slot.stop)
+    segment = next(s for s in sub.segments if s.name == "0.weight")
+    exact = theta_0.flatten().float() + sub.projection.matvec(
+        sub.theta_d, segment.start, segment.stop
+    )
     assert torch.equal(module[0].weight.flatten(), exact.bfloat16())
 
 
@@ -322,7 +324,7 @@ def test_what_is_announced_of_a_subspace_is_what_it_spans(groups, apart):
     module = nn.Sequential(net(), net(), net())
     told = extent(module, structure="said", groups=groups, **apart)
     sub = Subspace(module, d=100, structure="said", groups=groups, **apart)
-    assert (told.D, told.tensors, told.lambdas) == (sub.D, len(sub.slots), sub.lambdas.numel())
+    assert (told.D, told.tensors, told.lambdas) == (sub.D, len(sub.segments), sub.lambdas.numel())
     assert told.free == sub.trainable - 100
 
 

@@ -69,7 +69,7 @@ class Reference:
             Net(tied),
             matrix(sub.spec["projection"], *sub.projection.shape, sub.spec["seed"]),
         )
-        self.rows = {s.name: (P[s.start : s.stop] * s.scale, s.group) for s in sub.slots}
+        self.rows = {s.name: (P[s.start : s.stop] * s.scale, s.group) for s in sub.segments}
         self.theta_0 = {n: p.detach().clone() for n, p in self.net.named_parameters()}
         self.theta_d = torch.zeros(P.shape[1], dtype=torch.float64, requires_grad=True)
         count = 0 if sub.lambdas is None else len(sub.lambdas)

@@ -12,7 +12,7 @@ from idim.report.words import subject
 from idim.results import parts
 from idim.search import next_runs
 from idim.store import Result, Store, write_sealed
-from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
+from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes, space_of
 
 TOY = {"model": "toy", "d": (12, 5), "seeds": 2, "lr": (1.0,), "steps": 12}
 SMALL = {"model": "digits-mlp", "d": (20,), "seeds": 1, "lr": (0.5,), "steps": 12}
@@ -113,9 +113,9 @@ def test_an_outcome_keeps_select_and_score_apart():
 
 def test_a_run_that_went_on_is_told_once_and_one_that_stopped_too():
     run = RunSpec(model="x", task="t", d=10, lr=0.1)
-    early, other = run.first_quarter, replace(run, lr=0.2).first_quarter
+    early, other = run.early_stop, replace(run, lr=0.2).early_stop
     ended = {r.id: Outcome(r, DONE) for r in (run, early, other)}
-    assert set(told_once(ended)) == {run.id, other.id}
+    assert set(distinct_runs(ended)) == {run.id, other.id}
 
 
 def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypatch):
@@ -123,7 +123,7 @@ def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypa
     plan = sweeps.plan(SweepSpec(**TOY | {"baseline": 1.0, "lr": (1.0, 2.0)}))
     sweeps.execute(plan, tmp_path, jobs=1)
     run = plan.space.run(5, 1.0, 0)
-    early = replace(run, lr=2.0).first_quarter
+    early = replace(run, lr=2.0).early_stop
     ended = {
         r.id: Outcome(r, replace(DONE, score={"performance": score}))
         for r, score in ((run, 0.3), (early, 0.95))

@@ -123,9 +123,9 @@ def test_stopping_early_saves_steps_and_the_report_counts_them(tmp_path):
 def test_a_run_that_goes_on_from_its_first_quarter_has_the_bits_of_one_that_never_stopped(tmp_path):
     whole = plan_run(RunSpec(model="digits-mlp", d=40, lr=0.5, steps=80, train_samples=300))
     run(whole, tmp_path / "calm")
-    early = run(whole.first_quarter, tmp_path / "halved")
+    early = run(whole.early_stop, tmp_path / "halved")
     assert (early.steps, early.schedule) == (20, 80)
-    state = Store(tmp_path / "halved").run(whole.first_quarter).folder / "paused.safetensors"
+    state = Store(tmp_path / "halved").run(whole.early_stop).folder / "paused.safetensors"
     assert state.exists()
     run(whole, tmp_path / "halved")
     assert not state.exists()

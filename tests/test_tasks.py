@@ -40,7 +40,9 @@ def test_every_row_of_the_table_is_consistent(task):
     assert set(task.rows) <= {*task.train, *task.evaluation}
     assert len(set(task.labels)) == len(task.labels) != 1
     assert "f1" not in task.metrics or len(task.labels) == 2
-    assert task.kind != "text" or (bool(task.hub) != task.is_made and len(task.columns) in (1, 2))
+    assert task.kind != "text" or (
+        bool(task.hub) != task.is_generated and len(task.columns) in (1, 2)
+    )
     assert task == info(task.name)
     hash(task)  # the cache of `load` needs it
 

@@ -75,7 +75,7 @@ def loop(model, sub, steps):
 
 def assert_theta(bound, sub, folder):
     theta_0 = dict(model(folder).named_parameters())
-    for s in sub.slots:
+    for s in sub.segments:
         moved = sub.projection.matvec(sub.theta_d.detach(), s.start, s.stop) * s.scale
         expected = theta_0[s.name].detach() + moved.view(s.parameter.shape)
         torch.testing.assert_close(s.parameter.detach(), expected, rtol=1e-4, atol=1e-6)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from idim.api.summary import Summary
-from idim.api.sweep import carry_out, explained, folder, plain, silent
+from idim.api.sweep import explained, folder, plain, run_plan, silent
 from idim.config import MODULE, OBJECTIVE, SweepSpec, load, slug
 from idim.config.unused import unused
 from idim.errors import IdimError, RunFailed
@@ -128,7 +128,7 @@ def measure(
         place = folder(Path("idim-out", slug(code.name)) if out is None else out).absolute()
         _refuse_changed(code, place)
         jobs = _possible(code, jobs)
-        found = carry_out(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
+        found = run_plan(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
     _refuse_nothing(found, place)
     return found
 

@@ -54,10 +54,10 @@ def sweep(
     with explained():
         spec = load(SweepSpec, None, {k: plain(v) for k, v in settings.items()}, tell)
         place = folder(default_out(with_recipe(spec)) if out is None else out)
-        return carry_out(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
+        return run_plan(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
 
 
-def carry_out(
+def run_plan(
     planned: Plan,
     out: Path,
     *,

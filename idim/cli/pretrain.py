@@ -40,11 +40,11 @@ def pretrain(
       idim pretrain --config configs/pretrain_tiny.toml --out idim-out/tiny
     """
     spec = config.load(config.PretrainSpec, config_file, given, note)
-    from idim.pretrain import pretrain as carry_out
+    from idim.pretrain import pretrain as run_pretraining
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         note(f"writing to {out}")
-        result = carry_out(spec, out, _Lines())
+        result = run_pretraining(spec, out, _Lines())
     show(result if as_json else lines(_flat(result)), as_json=as_json)
 
 

@@ -143,7 +143,7 @@ class RunSpec(Setup):
     stacked: bool = False
 
     @property
-    def first_quarter(self) -> "RunSpec":
+    def early_stop(self) -> "RunSpec":
         """The same run stopped early: it ends in a state that this run passes through."""
         return replace(self, stop_at=QUARTER)
 

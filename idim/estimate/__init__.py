@@ -1,7 +1,7 @@
 """From a table of scores to d90: the points, the line, the bracket and the interval; pure."""
 
 from idim.estimate.d90 import estimate
-from idim.estimate.fit import Line, fit
+from idim.estimate.fit import Target, fit
 from idim.estimate.points import point
 from idim.estimate.records import (
     Ends,
@@ -11,7 +11,7 @@ from idim.estimate.records import (
     Reading,
     Score,
     Success,
-    level,
+    baseline_score,
     reaches,
 )
 
@@ -19,14 +19,14 @@ __all__ = [
     "Ends",
     "Estimate",
     "Fit",
-    "Line",
     "Point",
     "Reading",
     "Score",
     "Success",
+    "Target",
+    "baseline_score",
     "estimate",
     "fit",
-    "level",
     "point",
     "reaches",
 ]

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Literal
 
 from idim.estimate.bootstrap import seed_interval
-from idim.estimate.fit import SHARES, Line, fit, read
+from idim.estimate.fit import SHARES, Target, fit, read
 from idim.estimate.notes import explain
 from idim.estimate.points import by_d, point
-from idim.estimate.records import Ends, Estimate, Point, Reading, Score, level, reaches
+from idim.estimate.records import Ends, Estimate, Point, Reading, Score, baseline_score, reaches
 from idim.estimate.success import success
 
 
@@ -59,22 +59,22 @@ def estimate(
         groups.pop(None, None)
     found = (point(groups[d]) for d in sorted(d for d in groups if d is not None))
     points = tuple(p for p in found if p is not None)
-    line = _line(level(base), threshold)
+    line = _line(baseline_score(base), threshold)
     d90, over, bracket, monotone = _smallest(points, line)
     interval, method = seed_interval(base, points, threshold, line)
     partial = Estimate(
         baseline=base, threshold=threshold, line=line, d90=d90, d90_over=over, bracket=bracket,
         interval=interval, interval_method=method, points=points, monotone=monotone, notes=(),
-        fit=fit(base if line is not None else None, points, Line(threshold)),
+        fit=fit(base if line is not None else None, points, Target(threshold)),
         readings=_readings(base, points),
-        chance_adjusted=None if chance is None else read(base, points, Line(threshold, chance)),
+        chance_adjusted=None if chance is None else read(base, points, Target(threshold, chance)),
         success=success(points, line),
     )  # fmt: skip
     return replace(partial, notes=explain(partial, groups, chance))
 
 
 def _readings(base: Point | float | None, points: Sequence[Point]) -> dict[str, Reading]:
-    found = {f"d{100 * share:g}": read(base, points, Line(share)) for share in SHARES}
+    found = {f"d{100 * share:g}": read(base, points, Target(share)) for share in SHARES}
     return {name: reading for name, reading in found.items() if reading is not None}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from idim.estimate.isotonic import Crossing, crossing
 from idim.estimate.noise import Noise, noise
-from idim.estimate.records import Fit, Point, Reading, level, reaches
+from idim.estimate.records import Fit, Point, Reading, baseline_score, reaches
 
 METHOD = (
     "isotonic regression on log d; 95% likelihood-ratio interval over the seeds of each d and of "
@@ -20,7 +20,7 @@ SHARES = (0.5, 0.75, 0.8, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Target:
     """A goal for the score: floor + share * (baseline - floor)."""
 
     share: float
@@ -32,60 +32,60 @@ class Line:
         return self.floor + self.share * (score - self.floor)
 
 
-def fit(base: Point | float | None, points: Sequence[Point], line: Line) -> Fit:
+def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> Fit:
     """Fit the curve of mean scores and find where it crosses a line.
 
     Args:
         base: the baseline, measured or fixed.
         points: one a d, in the order of d.
-        line: the goal as a function of the baseline's score.
+        target: the goal as a function of the baseline's score.
     """
-    score = level(base)
+    score = baseline_score(base)
     if score is None or not points:
         return Fit(None, (None, None), UNDEFINED)
-    goal = line.at(score)
+    goal = target.at(score)
     seen = [*points, *([base] if isinstance(base, Point) else [])]
     known = noise(seen, [p.d or p.trainable for p in seen], goal)
     spread = known or [Noise(goal**2, 1)] * len(seen)
-    found = _cross(base, points, line, spread)
+    found = _cross(base, points, target, spread)
     return Fit(found.d, found.interval, METHOD) if known else Fit(found.d, (None, None), ALONE)
 
 
-def read(base: Point | float | None, points: Sequence[Point], line: Line) -> Reading | None:
+def read(base: Point | float | None, points: Sequence[Point], target: Target) -> Reading | None:
     """Read d off the points and off the fitted curve; None where the line asks for nothing."""
-    score = level(base)
-    if score is None or score <= line.floor:
+    score = baseline_score(base)
+    if score is None or score <= target.floor:
         return None
-    goal = line.at(score)
+    goal = target.at(score)
     first = next((p.d for p in points if reaches(p.mean, goal)), None)
-    return Reading(goal, first, fit(base, points, line))
+    return Reading(goal, first, fit(base, points, target))
 
 
 def _cross(
-    base: Point | float | None, points: Sequence[Point], line: Line, spread: Sequence[Noise]
+    base: Point | float | None, points: Sequence[Point], target: Target, spread: Sequence[Noise]
 ) -> Crossing:
     import numpy as np
 
     means = [p.mean for p in points]
     weights = [p.n / s.variance for p, s in zip(points, spread, strict=False)]
-    freedom = np.array([s.freedom for s in spread[: len(points)]])
+    dof = np.array([s.dof for s in spread[: len(points)]])
 
     def deviance(fitted: np.ndarray) -> np.ndarray:
-        return _student(np.asarray(weights) * (fitted - np.asarray(means)) ** 2, freedom)
+        return _student(np.asarray(weights) * (fitted - np.asarray(means)) ** 2, dof)
 
-    score, lines, penalty = level(base), np.zeros(1), np.zeros(1)
+    score, lines, penalty = baseline_score(base), np.zeros(1), np.zeros(1)
     assert score is not None
     if isinstance(base, Point):
         lines = np.linspace(-REACH, REACH, NODES)
-        penalty = _student(lines**2, np.array(spread[-1].freedom))
-        lines = lines * line.share * (spread[-1].variance / base.n) ** 0.5
-    goal = line.at(score)
+        penalty = _student(lines**2, np.array(spread[-1].dof))
+        lines = lines * target.share * (spread[-1].variance / base.n) ** 0.5
+    goal = target.at(score)
     return crossing(
         [p.d or 0 for p in points], means, weights, goal, deviance, goal + lines, penalty
     )
 
 
-def _student(squares, freedom):  # type: ignore[no-untyped-def]
+def _student(squares, dof):  # type: ignore[no-untyped-def]
     """Return the deviance of squared standardised errors whose variance was itself estimated.
 
     Source:
@@ -94,5 +94,5 @@ def _student(squares, freedom):  # type: ignore[no-untyped-def]
     """
     import numpy as np
 
-    shrink = ((8 * freedom + 1) / (8 * freedom + 3)) ** 2
-    return shrink * freedom * np.log1p(squares / freedom)
+    shrink = ((8 * dof + 1) / (8 * dof + 3)) ** 2
+    return shrink * dof * np.log1p(squares / dof)

@@ -17,7 +17,7 @@ class Noise:
     """The variance of one run's score, and the degrees of freedom it was estimated with."""
 
     variance: float
-    freedom: int
+    dof: int
 
 
 def noise(points: Sequence[Point], sizes: Sequence[float], line: float) -> list[Noise] | None:
@@ -41,13 +41,13 @@ def _pooled(i: int, points: Sequence[Point], sizes: Sequence[float], line: float
         other_side = (points[j].mean >= line) != (points[i].mean >= line)
         return other_side and j != i, abs(math.log(sizes[j] / sizes[i]))
 
-    squares, freedom, before = 0.0, 0, False
+    squares, dof, before = 0.0, 0, False
     for j in sorted(range(len(points)), key=far):
         # the other side speaks only where this one is silent
         crossed = far(j)[0]
-        if freedom >= ENOUGH or (crossed and not before and freedom):
+        if dof >= ENOUGH or (crossed and not before and dof):
             break
         before = crossed
         squares += (points[j].n - 1) * (points[j].std or 0.0) ** 2
-        freedom += points[j].n - 1
-    return Noise(max(squares / freedom, (FLOOR * line) ** 2), freedom)
+        dof += points[j].n - 1
+    return Noise(max(squares / dof, (FLOOR * line) ** 2), dof)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from idim.estimate.records import Estimate, Point, Score, is_failed, level, places, reaches
+from idim.estimate.records import Estimate, Point, Score, baseline_score, is_failed, places, reaches
 
 Groups = dict[int | None, list[Score]]
 
@@ -25,7 +25,7 @@ def explain(e: Estimate, groups: Groups, chance: float | None) -> tuple[str, ...
 
 
 def _missing_note(e: Estimate, groups: Groups) -> str:
-    score = level(e.baseline)
+    score = baseline_score(e.baseline)
     if score is None:
         what = "every baseline run failed" if groups.get(None) else "no baseline run is done"
         return f"No line and no d90: {what}; a fixed baseline value would give one."

@@ -132,7 +132,7 @@ def reaches(value: float, goal: float) -> bool:
     return value >= goal - ROUNDING * abs(goal)
 
 
-def level(baseline: Point | float | None) -> float | None:
+def baseline_score(baseline: Point | float | None) -> float | None:
     """Return the baseline's score, measured or fixed; None when there is none."""
     return baseline.mean if isinstance(baseline, Point) else baseline
 

@@ -103,7 +103,7 @@ def _end(
     )  # fmt: skip
     if spec.stop_at is None:
         run.finish(place, result, event.rows)
-        store.run(spec.first_quarter).forget_pause()
+        store.run(spec.early_stop).forget_pause()
     else:
         assert last is not None
         run.save_pause(last.state())
@@ -136,7 +136,7 @@ def _start(store: Store, spec: RunSpec) -> tuple[State | None, list[Record]]:
     """
     wanted = [store.run(spec).checkpoint]
     if not spec.stop_at:
-        wanted.append(store.run(spec.first_quarter).pause)
+        wanted.append(store.run(spec.early_stop).pause)
     for read in wanted:
         try:
             found = read()

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from idim.config import SweepSpec
-from idim.estimate import Fit, Line, Point, Score, fit, level, point, reaches
+from idim.estimate import Fit, Point, Score, Target, baseline_score, fit, point, reaches
 from idim.methods import METHODS
-from idim.search.cells import PAIR, Cells, merit
-from idim.search.narrow import next_d, window
-from idim.search.peak import peak
-from idim.search.space import Ladder, Space, beyond
+from idim.search.best_rate import best_notch
+from idim.search.interval import next_d, tried_inside
+from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
+from idim.search.tuner import PAIR, Tuner, selection_score
 
 # Coarse steps of d are at most this factor.
 COARSE = 4.0
@@ -104,9 +104,9 @@ class _Search:
     """One search's state."""
 
     def __init__(self, space: Space, d_min: int, d_max: int) -> None:
-        self.space, self.spec, self.line = space, space.spec, Line(space.spec.threshold)
+        self.space, self.spec, self.target = space, space.spec, Target(space.spec.threshold)
         self.coarse = coarse_steps(d_min, d_max)
-        self.cells = Cells(space, Ladder(space, self.coarse[len(self.coarse) // 2]))
+        self.tuner = Tuner(space, RateScale(space, self.coarse[len(self.coarse) // 2]))
         self.base_runs: list[Score] = []
         self.base: Point | float | None = None
         self.base_lr: float | None = None
@@ -118,14 +118,14 @@ class _Search:
             yield from self.baseline()
         else:
             self.base = float(self.spec.baseline)
-        score, chance = level(self.base) or 0.0, self.space.chance
+        score, chance = baseline_score(self.base) or 0.0, self.space.chance
         if score <= 0:
             return "the baseline has no score above 0"
-        goal = self.cells.line = self.line.at(score)
+        goal = self.tuner.goal = self.target.at(score)
         if chance is not None and reaches(chance, goal):
             return f"the line {goal:.3f} asks no more than a constant answer gives, {chance:.3f}"
         yield from self.bracket()
-        return (yield from self.narrow())
+        return (yield from self.refine())
 
     # --- the baseline -----------------------------------------------------------------------
 
@@ -144,11 +144,12 @@ class _Search:
         if isinstance(self.base, Point):
             shared = {s.seed for s in self.base_runs if s.lr != self.base_lr}
             groups = [
-                [(math.log2(s.lr), merit(s)) for s in self.base_runs if s.seed == k] for k in shared
+                [(math.log2(s.lr), selection_score(s)) for s in self.base_runs if s.seed == k]
+                for k in shared
             ]
-            rung = peak(groups, math.log2(self.base.lr), self.line.at(self.base.mean))
+            notch = best_notch(groups, math.log2(self.base.lr), self.target.at(self.base.mean))
             lrs = {s.lr for s in self.base_runs if s.score is not None}
-            self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - rung))
+            self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - notch))
             rivals = Counter(s.lr for s in self.base_runs if s.lr != self.base_lr).values()
             # one seed more than any other rate has, so that an estimate takes this one
             yield from self.more_base(max(self.spec.seeds, max(rivals, default=0) + 1))
@@ -189,55 +190,55 @@ class _Search:
         while high - low > 1:
             middle = (low + high) // 2
             d = self.coarse[middle]
-            yield from self.cells.begin(d)
+            yield from self.tuner.begin(d)
             # a rate that passes will do; a failure may be the rate's fault
             if not self.passes(d):
-                yield from self.cells.widen(d)
+                yield from self.tuner.widen(d)
             low, high = (low, middle) if self.passes(d) else (middle, high)
 
     def passes(self, d: int) -> bool:
         """Say whether the mean score at d reaches the line as it stands."""
-        here, score = self.cells.point(d), level(self.base)
-        return here is not None and score is not None and reaches(here.mean, self.line.at(score))
+        here, score = self.tuner.point(d), baseline_score(self.base)
+        return here is not None and score is not None and reaches(here.mean, self.target.at(score))
 
     # --- the interval -----------------------------------------------------------------------
 
-    def narrow(self) -> Asking[str]:
+    def refine(self) -> Asking[str]:
         """Try d and add seeds until the interval is narrow enough."""
         while True:
-            points = self.cells.points()
+            points = self.tuner.points()
             if not points:
                 return "no d gave a score"
-            found = fit(self.base, points, self.line)
-            ds = window(found, points, PAIR)
+            found = fit(self.base, points, self.target)
+            ds = tried_inside(found, points, PAIR)
             why = self.enough(*found.interval)
             few = self.spec.seeds if why else PAIR
-            short = [d for d in ds if self.cells.seeds(d) < max(few, self.cells.rivals(d) + 1)]
+            short = [d for d in ds if self.tuner.seeds(d) < max(few, self.tuner.rivals(d) + 1)]
             if short:
-                yield from self.cells.more(dict.fromkeys(short, few))
+                yield from self.tuner.more(dict.fromkeys(short, few))
             elif why and (last := self.last_failing(found, points)) is not None:
                 # what bounds d90 from below may fail by its learning rate alone
-                yield from self.cells.tune(last, PAIR)
+                yield from self.tuner.tune(last, PAIR)
             elif why:
                 if not (yield from self.tune_base()):
                     return why
-            elif new := next_d(found, ds, self.coarse, self.cells.scores):
-                if self.cells.settled is None:
+            elif new := next_d(found, ds, self.coarse, self.tuner.scores):
+                if self.tuner.settled is None:
                     # seeds are of most use beside the crossing: compare rates there
                     at = math.log(found.d or ds[-1])
-                    yield from self.cells.tune(min(ds, key=lambda d: abs(math.log(d) - at)), PAIR)
+                    yield from self.tuner.tune(min(ds, key=lambda d: abs(math.log(d) - at)), PAIR)
                 else:
-                    yield from self.cells.more({new: PAIR})
+                    yield from self.tuner.more({new: PAIR})
             elif (last := self.last_failing(found, points)) is not None:
                 # seeds at a poor rate would only make its failure sure
-                yield from self.cells.tune(last, PAIR)
+                yield from self.tuner.tune(last, PAIR)
             elif not (yield from self.tune_base()):
                 yield from self.decide(ds)
 
     def last_failing(self, found: Fit, points: list[Point]) -> int | None:
         """Return the largest d below the crossing, unless its rate was tuned already."""
         below = [p.d for p in points if p.d and (found.d is None or p.d < found.d)]
-        return below[-1] if below and not self.cells.is_tuned(below[-1]) else None
+        return below[-1] if below and not self.tuner.is_tuned(below[-1]) else None
 
     def enough(self, low: int | None, high: int | None) -> str:
         """Say why the interval is good enough; nothing when it is not."""
@@ -255,5 +256,5 @@ class _Search:
     def decide(self, ds: list[int]) -> Asking[None]:
         """Give one more seed to every d inside the interval, and the baseline as many as any."""
         inside = ds[1:-1] or ds
-        yield from self.more_base(1 + max(self.cells.seeds(d) for d in inside))
-        yield from self.cells.more({d: self.cells.seeds(d) + 1 for d in inside})
+        yield from self.more_base(1 + max(self.tuner.seeds(d) for d in inside))
+        yield from self.tuner.more({d: self.tuner.seeds(d) + 1 for d in inside})

@@ -55,41 +55,41 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
-    """Learning rates by rung: one rung is one rate, the same at every d up to the transfer rule.
+class RateScale:
+    """Learning rates by notch: one notch is one rate, the same at every d up to the transfer rule.
 
-    Rung r at d is 2**r times the matched rate at `d_ref`, times (d_ref / d)**lr_transfer.  Rates
-    that the user gave are rungs 0, 1, 2, ... and hold at every d.
+    Notch r at d is 2**r times the matched rate at `d_ref`, times (d_ref / d)**lr_transfer.  Rates
+    that the user gave are notches 0, 1, 2, ... and hold at every d.
     """
 
     space: Space
     d_ref: int
 
-    def rate(self, d: int, rung: float) -> float:
-        """Return the learning rate of a rung at d."""
+    def rate(self, d: int, notch: float) -> float:
+        """Return the learning rate of a notch at d."""
         if self.space.spec.lr:
-            return sorted(self.space.spec.lr)[int(rung)]
+            return sorted(self.space.spec.lr)[int(notch)]
         spec = self.space.spec
         moved = (self.d_ref / d) ** METHODS[spec.method].transfer(spec)
-        return rounded(2**rung * self.space.matched_rate(self.d_ref) * moved)
+        return rounded(2**notch * self.space.matched_rate(self.d_ref) * moved)
 
     def start(self) -> list[float]:
-        """Return the rungs to try where nothing is known."""
+        """Return the notches to try where nothing is known."""
         if self.space.spec.lr:
             return [float(i) for i in range(len(self.space.spec.lr))]
         return sorted(math.log2(m) for m in self.space.spec.lr_multiples)
 
-    def nearest(self, rung: float) -> float:
-        """Return the nearest rung there is: half steps, or a rate that was given."""
+    def nearest(self, notch: float) -> float:
+        """Return the nearest notch there is: half steps, or a rate that was given."""
         if not self.space.spec.lr:
-            return round(2 * rung) / 2
-        return float(min(max(round(rung), 0), len(self.space.spec.lr) - 1))
+            return round(2 * notch) / 2
+        return float(min(max(round(notch), 0), len(self.space.spec.lr) - 1))
 
-    def near(self, rung: float, step: float) -> list[float]:
-        """Return the rungs a step below and above, where there are such rates."""
+    def near(self, notch: float, step: float) -> list[float]:
+        """Return the notches a step below and above, where there are such rates."""
         if not self.space.spec.lr:
-            return [rung - step, rung + step]
-        return [r for r in (rung - 1, rung + 1) if 0 <= r < len(self.space.spec.lr)]
+            return [notch - step, notch + step]
+        return [r for r in (notch - 1, notch + 1) if 0 <= r < len(self.space.spec.lr)]
 
 
 def beyond(tried: Iterable[float], best: float) -> float:

@@ -99,7 +99,7 @@ def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[CheckpointSwe
             f"lines=both compares with full fine-tuning, not with baseline={spec.baseline}; "
             "leave one of them out."
         )
-    names = spec.tasks or tuple(name for name, info in tasks.TASKS.items() if info.is_made)
+    names = spec.tasks or tuple(name for name, info in tasks.TASKS.items() if info.is_generated)
     found = checkpoints(spec)
     places = {(t, s): out and _place(out, t, s) for t in names for s in found}
     return [

@@ -19,7 +19,7 @@ from idim.projection import PROJECTIONS, kernels_for
 from idim.subspace import ranks, saved
 from idim.subspace.follow import Follower
 from idim.subspace.gradients import large_embeddings
-from idim.subspace.layout import Slot, check_d, check_storage, group_names, partition, slots
+from idim.subspace.layout import Segment, check_d, check_storage, group_names, partition, segments
 from idim.subspace.theta import Theta
 from idim.subspace.theta_0 import Buffers, InMemory, OnDisk, digest
 from idim.subspace.tie import Tie, home, prepare, tie_of
@@ -125,12 +125,12 @@ class Subspace:
         theta_d = nn.Parameter(torch.zeros(d - m, **how))
         kernels_for(theta_d)  # kernels that cannot run fail here, not after a first step
         lambdas = nn.Parameter(torch.ones(m, **how)) if m else None
-        laid = slots(inside, names, norm)
+        laid = segments(inside, names, norm)
         self._sharded = ranks.group_of(inside.values())
         self._group = self._sharded or group
         self._starts = [s.start + ranks.offset(s.parameter) for s in laid]
-        self._origin = (InMemory if copies == 2 else OnDisk)(
-            [ranks.local(slot.parameter) for slot in laid]
+        self._theta_0 = (InMemory if copies == 2 else OnDisk)(
+            [ranks.local(segment.parameter) for segment in laid]
         )
         self._buffers = Buffers(module)
         self._exact_every = 1 if copies == 2 else exact_every
@@ -140,24 +140,24 @@ class Subspace:
     def attach(
         self,
         module: nn.Module,
-        laid: list[Slot],
+        laid: list[Segment],
         free: dict[str, nn.Parameter],
         theta_d: nn.Parameter,
         lambdas: nn.Parameter | None,
         tie: Tie,
     ) -> Follower:
         """Take hold of a module, which is changed only here; nothing here can fail."""
-        self.module, self.slots, self.free = module, laid, free
+        self.module, self.segments, self.free = module, laid, free
         self.theta_d, self.lambdas = theta_d, lambdas
         named = dict(module.named_parameters())
         for name in self._frozen:
             named[name].requires_grad_(False)
         for p in self._own():
             p.subspace = self  # type: ignore[attr-defined]
-        inside = [slot.parameter for slot in laid]
+        inside = [segment.parameter for segment in laid]
         tie.attach(module, self._own(), inside)
         theta = Theta(
-            module, laid, self._starts, self.projection, self._own(), self._origin,
+            module, laid, self._starts, self.projection, self._own(), self._theta_0,
             exact_every=self._exact_every,
             embeddings=[] if self._sharded else large_embeddings(module, inside),
             place=tie.place, is_sharded=self._sharded is not None,
@@ -255,9 +255,9 @@ class Subspace:
         """Return what a file of `state()` must say of P and theta_0, as safetensors metadata."""
         if self._sharded is not None:  # no rank has theta_0
             return saved.header(self.spec, self.D, None)
-        inside = {slot.name: (i, slot.parameter) for i, slot in enumerate(self.slots)}
+        inside = {segment.name: (i, segment.parameter) for i, segment in enumerate(self.segments)}
         order = [n for n, _ in self.module.named_parameters() if n in inside]
-        tensors = ((n, p, self._origin.base(i, p)) for n in order for i, p in [inside[n]])
+        tensors = ((n, p, self._theta_0.base(i, p)) for n in order for i, p in [inside[n]])
         changed = self._buffers.changed(self.module)
         theta_0 = saved.describe(self.module, tensors, self.free, changed)
         return saved.header(self.spec, self.D, theta_0)

@@ -14,7 +14,7 @@ from torch.optim.optimizer import (
 
 from idim.errors import IdimError
 from idim.subspace import ranks
-from idim.subspace.layout import Slot
+from idim.subspace.layout import Segment
 from idim.subspace.owners import check_groups, note_bound
 from idim.subspace.theta import Theta
 from idim.subspace.tie import IGNORED, Tie
@@ -77,7 +77,7 @@ class Follower:
     def take_first(self, parameter: nn.Parameter, gradient: Tensor) -> None:
         """Take the gradient that made a deep copy need its subspace in a backward pass."""
         self.theta.accept()
-        number = next(i for i, s in enumerate(self.theta.slots) if s.parameter is parameter)
+        number = next(i for i, s in enumerate(self.theta.segments) if s.parameter is parameter)
         self.theta.gradients.take(number, gradient)
 
     def before_step(self) -> None:
@@ -120,10 +120,10 @@ class Follower:
     def for_copy(self) -> Any:
         """Return what binds a deep copy of the module."""
         sub, history = self.sub, self.theta.history()
-        kept = ("spec", "d", "D", "projection", "_starts", "_sharded", "_group", "_origin",
+        kept = ("spec", "d", "D", "projection", "_starts", "_sharded", "_group", "_theta_0",
                 "_buffers", "_exact_every", "_frozen")  # fmt: skip
         fields = {name: getattr(sub, name) for name in kept}
-        laid = [slot._replace(parameter=None) for slot in sub.slots]
+        laid = [segment._replace(parameter=None) for segment in sub.segments]
         return partial(_bind_copy, type(sub), fields, laid, list(sub.free), history)
 
     @torch.no_grad()
@@ -191,7 +191,7 @@ def _after_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
 def _bind_copy(
     cls: Any,
     fields: dict[str, Any],
-    laid: list[Slot],
+    laid: list[Segment],
     free: list[str],
     history: Any,
     module: nn.Module,
@@ -199,14 +199,14 @@ def _bind_copy(
 ) -> Follower:
     """Bind a deep copy of a module: its own parameters, the original's theta_0."""
     named = dict(module.named_parameters())
-    if any(name not in named for name in (*(slot.name for slot in laid), *free)):
+    if any(name not in named for name in (*(segment.name for segment in laid), *free)):
         raise IdimError("parameters of a copied module were replaced: merge() before, not after.")
     theta_d, *lambdas = tie.own(module)
     sub = cls.__new__(cls)
     sub.__dict__.update(fields)
     follower = sub.attach(
         module,
-        [slot._replace(parameter=named[slot.name]) for slot in laid],
+        [segment._replace(parameter=named[segment.name]) for segment in laid],
         {name: named[name] for name in free},
         theta_d,
         lambdas[0] if lambdas else None,

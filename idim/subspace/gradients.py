@@ -15,7 +15,7 @@ from torch.autograd import Variable
 from idim.errors import IdimError
 from idim.projection.base import Projection
 from idim.subspace import ranks
-from idim.subspace.layout import Slot
+from idim.subspace.layout import Segment
 
 # Numbers of a sparse gradient that are made dense at a time.
 BUFFER = 1 << 20
@@ -29,7 +29,7 @@ class Gradients:
 
     Args:
         projection: P.
-        slots: where the parameters lie in P.
+        segments: where the parameters lie in P.
         starts: the first row of what this process holds of each.
         theta_d: without the lambdas.
         lambdas: under SAID.
@@ -43,17 +43,17 @@ class Gradients:
     def __init__(
         self,
         projection: Projection,
-        slots: Sequence[Slot],
+        segments: Sequence[Segment],
         starts: Sequence[int],
         theta_d: nn.Parameter,
         lambdas: nn.Parameter | None,
         embeddings: Sequence[nn.Embedding] = (),
         begin: Callable[[], None] = lambda: None,
     ) -> None:
-        self._projection, self._slots, self._starts = projection, slots, starts
+        self._projection, self._segments, self._starts = projection, segments, starts
         self.theta_d, self._lambdas, self._embeddings = theta_d, lambdas, embeddings
         self._begin = begin
-        self.small = min((s.start for s in slots if s.is_small), default=projection.D)
+        self.small = min((s.start for s in segments if s.is_small), default=projection.D)
         self.delta: Tensor | None = None  # P theta_d of the small tensors, for the lambdas
         self.passes = 0  # that were delivered
         self.is_new = False  # since someone last set this to False
@@ -63,8 +63,8 @@ class Gradients:
             embedding.register_forward_pre_hook(_sparse)
             embedding.register_forward_hook(_dense, always_call=True)
         self._handles = [
-            hook_gradient(slot.parameter, _Fold(weakref.ref(self), i))
-            for i, slot in enumerate(slots)
+            hook_gradient(segment.parameter, _Fold(weakref.ref(self), i))
+            for i, segment in enumerate(segments)
         ]
 
     def close(self) -> None:
@@ -98,19 +98,19 @@ class Gradients:
     @torch.no_grad()
     def _take(self, sums: "_Sums", index: int, start: int, gradient: Tensor) -> None:
         """Add the gradient of rows of one tensor to those of theta_d and its lambda."""
-        slot = self._slots[index]
+        segment = self._segments[index]
         if self.theta_d.dtype == torch.float64:  # float32 kernels read 16-bit floats as they are
             gradient = gradient.double()
-        if slot.start >= self.small:
+        if segment.start >= self.small:
             if sums.small is None:
                 sums.small = self.theta_d.new_zeros(self._projection.D - self.small)
             at = start - self.small
             sums.small[at : at + len(gradient)] += gradient
             return
-        r = self._projection.rmatvec(gradient, start, start + len(gradient)).mul_(slot.scale)
+        r = self._projection.rmatvec(gradient, start, start + len(gradient)).mul_(segment.scale)
         if self._lambdas is not None:
-            self._add_lambda(sums, slot.group, r @ self.theta_d)
-            r.mul_(self._lambdas[slot.group])
+            self._add_lambda(sums, segment.group, r @ self.theta_d)
+            r.mul_(self._lambdas[segment.group])
         sums.theta_d += r
 
     def _take_rows(self, sums: "_Sums", index: int, gradient: Tensor) -> None:
@@ -147,13 +147,15 @@ class Gradients:
             ranks.all_reduce(own, self.group, average=True)
 
     def _fold_small(self, sums: "_Sums", gradient: Tensor) -> None:
-        for slot in (s for s in self._slots if s.start >= self.small):
-            part = gradient[slot.start - self.small : slot.stop - self.small].mul_(slot.scale)
+        for segment in (s for s in self._segments if s.start >= self.small):
+            part = gradient[segment.start - self.small : segment.stop - self.small].mul_(
+                segment.scale
+            )
             if self._lambdas is not None:
                 if self.delta is not None:  # None: theta_d is still 0, and so is this gradient
-                    at = slice(slot.start - self.small, slot.stop - self.small)
-                    self._add_lambda(sums, slot.group, part @ self.delta[at])
-                part.mul_(self._lambdas[slot.group])
+                    at = slice(segment.start - self.small, segment.stop - self.small)
+                    self._add_lambda(sums, segment.group, part @ self.delta[at])
+                part.mul_(self._lambdas[segment.group])
         sums.theta_d += self._projection.rmatvec(gradient, self.small, self._projection.D)
 
     def _add_lambda(self, sums: "_Sums", at: int, value: Tensor) -> None:

@@ -13,7 +13,7 @@ from idim.projection import SMALL
 Named = dict[str, nn.Parameter]
 
 
-class Slot(NamedTuple):
+class Segment(NamedTuple):
     """Where one tensor of the module lives in P: rows [start, stop), scaled by `scale`."""
 
     name: str
@@ -142,7 +142,7 @@ def _matches(name: str, pattern: str) -> bool:
     return name == pattern or name.startswith(pattern + ".")
 
 
-def slots(inside: Named, groups: list[str], norm: str) -> list[Slot]:
+def segments(inside: Named, groups: list[str], norm: str) -> list[Segment]:
     """Lay the tensors out in rows: large ones in module order, then all small ones."""
     D = sum(p.numel() for p in inside.values())
     number = {g: i for i, g in enumerate(dict.fromkeys(groups))}
@@ -151,7 +151,7 @@ def slots(inside: Named, groups: list[str], norm: str) -> list[Slot]:
     for name in sorted(inside, key=lambda n: inside[n].numel() < SMALL):
         p = inside[name]
         scale = 1.0 if norm == "global" else math.sqrt(D / p.numel())
-        laid.append(Slot(name, p, start, start + p.numel(), scale, group_of.get(name, 0)))
+        laid.append(Segment(name, p, start, start + p.numel(), scale, group_of.get(name, 0)))
         start += p.numel()
     return laid
 

@@ -10,8 +10,8 @@ from idim.errors import IdimError
 from idim.projection import Piece, Projection
 from idim.subspace import ranks
 from idim.subspace.gradients import Gradients
-from idim.subspace.layout import Slot
-from idim.subspace.theta_0 import Origin
+from idim.subspace.layout import Segment
+from idim.subspace.theta_0 import Theta0
 from idim.subspace.tie import NAMES, Places, Stamps
 
 
@@ -19,12 +19,12 @@ class Theta:
     """The numbers of a bound module: written from theta_d, and checked against it.
 
     Args:
-        module: holds the parameters of the slots.
-        slots: where its tensors lie in P.
+        module: holds the parameters of the segments.
+        segments: where its tensors lie in P.
         starts: the first row of what this process holds of each.
         projection: P.
         own: theta_d, and the lambdas under SAID.
-        origin: theta_0.
+        theta_0: where it is kept.
         exact_every: steps from one exact write to the next; the others add what changed.
         embeddings: whose gradients are sparse until `close`.
         place: the name of the part of the module that holds theta_d and the lambdas.
@@ -34,30 +34,30 @@ class Theta:
     def __init__(
         self,
         module: nn.Module,
-        slots: Sequence[Slot],
+        segments: Sequence[Segment],
         starts: Sequence[int],
         projection: Projection,
         own: list[nn.Parameter],
-        origin: Origin,
+        theta_0: Theta0,
         *,
         exact_every: int,
         embeddings: Sequence[nn.Embedding],
         place: str,
         is_sharded: bool,
     ) -> None:
-        self.slots, self._starts, self.projection, self.own = slots, starts, projection, own
-        self.origin, self._exact_every = origin, exact_every
+        self.segments, self._starts, self.projection, self.own = segments, starts, projection, own
+        self.theta_0, self._exact_every = theta_0, exact_every
         self._steps = self._moves = 0  # steps in all; additions since theta was exact
-        for slot in slots:
-            slot.parameter.grad = None  # what was left there is no gradient of this subspace
+        for segment in segments:
+            segment.parameter.grad = None  # what was left there is no gradient of this subspace
         self._lambdas = own[1] if len(own) > 1 else None
         self.gradients = Gradients(
-            projection, slots, starts, own[0], self._lambdas, embeddings, self._begin_backward
+            projection, segments, starts, own[0], self._lambdas, embeddings, self._begin_backward
         )
         names = [f"{place}.{name}".lstrip(".") for name, _ in zip(NAMES, own, strict=False)]
-        names += [] if is_sharded else [slot.name for slot in slots]
+        names += [] if is_sharded else [segment.name for segment in segments]
         self._places = Places(module, names)
-        self._dtypes = [p.dtype for p in (*(slot.parameter for slot in slots), *own)]
+        self._dtypes = [p.dtype for p in (*(segment.parameter for segment in segments), *own)]
         self._written = [p.detach().clone() for p in own]  # what theta was written from
         self._stamps, self._own_stamps = Stamps(self.tensors), Stamps(lambda: list(own))
         self._stamps.renew()
@@ -84,13 +84,13 @@ class Theta:
 
     def tensors(self) -> list[Tensor]:
         """Return what this process holds of each tensor, flat and writable."""
-        return [ranks.local(slot.parameter) for slot in self.slots]
+        return [ranks.local(segment.parameter) for segment in self.segments]
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Write theta = theta_0 + lambda * P theta_d."""
         thetas = self.tensors()
-        self._write(self.own[0], self._scales(), thetas, self.origin.bases(thetas))
+        self._write(self.own[0], self._scales(), thetas, self.theta_0.bases(thetas))
         self._moves = 0
         self._note_written()
 
@@ -111,7 +111,7 @@ class Theta:
     @torch.no_grad()
     def _move(self) -> None:
         """Add what changed in lambda * P theta_d to theta, group by group of equal lambda."""
-        scales, thetas = [slot.scale for slot in self.slots], self.tensors()
+        scales, thetas = [segment.scale for segment in self.segments], self.tensors()
         old, new = self._written, self.own
         if self._lambdas is None:
             self._write(new[0] - old[0], scales, thetas, thetas)
@@ -132,19 +132,19 @@ class Theta:
     ) -> None:
         pieces = [
             Piece(theta, base, start, scale)
-            for slot, theta, base, start, scale in zip(
-                self.slots, thetas, bases, self._starts, scales, strict=True
+            for segment, theta, base, start, scale in zip(
+                self.segments, thetas, bases, self._starts, scales, strict=True
             )
-            if theta.numel() and group in (None, slot.group)
+            if theta.numel() and group in (None, segment.group)
         ]
         self.projection.write(theta_d, pieces)
 
     def _scales(self) -> list[float]:
-        """Return what each slot's rows of P theta_d are multiplied by."""
-        scales = [slot.scale for slot in self.slots]
+        """Return what each segment's rows of P theta_d are multiplied by."""
+        scales = [segment.scale for segment in self.segments]
         if self._lambdas is None:
             return scales
-        groups = [slot.group for slot in self.slots]
+        groups = [segment.group for segment in self.segments]
         return (self._lambdas.new_tensor(scales) * self._lambdas[groups]).tolist()
 
     def _note_written(self) -> None:
@@ -191,8 +191,8 @@ class Theta:
                 something else, or would move without their gradient.
         """
         self.check_parameters(is_step=is_step, is_merge=is_merge)
-        for slot in self.slots:
-            slot.parameter.grad = None  # DDP leaves zeros, which are no gradient
+        for segment in self.segments:
+            segment.parameter.grad = None  # DDP leaves zeros, which are no gradient
         touched = self._stamps.changed()
         if touched:
             self._check_values(touched)
@@ -241,14 +241,14 @@ class Theta:
                 f"'{replaced}' was replaced after the subspace was bound: merge() before, and bind "
                 "a new one after."
             )
-        held: list[Any] = [slot.parameter for slot in self.slots]
+        held: list[Any] = [segment.parameter for segment in self.segments]
         for p, dtype in zip((*held, *self.own), self._dtypes, strict=True):
             if p.dtype != dtype or p.device != self.own[0].device:
                 raise IdimError(
                     f"the subspace was bound in {dtype} on one device, and a parameter is now "
                     f"{p.dtype} on {p.device}: set the dtype before, and move the whole module."
                 )
-        still = [slot.name for slot in self.slots if not slot.parameter.requires_grad]
+        still = [segment.name for segment in self.segments if not segment.parameter.requires_grad]
         if is_step and still:
             raise IdimError(
                 f"'{still[0]}' has requires_grad=False and would move without its gradient: "
@@ -259,7 +259,7 @@ class Theta:
         """Refuse tensors that are neither what theta_d makes nor what it made before."""
         thetas = self.tensors()
         for i in touched:
-            base = self.origin.base(i, thetas[i])
+            base = self.theta_0.base(i, thetas[i])
             for own in (self.own, self._written):
                 if self._is_close(i, thetas[i], base, [t.to(thetas[i].device) for t in own]):
                     break
@@ -267,7 +267,7 @@ class Theta:
                 raise IdimError(self._difference(i))
 
     def _difference(self, i: int) -> str:
-        name = self.slots[i].name
+        name = self.segments[i].name
         if self._lambdas is not None and not self._is_written():
             return (
                 f"'{name}' is not theta_0 + lambda P theta_d, and these were changed as well: if "
@@ -280,8 +280,8 @@ class Theta:
         )
 
     def _is_close(self, i: int, theta: Tensor, base: Tensor, own: list[Tensor]) -> bool:
-        slot, start = self.slots[i], self._starts[i]
-        scale = slot.scale if len(own) == 1 else slot.scale * own[1][slot.group].item()
+        segment, start = self.segments[i], self._starts[i]
+        scale = segment.scale if len(own) == 1 else segment.scale * own[1][segment.group].item()
         moved = self.projection.matvec(own[0].detach(), start, start + len(theta)).mul_(scale)
         expected = moved.add_(base)
         # each write rounds to theta's dtype; the arithmetic of P rounds to theta_d's

@@ -15,14 +15,14 @@ from idim.errors import IdimError
 CHUNK = 1 << 26
 
 
-class Origin(Protocol):
+class Theta0(Protocol):
     """Gives theta_0 back."""
 
     def bases(self, thetas: Sequence[Tensor]) -> list[Tensor]:
         """Return tensors that hold theta_0 now; they may be `thetas`, which are then overwritten.
 
         Args:
-            thetas: those the origin was made from, in the same order.
+            thetas: those it was made from, in the same order.
         """
         ...
 

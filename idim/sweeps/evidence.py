@@ -5,7 +5,7 @@ from pathlib import Path
 
 from idim.results import Evidence, LeftOut, Source
 from idim.store import Store
-from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
+from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes, space_of
 
 
 def evidence(out: Path) -> Evidence:
@@ -21,7 +21,7 @@ def evidence(out: Path) -> Evidence:
     sweep = store.sweep()
     space = space_of(sweep)
     ended = outcomes(store, space)
-    counted = told_once(ended)
+    counted = distinct_runs(ended)
     setting = space.spec
     if ended:
         run = next(iter(ended.values())).run

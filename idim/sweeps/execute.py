@@ -15,7 +15,7 @@ from idim.methods import METHODS
 from idim.results import Summary
 from idim.search import Done, next_runs
 from idim.store import Ended, Record, Result, Run, Store, alone
-from idim.sweeps.outcomes import Outcome, outcomes, told_once
+from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes
 from idim.sweeps.plan import Plan
 from idim.sweeps.summary import summarise
 
@@ -88,7 +88,7 @@ def _execute(
     for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
         tell(line)
     watch = _Watch(store, progress, plan.most, is_bound=plan.search.bound is not None)
-    for outcome in told_once(outcomes(store, plan.space)).values():
+    for outcome in distinct_runs(outcomes(store, plan.space)).values():
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not
     tried: set[str] = set()
@@ -152,7 +152,7 @@ def run(
         RunFailed: with the reason.
     """
     store = Store(out)
-    for line in (m for s in (spec, spec.first_quarter) for m in store.mend_run(store.run(s))):
+    for line in (m for s in (spec, spec.early_stop) for m in store.mend_run(store.run(s))):
         tell(line)
     stored = store.run(spec)
     result = stored.result()
@@ -206,13 +206,13 @@ class _Watch:
 
     def expect(self, batch: list[RunSpec]) -> None:
         """These runs come next: edges of a grid may ask for more than it began with."""
-        coming, quarters = {s.id for s in batch}, {s.first_quarter.id for s in batch}
+        coming, quarters = {s.id for s in batch}, {s.early_stop.id for s in batch}
         self.total = max(self.total, len(coming | self.over - quarters))
 
     def started(self, spec: RunSpec) -> None:
         """A run begins."""
         self.active[spec.id] = spec, self.store.run(spec)
-        if (quarter := spec.first_quarter.id) in self.over:
+        if (quarter := spec.early_stop.id) in self.over:
             self.going_on[spec.id] = quarter
         self._send("start", spec)
 

@@ -75,7 +75,7 @@ def outcomes(store: Store, space: Space) -> dict[str, Outcome]:
     return found
 
 
-def told_once(ended: dict[str, Outcome]) -> dict[str, Outcome]:
+def distinct_runs(ended: dict[str, Outcome]) -> dict[str, Outcome]:
     """Leave out each early stop that a run went on from: the two are one run."""
 
     def went_on(run: RunSpec) -> bool:

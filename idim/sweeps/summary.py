@@ -10,7 +10,7 @@ from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
 from idim.search import Done, Strategy, next_runs, strategy
 from idim.store import Record, Result, Store, write_json, write_text
-from idim.sweeps.outcomes import Outcome, outcomes, space_of, told_once
+from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes, space_of
 
 _EVALUATION = "the evaluation set, as the papers do"
 _THEIRS = "is the objective's to use"
@@ -45,7 +45,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     space, metric = space_of(sweep), sweep["metric"]
     ended = outcomes(store, space)
     coming = next_runs(space, {i: o.score(metric) for i, o in ended.items()})
-    counted = told_once(ended).values()
+    counted = distinct_runs(ended).values()
     whole = [o for o in counted if o.run.stop_at is None]
     stopped = [o for o in counted if o.run.stop_at is not None]
     sweep |= {} if threshold is None else {"threshold": threshold}

@@ -22,7 +22,7 @@ from idim.problems.base import Batch, Model, Problem, Rows
 from idim.problems.tasks import Split
 from idim.projection import Piece
 from idim.subspace import Subspace
-from idim.subspace.layout import partition, slots
+from idim.subspace.layout import partition, segments
 from idim.training.events import State
 from idim.training.schedule import batch_index, learning_rate
 from idim.training.single import EVALUATED, Best
@@ -65,12 +65,12 @@ class _Projected:
         self.sub, theta_0, self.scale = sub, theta.clone(), None
         self.pieces = [Piece(theta, theta_0, 0, 1.0)]
         if sub.spec["norm"] == "tensor":
-            sizes = torch.tensor([slot.stop - slot.start for slot in sub.slots])
-            scales = torch.tensor([slot.scale for slot in sub.slots])
+            sizes = torch.tensor([segment.stop - segment.start for segment in sub.segments])
+            scales = torch.tensor([segment.scale for segment in sub.segments])
             self.scale = scales.repeat_interleave(sizes)
             self.pieces = [
                 Piece(theta[s.start : s.stop], theta_0[s.start : s.stop], s.start, s.scale)
-                for s in sub.slots
+                for s in sub.segments
             ]
 
     def pull(self, gradient: Tensor) -> Tensor:
@@ -98,15 +98,15 @@ class Stack:
         self.specs, models = specs, [build(spec, problem) for spec in specs]
         self.model, self.net = models[0], _Net(models[0])
         inside, _, _ = partition(self.model.module, [], [])
-        laid = slots(inside, [], "global")
+        laid = segments(inside, [], "global")
         self.D = laid[-1].stop
-        names = [slot.name for slot in laid]
+        names = [segment.name for segment in laid]
         theta = torch.stack([_flat(model.module, names) for model in models])
         self.parts = {
-            f"module.{slot.name}": theta[:, slot.start : slot.stop]
-            .view(len(specs), *slot.parameter.shape)
+            f"module.{segment.name}": theta[:, segment.start : segment.stop]
+            .view(len(specs), *segment.parameter.shape)
             .requires_grad_()
-            for slot in laid
+            for segment in laid
         }
         self.methods: list[Method] = list(map(make, specs, models))
         self.projected = [

@@ -105,7 +105,7 @@ def _load(
 
 
 def _read(task: TaskInfo, found: Found, notes: list[str]) -> tuple[TaskInfo, Split, Split]:
-    if task.is_made:
+    if task.is_generated:
         return task, _made(task, "train"), _made(task, "validation")
     if task.kind == "vector":
         return task, *vision.digits()

@@ -36,7 +36,7 @@ class TaskInfo:
     # Whether the evaluation split may be held out of the training rows where it is missing.
     may_hold_out: bool = True
     # Written by the package itself, from its own language (`idim.builtin.language`).
-    is_made: bool = False
+    is_generated: bool = False
     # Names of the splits, concatenated in this order.
     train: tuple[str, ...] = ("train",)
     evaluation: tuple[str, ...] = ("validation",)
@@ -46,7 +46,7 @@ class TaskInfo:
     @property
     def is_builtin(self) -> bool:
         """Whether the rows come with an installed package, so that no folder is read."""
-        return self.is_made or self.kind in ("toy", "vector")
+        return self.is_generated or self.kind in ("toy", "vector")
 
 
 _NLI = ("entailment", "neutral", "contradiction")
@@ -91,7 +91,7 @@ def _made(
         name=name,
         kind="text",
         about=about,
-        is_made=True,
+        is_generated=True,
         columns=columns,
         labels=labels,
         metrics=metrics,

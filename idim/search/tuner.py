@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from idim.config import QUARTER
 from idim.estimate import Point, Score, point
-from idim.search.peak import peak
-from idim.search.space import Ladder, Space
+from idim.search.best_rate import best_notch
+from idim.search.space import RateScale, Space
 from idim.search.strategy import Asking
 
 # Rates are compared a factor of 4 apart: nearer ones differ by less than their noise.
 FAR = 2.0
-# Rungs this close need no comparison.
+# Notches this close need no comparison.
 NEAR = 0.75
 # How often rates further out are tried at one d.
 EXTENSIONS = 5
@@ -23,17 +23,17 @@ PAIR = 2
 MANY = 4
 
 
-class Cells:
-    """Scores by d, learning rate and seed.  A cell is (d, rung, seed)."""
+class Tuner:
+    """Holds the scores by d, learning rate and seed, and asks for those a rate is chosen by."""
 
-    def __init__(self, space: Space, ladder: Ladder) -> None:
-        self.space, self.ladder = space, ladder
-        # The goal, which is the scale of merits; set when the baseline is known.
-        self.line = 1.0
+    def __init__(self, space: Space, scale: RateScale) -> None:
+        self.space, self.scale = space, scale
+        # The goal, which is the scale of scores; set when the baseline is known.
+        self.goal = 1.0
         self.scores: dict[int, list[Score]] = {}
-        # rates asked for, by d and rung
+        # rates asked for, by d and notch
         self.rates: dict[int, dict[float, float]] = {}
-        # The rung of every further d, once settled; how often rates were compared at a d.
+        # The notch of every further d, once settled; how often rates were compared at a d.
         self.settled: float | None = None
         self.tuned: dict[int, int] = {}
 
@@ -46,13 +46,13 @@ class Cells:
         found = (self.point(d) for d in sorted(self.scores))
         return [p for p in found if p is not None]
 
-    def rung(self, d: int) -> float | None:
-        """Return the best rung at d; None when nothing there has a score."""
+    def notch(self, d: int) -> float | None:
+        """Return the best notch at d; None when nothing there has a score."""
         best = self.point(d)
         return next((r for r, lr in self.rates[d].items() if lr == best.lr), None) if best else None
 
     def held(self, d: int) -> float:
-        """Return the rung whose scores are to stand for d.
+        """Return the notch whose scores are to stand for d.
 
         All d together know the best rate better than one does from its own few held-out rows, so
         it is the one of d nearest to theirs, or theirs where d has none near.
@@ -74,20 +74,20 @@ class Cells:
         return max((n for r, n in self._count(d).items() if r != held), default=0)
 
     def _count(self, d: int) -> dict[float, int]:
-        rungs = {lr: rung for rung, lr in self.rates.get(d, {}).items()}
-        return Counter(rungs[s.lr] for s in self.scores.get(d, ()) if not s.pruned)
+        notches = {lr: notch for notch, lr in self.rates.get(d, {}).items()}
+        return Counter(notches[s.lr] for s in self.scores.get(d, ()) if not s.pruned)
 
-    def ask(self, cells: Iterable[tuple[int, float, int]], *, go_on: bool = False) -> Asking[None]:
-        """Ask for the cells that were not asked for yet.
+    def ask(self, wanted: Iterable[tuple[int, float, int]], *, go_on: bool = False) -> Asking[None]:
+        """Ask for the (d, notch, seed) that were not asked for yet.
 
         A run that stopped early goes on to its end only with `go_on`.
         """
-        batch = [(d, self._rate(d, r), seed) for d, r, seed in cells]
+        batch = [(d, self._rate(d, r), seed) for d, r, seed in wanted]
         every = ((d, s) for d in self.scores for s in self.scores[d])
         known = {(d, s.lr, s.seed) for d, s in every if not (go_on and s.pruned)}
-        batch = [cell for cell in dict.fromkeys(batch) if cell not in known]
+        batch = [run for run in dict.fromkeys(batch) if run not in known]
         if batch:
-            found = yield [self.space.run(*cell) for cell in batch]
+            found = yield [self.space.run(*run) for run in batch]
             for (d, _, _), score in zip(batch, found, strict=True):
                 self.scores.setdefault(d, []).append(score)
 
@@ -96,16 +96,16 @@ class Cells:
         if self.scores:
             yield from self.ask([(d, self.best(), 0)])
         else:
-            yield from self._halve(d, self.ladder.start())
+            yield from self._halve(d, self.scale.start())
 
     def widen(self, d: int) -> Asking[None]:
         """Look for a better rate at d, in steps of 4, as long as the last one is the best."""
-        start = self.rung(d)
+        start = self.notch(d)
         start = self.best() if start is None else start
         for _ in range(EXTENSIONS):
             before = len(self.scores[d])
-            yield from self.ask([(d, r, 0) for r in self.ladder.near(start, FAR)])
-            now = self.rung(d)
+            yield from self.ask([(d, r, 0) for r in self.scale.near(start, FAR)])
+            now = self.notch(d)
             if len(self.scores[d]) == before or now is None or now == start:
                 return
             start = now
@@ -117,9 +117,9 @@ class Cells:
         mostly noise, and must not choose again.
         """
         used = self.held(d)
-        rungs = sorted([used, *self.ladder.near(used, FAR)])
-        yield from self.ask((d, r, seed) for r in rungs for seed in range(seeds))
-        self.settled = self._peak()
+        notches = sorted([used, *self.scale.near(used, FAR)])
+        yield from self.ask((d, r, seed) for r in notches for seed in range(seeds))
+        self.settled = self._best_notch()
         self.tuned[d] = EXTENSIONS if self.held(d) == used else self.tuned.get(d, 0) + 1
         yield from self.more({d: seeds})
 
@@ -137,38 +137,40 @@ class Cells:
         return self.tuned.get(d, 0) >= EXTENSIONS
 
     def best(self) -> float:
-        """Return the rung to use at a further d."""
-        return self._peak() if self.settled is None else self.settled
+        """Return the notch to use at a further d."""
+        return self._best_notch() if self.settled is None else self.settled
 
-    def _peak(self) -> float:
-        start = self.ladder.start()
+    def _best_notch(self) -> float:
+        start = self.scale.start()
         groups: dict[tuple[int, int], list[tuple[float, float]]] = {}
         for d, scores in self.scores.items():
-            rungs = {lr: rung for rung, lr in self.rates[d].items()}
+            notches = {lr: notch for notch, lr in self.rates[d].items()}
             for s in scores:
                 if not s.pruned:
-                    groups.setdefault((d, s.seed), []).append((rungs[s.lr], merit(s)))
+                    groups.setdefault((d, s.seed), []).append((notches[s.lr], selection_score(s)))
         center = (start[0] + start[-1]) / 2 if self.settled is None else self.settled
-        return self.ladder.nearest(peak(list(groups.values()), center, self.line))
+        return self.scale.nearest(best_notch(list(groups.values()), center, self.goal))
 
-    def _halve(self, d: int, rungs: list[float]) -> Asking[None]:
+    def _halve(self, d: int, notches: list[float]) -> Asking[None]:
         """Train many rates for a quarter of the steps, and the better half of them to the end."""
-        if self.space.spec.pruning == "halving" and len(rungs) >= MANY:
-            runs = [self.space.run(d, self._rate(d, r), 0, QUARTER) for r in rungs]
+        if self.space.spec.pruning == "halving" and len(notches) >= MANY:
+            runs = [self.space.run(d, self._rate(d, r), 0, QUARTER) for r in notches]
             found = yield runs
-            ranked = sorted(zip(rungs, found, strict=True), key=lambda f: merit(f[1]), reverse=True)
-            rungs = sorted(r for r, _ in ranked[: len(rungs) // 2])
+            ranked = sorted(
+                zip(notches, found, strict=True), key=lambda f: selection_score(f[1]), reverse=True
+            )
+            notches = sorted(r for r, _ in ranked[: len(notches) // 2])
             for r, score in ranked:
-                if r not in rungs:
+                if r not in notches:
                     stopped = replace(score, select=None, score=None, pruned=True)
                     self.scores.setdefault(d, []).append(stopped)
-        yield from self.ask((d, r, 0) for r in rungs)
+        yield from self.ask((d, r, 0) for r in notches)
 
-    def _rate(self, d: int, rung: float) -> float:
-        return self.rates.setdefault(d, {}).setdefault(rung, self.ladder.rate(d, rung))
+    def _rate(self, d: int, notch: float) -> float:
+        return self.rates.setdefault(d, {}).setdefault(notch, self.scale.rate(d, notch))
 
 
-def merit(run: Score) -> float:
+def selection_score(run: Score) -> float:
     """Return what a learning rate is chosen by; a failed run is worse than any."""
     value = run.score if run.select is None else run.select
     return -math.inf if value is None or not math.isfinite(value) else value

@@ -10,7 +10,7 @@ from idim.estimate import Fit, Point
 SHARE = 0.25
 
 
-def window(found: Fit, points: Sequence[Point], pair: int) -> list[int]:
+def tried_inside(found: Fit, points: Sequence[Point], pair: int) -> list[int]:
     """Return the d tried that bound the interval or lie in it.
 
     While nothing is excluded and the two d on either side of the crossing have few seeds, only
@@ -33,7 +33,7 @@ def next_d(
 
     Args:
         found: the fit as it stands.
-        ds: its `window`.
+        ds: those of `tried_inside`.
         coarse: every d the interval may be widened to.
         asked: every d with a run.
     """
