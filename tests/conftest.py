@@ -12,15 +12,26 @@ if not Path("/dev/nvidiactl").exists():
 import outside  # noqa: F401  a projection that is not the package's own
 import pytest
 import torch
+from budget import Budget
+
+
+def pytest_configure(config):
+    """Sum the tests' time by room, in the process that sees them all."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Budget(), "budget")
 
 
 def pytest_collection_modifyitems(items):
-    """Leave out what takes minutes; IDIM_SLOW=1 runs it."""
-    if os.environ.get("IDIM_SLOW") == "1":
-        return
+    """Leave out what takes minutes, unless IDIM_SLOW=1, and what needs a GPU that is not there."""
+    left_out = {}
+    if os.environ.get("IDIM_SLOW") != "1":
+        left_out["slow"] = "takes minutes; IDIM_SLOW=1 runs it"
+    if not torch.cuda.is_available():
+        left_out["gpu"] = "needs a GPU"
     for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes; IDIM_SLOW=1 runs it"))
+        for marker, reason in left_out.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(autouse=True)

@@ -5,116 +5,121 @@ import json
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
-from made_results import DONE, RUNS, made
+from hubclient import program, write_stubs
+from hubserver import serve
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
+from idim import launch
 from idim.cli import app, options
 from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError, OffLine, RunFailed
-from idim.estimate import estimate
-from idim.results import Summary
-from idim.sweeps import default_out
+from idim.launch import worker
+from idim.report import table
+from idim.store import Store
+from idim.sweeps import default_out, evidence, execute, plan, summarise
 
-COMMANDS = ["sweep", "run", "estimate", "plot", "tasks", "models", "info"]
+COMMANDS = list(get_command(app).commands)
+TOY = [
+    "--model", "toy", "--steps", "2", "--lr", "0.1", "--d", "10,20", "--seeds", "1",
+    "--baseline", "1",
+]  # fmt: skip
 
 
 def idim(*words: str, **env: str) -> Result:
     return CliRunner().invoke(app, list(words), prog_name="idim", env={"COLUMNS": "100"} | env)
 
 
-class Library(SimpleNamespace):
-    """Stands for the rooms that train: remembers the calls, answers with a made summary."""
+def printed(folder: Path) -> str:
+    return table.text(summarise(folder)).rstrip("\n") + "\n"
+
+
+class Placed:
+    """A launcher of a test's own: workers in this process, or none where it is to fail."""
 
     def __init__(self) -> None:
-        super().__init__(spec=None, out=None, jobs=None, written=[], failure=None, failed=0)
+        self.jobs, self.failure, self.lost = 0, None, None
 
-    def plan(self, spec: SweepSpec, out: Path) -> SimpleNamespace:
-        self.spec = spec
+    def __call__(self, jobs: int) -> AbstractContextManager:
+        self.jobs = jobs
+        return nullcontext(self)
+
+    def run_all(self, specs: list[RunSpec], root: Path, watch: launch.Watch) -> None:
         print("a library prints where it should not")
-        runs = [RunSpec(d=10, lr=0.03), RunSpec(method="full", lr=1e-3)]
-        return SimpleNamespace(
-            spec=spec,
-            specs=runs,
-            most=2,
-            D=99,
-            trainable=lambda run: run.d or 99,
-            lines=lambda: ["2 runs"],
-            step_seconds={"full": 0.2},
-        )
-
-    def execute(self, plan, out, *, jobs, progress, tell) -> Summary:
-        self.out, self.jobs = out, jobs
         if self.failure:
             raise self.failure
-        return self.summarise(out)
+        for spec in specs:
+            watch.started(spec)
+            watch.ended(spec, self.work(spec, root))
 
-    def summarise(self, out: Path, threshold: float | None = None) -> Summary:
-        if out.name == "nothing":
-            raise IdimError(f"'{out}' holds no sweep.")
-        runs = replace(RUNS, total=2, done=2 - self.failed, failed=self.failed)
-        found = estimate([], threshold=threshold or 0.9)
-        return made(found, seconds=float("nan"), runs=runs, out=out)
-
-    def run(self, spec, out, progress, tell) -> object:
-        self.spec, self.out = spec, out
-        return replace(DONE, score={"accuracy": 0.5}, trainable=2)
+    def work(self, spec: RunSpec, root: Path) -> str | None:
+        if spec.d != self.lost:
+            return worker.run_stack([spec], root)[0]
+        run = Store(root).run(spec)
+        run.fail(run.begin(spec, "none", []), "lost", "no traceback")
+        return "lost"
 
 
 @pytest.fixture
-def library(monkeypatch, tmp_path) -> Library:
-    fake = Library()
-    rooms = {
-        "idim.sweeps": {
-            "plan": fake.plan,
-            "default_out": default_out,
-            "plan_run": lambda spec, tell: spec,
-            "run": fake.run,
-            "folder_of": lambda spec, out: out / "runs" / spec.id,
-            "execute": fake.execute,
-            "summarise": fake.summarise,
-            "write": lambda summary, out: fake.written.append(out),
-        },
-        "idim.report.table": {"text": lambda summary: "the table\n"},
-        "idim.report.figure": {"draw": lambda summary, stem: fake.written.append(stem)},
-    }
-    for name, content in rooms.items():
-        module = ModuleType(name)
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, name, module)
+def here(monkeypatch, tmp_path) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IDIM_HOME", str(tmp_path))
-    return fake
+    return tmp_path
+
+
+@pytest.fixture
+def placed(monkeypatch, here) -> Placed:
+    ours = Placed()
+    monkeypatch.setitem(launch.LAUNCHERS, "local", ours)
+    return ours
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> Path:
+    """The folder of a sweep of two runs."""
+    out = tmp_path_factory.mktemp("swept") / "s"
+    assert idim("sweep", *TOY, "--jobs", "1", "--out", str(out)).exit_code == 0
+    return out
 
 
 # --- sweep and run ---
 
 
-def test_options_and_words_win_over_the_file_and_the_rest_keeps_its_default(library):
-    Path("rte.toml").write_text('task = "rte"\nseeds = 7\nthreshold = 0.5\nd = [5]\n')
-    result = idim("sweep", "--config", "rte.toml", "--d", "10,100", "seeds=2", "weight-decay=0.5")
-    assert result.exit_code == 0, result.stderr
-    assert library.spec == SweepSpec(
-        task="rte", seeds=2, threshold=0.5, d=(10, 100), weight_decay=0.5
+def test_options_and_words_win_over_the_file_and_the_rest_keeps_its_default(here):
+    file = (
+        'model = "toy"\nsteps = 2\nbaseline = 1\nlr = [0.1]\nseeds = 7\nthreshold = 0.5\nd = [5]\n'
     )
+    Path("toy.toml").write_text(file)
+    words = ["--config", "toy.toml", "--d", "3,10", "seeds=1", "weight-decay=0.5"]
+    result = idim("sweep", *words, "--jobs", "1", "--out", "s")
+    assert result.exit_code == 0, result.stderr
+    expected = SweepSpec(
+        model="toy", steps=2, baseline=1.0, lr=(0.1,), seeds=1, threshold=0.5, d=(3, 10),
+        weight_decay=0.5,
+    )  # fmt: skip
+    assert evidence(Path("s")).setting == plan(expected).spec
 
 
-def test_json_is_all_that_stdout_carries_and_holds_no_nan(library):
-    result = idim("sweep", "--json", "--out", "here")
-    assert json.loads(result.stdout)["seconds"] is None
+def test_json_is_all_that_stdout_carries_and_holds_no_nan(placed):
+    result = idim("sweep", *TOY, "--json", "--out", "s")
+    found = json.loads(result.stdout, parse_constant=lambda name: pytest.fail(name))
+    assert (found["d90"], found["runs"]["done"]) == (None, 2)
     assert "a library prints" in result.stderr
 
 
-def test_sweep_prints_the_table_and_writes_where_it_says(library):
-    result = idim("sweep", "--task", "mrpc", "--model", "FacebookAI/roberta-base", "--jobs", "2")
-    out = Path("idim-out/mrpc-roberta-base-fastfood-did")
-    assert result.stdout == "the table\n"
+def test_sweep_prints_the_table_and_writes_where_it_says(placed):
+    result = idim("sweep", *TOY, "--jobs", "2")
+    out = Path("idim-out/toy-toy-fastfood-did")
+    assert result.stdout == printed(out)
     assert f"writing to {out}" in result.stderr
-    assert (library.out, library.jobs, library.written) == (out, 2, [out])
+    assert placed.jobs == 2
+    assert {p.name for p in out.iterdir()} >= {
+        "summary.json", "points.csv", "curve.png", "curve.svg", "runs",
+    }  # fmt: skip
 
 
 def test_the_default_folder_is_named_by_what_is_measured():
@@ -122,31 +127,42 @@ def test_the_default_folder_is_named_by_what_is_measured():
     assert default_out(spec) == Path("idim-out/task-my-net-fastfood-said")
 
 
-def test_dry_run_lists_the_runs_and_does_none(library):
-    assert idim("sweep", "--dry-run").stdout == "2 runs\n"
-    record = json.loads(idim("sweep", "--dry-run", "--json").stdout)
-    assert [run["trainable"] for run in record["runs"]] == [10, 99]
-    assert library.out is None
+def test_dry_run_lists_the_runs_and_does_none(here):
+    lines = idim("sweep", *TOY, "--dry-run", "--out", "s").stdout.splitlines()
+    assert [line.split()[:4] for line in lines[:2]] == [
+        ["d=10", "10", "trained", "1"],
+        ["d=20", "20", "trained", "1"],
+    ]
+    assert lines[2].startswith("2 runs of 2 steps, about ")
+    record = json.loads(idim("sweep", *TOY, "--dry-run", "--json", "--out", "s").stdout)
+    assert [run["trainable"] for run in record["runs"]] == [10, 20]
+    assert not any(here.iterdir())
 
 
-def test_failed_runs_make_the_exit_code_1_after_the_table(library):
-    library.failed = 1
-    result = idim("sweep", "--out", "here")
-    assert (result.exit_code, result.stdout) == (1, "the table\n")
+def test_failed_runs_make_the_exit_code_1_after_the_table(placed):
+    placed.lost = 20
+    result = idim("sweep", *TOY, "--out", "here")
+    assert result.exit_code == 1
+    assert result.stdout == printed(Path("here"))
     assert "error: 1 of 2 runs failed; the reasons are in here" in result.stderr
 
 
-def test_run_prints_its_result_as_text_or_one_object(library):
-    words = ["run", "--d", "20", "--lr", "0.1", "--seed", "3", "--steps", "9"]
-    lines = idim(*words).stdout.splitlines()
-    assert lines[1:4] == ["score accuracy  0.5", "D               9", "trainable       2"]
+def test_run_prints_its_result_as_text_or_one_object(here):
+    words = ["run", "--model", "toy", "--d", "20", "--lr", "0.1", "--seed", "3", "--steps", "9"]
+    first = idim(*words)
     found = json.loads(idim(*words, "--json").stdout)
     assert list(found) == [
         "id", "score", "select", "D", "trainable", "steps", "loss", "seconds", "out",
     ]  # fmt: skip
-    assert found["score"] == {"accuracy": 0.5}
-    assert (library.spec.d, library.spec.lr, library.spec.seed) == (20, 0.1, 3)
-    assert library.out == Path("idim-out")
+    assert (found["D"], found["trainable"], found["steps"]) == (1000, 20, 9)
+    score = found["score"]["performance"]
+    shown = dict(line.rsplit(maxsplit=1) for line in first.stdout.splitlines())
+    assert shown["score performance"] == f"{score:.6g}"
+    assert (shown["id"], shown["out"]) == (found["id"], found["out"])
+    spec = json.loads(Path(found["out"], "spec.json").read_text())
+    assert (spec["d"], spec["lr"], spec["seed"]) == (20, 0.1, 3)
+    assert Path("idim-out/runs") in Path(found["out"]).parents
+    assert f"writing to {found['out']}" in first.stderr
 
 
 def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
@@ -180,15 +196,13 @@ def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
 
 
 def test_the_command_of_a_report_is_the_same_sweep(tmp_path, monkeypatch):
-    from idim.sweeps import evidence, execute, plan
-
     monkeypatch.chdir(tmp_path)
     given = {"model": "toy", "steps": 2, "d": (3, 5), "lr": (0.1, 0.25), "seeds": 1}
     given |= {"baseline": 0.5, "structure": "said", "said_lr": 0.02, "threshold": 0.8}
     planned = plan(SweepSpec(**given))
-    execute(planned, Path("with spaces"))
+    execute(planned, Path("with spaces"), jobs=1)
     typed = options.command(asdict(evidence(Path("with spaces")).setting))
-    done = idim(*shlex.split(typed)[1:], "--out", "with spaces", "--json")
+    done = idim(*shlex.split(typed)[1:], "--out", "with spaces", "--jobs", "1", "--json")
     assert done.exit_code == 0, done.stderr
     assert "2 of 4" not in done.stderr
     assert "4 of 4 runs were done before" in done.stderr
@@ -197,35 +211,91 @@ def test_the_command_of_a_report_is_the_same_sweep(tmp_path, monkeypatch):
 # --- the others ---
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_example_of_each_command_can_be_typed(library, command):
-    example = idim(command, "-h").stdout.splitlines()[-1]
-    result = idim(*shlex.split(example)[1:])
-    assert result.exit_code == 0, result.stderr
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_example_of_each_command_can_be_typed(name):
+    """Its words are read as the command reads them, whose work needs hubs and hours."""
+    example = idim(name, "-h").stdout.splitlines()[-1]
+    command = get_command(app).commands[name]
+    read = command.make_context(f"idim {name}", shlex.split(example)[2:])
+    assert read.args == []
+    assert set(read.params) == {p.name for p in command.params}
 
 
-def test_estimate_and_plot_read_the_folder(library):
-    assert idim("estimate", "x").stdout == "the table\n"
-    assert json.loads(idim("estimate", "x", "--json").stdout)["out"] == "x"
-    assert (
-        json.loads(idim("estimate", "x", "--threshold", "0.8", "--json").stdout)["threshold"] == 0.8
-    )
-    assert idim("plot", "x").stdout == "x/curve.png\nx/curve.svg\n"
-    assert idim("plot", "x", "--out", "fig").stdout == "fig.png\nfig.svg\n"
-    assert library.written == [Path("x/curve"), Path("fig")]
-    for command in ("estimate", "plot"):
-        result = idim(command, "nothing")
-        assert (result.exit_code, result.stderr) == (2, "error: 'nothing' holds no sweep.\n")
+def test_estimate_and_plot_read_the_folder(swept, tmp_path):
+    summary = summarise(swept)
+    assert idim("estimate", str(swept)).stdout == printed(swept)
+    assert json.loads(idim("estimate", str(swept), "--json").stdout) == summary.to_json()
+    lower = json.loads(idim("estimate", str(swept), "--threshold", "0.0001", "--json").stdout)
+    assert (lower["threshold"], lower["line"]) == (0.0001, 0.0001)
+    assert idim("plot", str(swept)).stdout == f"{swept}/curve.png\n{swept}/curve.svg\n"
+    stem = tmp_path / "fig"
+    assert idim("plot", str(swept), "--out", str(stem)).stdout == f"{stem}.png\n{stem}.svg\n"
+    assert Path(f"{stem}.png").read_bytes()[1:4] == b"PNG"
+    assert "d" in Path(f"{stem}.svg").read_text()
+    (tmp_path / "nothing").mkdir()
+    for command in ("estimate", "plot", "report"):
+        result = idim(command, str(tmp_path / "nothing"))
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"error: '{tmp_path}/nothing' holds no sweep")
 
 
-def test_tasks_and_models_are_listed(library):
+def test_report_writes_the_sweep_up_where_it_says(swept, tmp_path):
+    paths = [
+        Path(line) for line in idim("report", str(swept), "--out", str(tmp_path)).stdout.split()
+    ]
+    assert {p.name for p in paths} == {p.name for p in tmp_path.iterdir() if p.is_file()}
+    command = options.command(asdict(evidence(swept).setting))
+    assert f"{command} --out again" in (tmp_path / "report.md").read_text()
+
+
+def test_compare_sets_sweeps_side_by_side(swept, tmp_path):
+    other = tmp_path / "t"
+    idim("sweep", *TOY, "projection=dense", "--jobs", "1", "--out", str(other))
+    words = ["compare", str(swept), str(other), "--out", str(tmp_path / "deep/er")]
+    lines = idim(*words).stdout.splitlines()
+    figures = [str(tmp_path / "deep/er" / f"compare.{kind}") for kind in ("png", "svg")]
+    assert lines[-2:] == figures
+    assert all(Path(figure).stat().st_size for figure in figures)
+    found = json.loads(idim(*words, "--json").stdout)
+    assert [s["name"] for s in found["sweeps"]] == ["fastfood", "dense"]
+
+
+def test_trajectory_measures_each_checkpoint(here):
+    words = ["--d", "5", "--seeds", "1", "--steps", "1", "--lr", "0.1", "--baseline", "0.9"]
+    rows = ["--train-samples", "32", "--eval-samples", "16", "--jobs", "1", "--device", "cpu"]
+    models = ["--models", "tiny@0,tiny@300", "--tasks", "sentiment"]
+    done = idim("trajectory", *models, *words, *rows, "--out", "t")
+    assert done.exit_code == 0, done.stderr
+    assert "rank correlation" in done.stdout
+    record = json.loads(Path("t/trajectory.json").read_text())
+    assert [row["runs"]["done"] for row in record["tasks"][0]["rows"]] == [1, 1]
+    assert {p.suffix for p in Path("t").glob("trajectory.*")} == {".json", ".csv", ".png", ".svg"}
+
+
+def test_pretrain_keeps_the_checkpoints_that_it_prints(here):
+    words = ["paragraphs=200", "hidden_size=16", "layers=1", "heads=2", "--steps", "3"]
+    more = ["batch_size=4", "--checkpoints", "0,2", "threads=1", "--out", "p"]
+    first = idim("pretrain", *words, *more)
+    assert first.exit_code == 0, first.stderr
+    assert "writing to p" in first.stderr
+    shown = dict(line.split(maxsplit=1) for line in first.stdout.splitlines())
+    kept = sorted(p.name for p in Path("p").glob("step-*"))
+    assert shown["checkpoints"].split(", ") == kept
+    assert len(kept) == 3
+    again = json.loads(idim("pretrain", *words, *more, "--json").stdout)
+    assert [Path(p).name for p in again["checkpoints"]] == kept
+    assert all((Path(p) / "model.safetensors").exists() for p in again["checkpoints"])
+
+
+def test_tasks_and_models_are_listed():
     assert "mrpc" in idim("tasks").stdout
     assert json.loads(idim("tasks", "--json").stdout)["mrpc"]["hub"] == "nyu-mll/glue"
     assert "lenet       Li et al.'s LeNet" in idim("models").stdout
     assert "D = 199,210" in json.loads(idim("models", "--json").stdout)["mnist-fc"]
 
 
-def test_info_names_versions_devices_kernels_and_pins(library, tmp_path):
+def test_info_names_versions_devices_kernels_and_pins(monkeypatch, tmp_path):
+    monkeypatch.setenv("IDIM_HOME", str(tmp_path))
     record = json.loads(idim("info", "--json").stdout)
     assert record["versions"]["python"] == sys.version.split()[0]
     assert record["devices"]["cores"] >= 1
@@ -236,13 +306,31 @@ def test_info_names_versions_devices_kernels_and_pins(library, tmp_path):
     assert ["kernels", "on", "cpu", on_cpu] in lines
 
 
-def test_prefetch_asks_the_hub_only_for_what_it_has(library, monkeypatch):
-    asked = []
-    monkeypatch.setattr("idim.hub.prefetch", lambda *wanted: asked.append(wanted) or [])
-    idim("prefetch", "--model", "roberta-base", "--task", "mrpc")
-    assert asked.pop() == ("roberta-base", ("nyu-mll/glue", "mrpc"))
+CLI = "import sys; from idim.__main__ import main; sys.argv[0] = 'idim'; main()"
+
+
+def test_prefetch_asks_the_hub_only_for_what_it_has_and_once(tmp_path):
+    words = ["prefetch", "--model", "roberta-base", "--task", "mrpc"]
+    with serve(write_stubs(tmp_path / "hub")) as hub:
+        env = hub.env(tmp_path)
+        first = program(env, CLI, *words)
+        assert first.returncode == 0, first.stderr
+        commits = [
+            hub.commit("models", "FacebookAI/roberta-base"),
+            hub.commit("datasets", "nyu-mll/glue"),
+        ]
+        assert [line.split()[-1] for line in first.stdout.splitlines()] == commits
+        assert {"model.safetensors", "mrpc/train-00000-of-00001.parquet"} <= hub.fetched()
+        hub.requests.clear()
+        again = json.loads(program(env, CLI, *words, "--json").stdout)
+        assert [pin["commit"] for pin in again["pins"]] == commits
+        assert hub.requests == []
+
+
+def test_prefetch_needs_nothing_for_what_is_here():
     result = idim("prefetch", "--model", "toy", "--task", "digits")
-    assert (result.exit_code, asked) == (0, [])
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "model toy needs nothing from the hub" in result.stderr
     assert "task digits needs nothing from the hub" in result.stderr
     assert idim("prefetch").stderr == "error: nothing to fetch; give --model, --task or both.\n"
 
@@ -270,7 +358,7 @@ def test_prefetch_asks_the_hub_only_for_what_it_has(library, monkeypatch):
         ("prefetch --task digist", "unknown task 'digist'; did you mean 'digits'?"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(library, words, line):
+def test_a_mistake_is_one_line_and_exit_code_2(here, words, line):
     result = idim(*words.split())
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"error: {line}")
@@ -291,19 +379,20 @@ def test_a_mistake_is_one_line_and_exit_code_2(library, words, line):
         (BrokenPipeError("worker"), 1, "error: internal: BrokenPipeError: worker"),
     ],
 )
-def test_a_failure_is_one_line_and_its_code(library, monkeypatch, failure, code, line):
+def test_a_failure_is_one_line_and_its_code(placed, monkeypatch, failure, code, line):
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    library.failure = failure
-    result = idim("sweep", "--out", "o", IDIM_DEBUG="")
+    placed.failure = failure
+    result = idim("sweep", *TOY, "--out", "o", IDIM_DEBUG="")
     last = result.stderr.splitlines()[-1]
     assert (result.exit_code, result.stdout) == (code, "")
     assert last.startswith(line)
     assert "Traceback" not in result.stderr
 
 
-def test_debugging_shows_the_traceback(library):
-    library.failure = ValueError("deep")
-    assert idim("sweep", "--out", "o", IDIM_DEBUG="1").exception is library.failure
+def test_debugging_shows_the_traceback(placed):
+    placed.failure = ValueError("deep")
+    done = idim("sweep", *TOY, "--out", "o", IDIM_DEBUG="1")
+    assert done.exception is placed.failure
 
 
 def test_a_reader_that_leaves_early_is_no_error():

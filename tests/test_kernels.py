@@ -237,7 +237,7 @@ def test_all_kernels_have_one_door(part):
 
 def test_a_gpu_without_triton_gets_the_reference_and_one_line(monkeypatch, caplog):
     monkeypatch.delenv("IDIM_KERNELS", raising=False)
-    monkeypatch.setattr(kernels.gpu, "why_not", lambda: "triton is not installed")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     kernels._chosen.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(2):

@@ -26,11 +26,9 @@ def flat(n: int = 50, **more) -> torch.Tensor:
         (flat, lambda: flat(device="meta"), "one device"),
     ],
 )
-def test_a_piece_that_is_no_plain_memory_is_refused(
-    kind, keep_entries, theta, theta_0, line, monkeypatch
-):
+def test_a_piece_that_is_no_plain_memory_is_refused(kind, keep_entries, theta, theta_0, line):
     P = PROJECTIONS[kind](2000, 8, seed=0)
-    monkeypatch.setattr(type(P), "keep_entries", keep_entries)
+    P.keep_entries = keep_entries
     with pytest.raises(IdimError, match=line):
         P.write(torch.ones(8), [Piece(theta(), theta_0(), 9, 1.0)])
 

@@ -20,8 +20,8 @@ from idim.search import STRATEGIES, Strategy
 from idim.sweeps import execute, plan, summarise, write
 
 HERE = Path(__file__).parent
-# Six runs of the toy; in so few steps it is learned from d = 11 on, not from its 10.
-WORDS = {"model": "toy", "search": "bisection", "baseline": "1", "d_max": "40", "steps": "300"}
+# Five runs of the toy; in so few steps it is learned from d = 11 on, not from its 10.
+WORDS = {"model": "toy", "search": "bisection", "baseline": "1", "d_max": "40", "steps": "100"}
 
 
 @pytest.fixture
@@ -49,9 +49,8 @@ def test_it_is_swept_resumed_summarised_and_reported(tmp_path):
     events = []
     whole = execute(planned, tmp_path / "whole", jobs=1, progress=events.append)
     assert (whole.d90, whole.bracket) == (11, (10, 11))
-    assert (whole.search.strategy, whole.search.why) == (
-        "bisection", "nothing lies between 10 and 11",
-    )  # fmt: skip
+    found = whole.search
+    assert (found.strategy, found.why) == ("bisection", "nothing lies between 10 and 11")
     asked = [e.run.d for e in events if e.kind == "done"]
     assert asked[:3] == [21, 11, 6]
     assert {(e.total, e.is_bound) for e in events} == {(7, True)}
@@ -87,13 +86,13 @@ def test_a_dry_run_says_what_it_will_do_and_what_it_costs_at_most():
     said = plan(spec()).lines()
     assert said[0].split()[:2] == ["d=21", "21"]
     assert said[1] == "then the search chooses d from 2 to 40 by what it finds"
-    assert said[2].startswith("at most 7 runs of 300 steps, at most ")
+    assert said[2].startswith("at most 7 runs of 100 steps, at most ")
     assert "subspace " in said[2]
 
 
 @pytest.mark.usefixtures("bisection")
 def test_python_takes_it_by_name(tmp_path):
-    found = idim.sweep(**{**WORDS, "baseline": 1.0, "d_max": 12, "steps": 300}, out=tmp_path)
+    found = idim.sweep(**{**WORDS, "baseline": 1.0, "d_max": 12, "steps": 100}, out=tmp_path)
     assert found.d90 == 11
 
 
