@@ -4,13 +4,15 @@ import os
 import signal
 from multiprocessing import active_children
 
+import pytest
 from alone import with_digits
 
 from idim import launch
-from idim.config import RunSpec
+from idim.config import RunSpec, SweepSpec
+from idim.errors import RunFailed
 from idim.launch import local, worker
 from idim.store import Store
-from idim.sweeps import plan_run
+from idim.sweeps import execute, plan, plan_run
 
 
 def spec(**change) -> RunSpec:
@@ -63,3 +65,26 @@ def test_a_run_that_fails_keeps_its_whole_traceback(tmp_path, monkeypatch):
     text = (place.folder / "traceback.log").read_text()
     assert text.startswith("Traceback (most recent call last):")
     assert 'in broken\n    raise ZeroDivisionError("made by the test")' in text
+
+
+class Forgetful:
+    """A launcher that says of each run that it failed, and stores nothing."""
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None: ...
+
+    def run_all(self, specs, root, watch) -> None:
+        for each in specs:
+            watch.started(each)
+            watch.ended(each, "lost")
+
+
+def test_a_launcher_that_stores_nothing_ends_the_sweep_in_one_line(tmp_path):
+    planned = plan(SweepSpec(model="toy", d=(5,), seeds=1, steps=5))
+    with pytest.raises(RunFailed, match="left neither a result nor a reason; its launcher lost it"):
+        execute(planned, tmp_path, workers=Forgetful(1))

@@ -202,7 +202,7 @@ WORDS = {
     "sweep --json=1": "does not take a value",
 }  # fmt: skip
 PLACES = {
-    "file": "sweep", "loop": "", "empty": "no sweep", "nowhere": "no sweep", "a" * 300: "too long",
+    "file": "sweep", "loop": "", "empty": "no sweep", "nowhere": "no sweep", "a" * 300: "no sweep",
     "\udcff": "\\udcff", "esc\x1b[31m": "\\x1b[31m", "new\nline": "new\\nline",
     "bidi\u202e": "bidi\\u202e", "file/under": "", "/proc": "no sweep", "/dev/null": "",
 }  # fmt: skip

@@ -71,6 +71,7 @@ def execute(
 
     Raises:
         IdimError: `out` holds another sweep, or another process is at work in it.
+        RunFailed: a launcher came back without having stored what became of a run.
     """
     with alone(out):
         return _execute(plan, out, jobs, workers, progress, tell)
@@ -95,6 +96,10 @@ def _execute(
     own = launch.start(default_jobs(plan, jobs)) if workers is None else nullcontext(workers)
     with own as workers:
         while not isinstance(batch := _next(plan, store, tried), Done):
+            if tried.issuperset(spec.id for spec in batch):
+                raise RunFailed(
+                    f"run '{batch[0].id}' left neither a result nor a reason; its launcher lost it."
+                )
             watch.expect(batch)
             workers.run_all(batch, out, watch)
             tried |= {spec.id for spec in batch}
