@@ -90,6 +90,8 @@ def test_a_sweep_finds_the_smallest_size(tmp_path):
     assert done.exit_code == 0, done.output
     text = (tmp_path / "report.md").read_text()
     assert r"Of 17,610 numbers the method last\_tensors trains 10 to 17,610, by its size k;" in text
+    assert "| k50 |" in text
+    assert "smallest k tried that passes" in text
     assert "P theta_d" not in text
     assert replace(summarise(tmp_path), seconds=found.seconds) == found
 

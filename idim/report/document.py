@@ -65,7 +65,8 @@ def document(summary: Summary, evidence: Evidence, command: str) -> Document:
 
 
 def _lines(summary: Summary) -> Rows:
-    readings: dict[str, Reading] = dict(summary.thresholds)
+    letter = summary.letter
+    readings: dict[str, Reading] = {f"{letter}{n[1:]}": r for n, r in summary.thresholds.items()}
     if summary.chance_adjusted:
         share = f"{100 * summary.threshold:g}% of the way from chance"
         readings[share] = summary.chance_adjusted
@@ -73,7 +74,7 @@ def _lines(summary: Summary) -> Rows:
     for name, r in readings.items():
         within = interval(r.interval) or "none"
         rows.append((name, f"{r.line:.3f}", _number(r.d), _number(r.fit), within))
-    return (LINES, *rows)
+    return (tuple(head.replace(" d ", f" {letter} ") for head in LINES), *rows)
 
 
 def _number(d: int | None) -> str:
