@@ -22,7 +22,7 @@ from idim.projection import PROJECTIONS
 from idim.subspace.layout import group_names, segments
 from idim.sweeps import plan_run
 from idim.training import schedule
-from idim.training.events import Result
+from idim.training.events import Diverged, Result
 from idim.training.loop import train
 from idim.training.schedule import batch_index, stream
 from idim.training.single import evaluate
@@ -284,11 +284,21 @@ def test_the_best_epoch_is_the_run_that_ended_there(select, lr, epochs):
     assert (found.steps, found.loss) == (ends[-1].steps, scores[-1].loss)
 
 
+def test_a_diverging_regression_says_so_whatever_is_scored(tmp_path):
+    rows = "".join(f"word {i},{i / 7:.2f}\n" for i in range(40))
+    (tmp_path / "rows.csv").write_text("text,target\n" + rows)
+    words = {"model": "tiny", "task": str(tmp_path / "rows.csv"), "d": 20, "batch_size": 8}
+    spec = plan_run(RunSpec(**words, lr=1e30, steps=9, checkpoint="best"))
+    with pytest.raises(Diverged, match="the loss became nan by step 9"):
+        finish(spec)
+
+
 @pytest.mark.parametrize("steps", [33, 48])
 def test_a_run_that_goes_on_from_its_quarter_finds_the_same_best(steps):
     spec = replace(digits(**BEST, steps=steps), checkpoint="best")
     *_, last, quarter = events(replace(spec, stop_at=0.25))
     assert quarter.steps < steps / 2
+    assert 0 < quarter.best_step <= quarter.steps
     whole, resumed = finish(spec), finish(spec, last.state())
     assert (whole.best_step, whole.score) == (resumed.best_step, resumed.score)
     assert torch.equal(whole.state["theta_d"], resumed.state["theta_d"])

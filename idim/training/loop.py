@@ -130,7 +130,7 @@ def _trained(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> Iterat
                 D=trainer.D, trainable=method.trainable, steps=end, schedule=steps,
                 loss=losses[r], seconds=seconds, state=method.state(), header=method.header(),
                 rows=by_row(found, problem.evaluation),
-                best_step=trainer.best.step if trainer.best else None,
+                best_step=trainer.best.step or end if trainer.best else None,
             )  # fmt: skip
         except RunFailed as e:  # a prediction that is no number
             yield r, e

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from idim.config import RunSpec
+from idim.errors import RunFailed
 from idim.problems import kinds
 from idim.problems.base import Problem, Rows
 from idim.problems.tasks import Split
@@ -112,7 +113,10 @@ class Best:
     def look(self, step: int) -> None:
         """Score the run as it stands; of equal scores the earliest stays."""
         rows = self.problem.select or self.problem.evaluation
-        found = evaluate(self.run.spec, self.run.model, self.problem, rows)
+        try:
+            found = evaluate(self.run.spec, self.run.model, self.problem, rows)
+        except RunFailed:  # a prediction that is no number is not the best; the loss will tell
+            return
         if (score := found[self.problem.metrics[0]]) > self.score:
             self.step, self.score, self.theta = step, score, self.run.method.state()
 
