@@ -16,7 +16,19 @@ from idim.errors import IdimError
 from idim.methods import METHODS, Method
 from idim.problems import kinds
 from idim.report import table
-from idim.sweeps import default_out, execute, folder_of, plan, plan_run, run, summarise, write
+from idim.store import Store
+from idim.sweeps import (
+    default_out,
+    evidence,
+    execute,
+    folder_of,
+    plan,
+    plan_run,
+    run,
+    summarise,
+    write,
+)  # fmt: skip
+from idim.sweeps.outcomes import outcomes, space_of
 from idim.training.events import Step
 from idim.training.start import build
 
@@ -96,11 +108,29 @@ def test_a_sweep_finds_the_smallest_size(tmp_path):
     assert replace(summarise(tmp_path), seconds=found.seconds) == found
 
 
+def test_a_run_that_diverges_is_one_of_its_size_and_not_of_the_baseline(tmp_path):
+    words = NET | {"d": (4, 6), "lr": (0.03, 1e30), "baseline_lr": (0.03,), "seeds": 1}
+    found = execute(plan(load(SweepSpec, None, words)), tmp_path, jobs=1)
+    assert (found.runs.total, found.runs.diverged) == (5, 2)
+    assert [(p.d, p.lr, p.n) for p in found.points] == [(4, 0.03, 1), (6, 0.03, 1)]
+    assert [(o.fate, o.d) for o in evidence(tmp_path).excluded] == [
+        ("diverged", 2),
+        ("diverged", 4),
+    ]
+    failed = [o.score("accuracy") for o in outcomes_of(tmp_path) if o.error]
+    assert sorted(score.d or 0 for score in failed) == [4, 6]
+
+
 def test_an_adaptive_search_goes_over_sizes_too(tmp_path):
     words = NET | {"d_min": 1, "baseline": 0.5, "seeds": 1, "max_runs": 8, "steps": 20}
     found = execute(plan(load(SweepSpec, None, words)), tmp_path, jobs=1)
     assert max(p.d for p in found.points) <= 6
     assert "from there the same, neighbours tried" in found.protocol.lr
+
+
+def outcomes_of(out):
+    store = Store(out)
+    return outcomes(store, space_of(store.sweep())).values()
 
 
 class Mute(Method):

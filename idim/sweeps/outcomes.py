@@ -44,7 +44,7 @@ class Outcome:
         """Return what an estimate needs to know."""
         result = self.result
         if not isinstance(result, Result):
-            return Score(self.run.d, self.run.lr, self.run.seed, 0, None, None, self.error)
+            return Score(self.run.measure, self.run.lr, self.run.seed, 0, None, None, self.error)
         if metric not in result.score:
             raise IdimError(
                 f"run '{self.run.id}' was not scored by {metric}, the metric of its sweep; "
