@@ -35,14 +35,14 @@ _SETUP = (
     Rule(("said_lr", "said_groups"), lambda s: s.structure != "said", "it is for structure said",
          ("structure",)),
     Rule(("head_lr",), lambda s: s.head != "free", "it is for head free", ("head",)),
-)  # fmt: skip
-_MEASURED = (
-    Rule(("max_length",), lambda s: s.model in SMALL_NETS, "the model reads no text", ("model",)),
     Rule(("beta1", "beta2"), lambda s: s.optimizer == "sgd", "optimizer sgd has momentum",
          ("optimizer",)),
     Rule(("momentum",), lambda s: s.optimizer != "sgd", "it is for optimizer sgd", ("optimizer",)),
     Rule(("decay_to",), lambda s: s.weight_decay == 0, "it is for weight_decay above 0",
          ("weight_decay",)),
+)  # fmt: skip
+_MEASURED = (
+    Rule(("max_length",), lambda s: s.model in SMALL_NETS, "the model reads no text", ("model",)),
     Rule(("checkpoint",), lambda s: s.model == "toy" or s.task == MODULE, "there are no epochs",
          ("model", "task")),
     Rule(("train_samples", "eval_samples"), lambda s: s.model == "toy", "toy has no rows",
