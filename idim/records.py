@@ -8,7 +8,7 @@ import math
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from idim.errors import IdimError
 from idim.plain import brief
@@ -54,6 +54,29 @@ def from_json(cls: type[T], value: Any, what: str) -> T:
         return _read(cls, value, "")
     except _Unfit as e:
         raise IdimError(f"{what} {e}.") from None
+
+
+class Written:
+    """A record that is an object of some command's --json: writes and reads itself."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, by the keys of that object."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, record: Any, what: str = "") -> Self:
+        """Read what `to_json` wrote.
+
+        Args:
+            record: as `json` reads it.
+            what: what it is called in an error; by default by its class.
+
+        Raises:
+            IdimError: a key is missing or unknown, or holds a value of another type.
+        """
+        return from_json(cls, record, what or f"the {cls.__name__.lower()}")
 
 
 def _read(kind: Any, value: Any, at: str) -> Any:

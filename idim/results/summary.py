@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from idim.estimate import Ends, Estimate, Fit, Point, Success
 from idim.estimate import Reading as Read
 from idim.methods import METHODS
-from idim.records import from_json, to_json
+from idim.records import Written
 from idim.search import named
 
 # What the runs trained: a model on the rows of a task, or of `idim.measure` a user's module on its
@@ -109,8 +109,8 @@ class Runs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """d90 of one sweep with its evidence."""
+class Summary(Written):
+    """d90 of one sweep with its evidence: the object of `idim sweep --json`."""
 
     model: str
     task: str
@@ -175,23 +175,6 @@ class Summary:
         """
         is_fitted = named(self.search.strategy).is_fitted
         return self.fit.interval if is_fitted else self.bootstrap
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything, by the keys of `idim sweep --json`."""
-        return to_json(self)
-
-    @classmethod
-    def from_json(cls, record: Any, what: str = "the summary") -> Self:
-        """Read what `to_json` wrote.
-
-        Args:
-            record: as `json` reads it.
-            what: what it is called in an error.
-
-        Raises:
-            IdimError: a key is missing or unknown, or holds a value of another type.
-        """
-        return from_json(cls, record, what)
 
 
 def parts(found: Estimate) -> dict[str, Any]:

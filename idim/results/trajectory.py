@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from idim.estimate import Ends, Fit
-from idim.records import from_json, to_json
+from idim.records import Written
 from idim.results.summary import Baseline, Reading, Runs, Summary
 
 # Why a checkpoint has no d90 that means anything.
@@ -77,30 +77,13 @@ class TaskSeries:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trajectory:
-    """d90 along a pretraining."""
+class Trajectory(Written):
+    """d90 along a pretraining: the object of `idim trajectory --json`."""
 
     threshold: float
     structure: str
     projection: str
     tasks: tuple[TaskSeries, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything, by the keys of `idim trajectory --json`."""
-        return to_json(self)
-
-    @classmethod
-    def from_json(cls, record: Any, what: str = "the trajectory") -> Self:
-        """Read what `to_json` wrote.
-
-        Args:
-            record: as `json` reads it.
-            what: what it is called in an error.
-
-        Raises:
-            IdimError: a key is missing or unknown, or holds a value of another type.
-        """
-        return from_json(cls, record, what)
 
 
 def _missing(summary: Summary) -> Missing | None:
