@@ -16,7 +16,6 @@ class Full(Method):
     """All D parameters, the head with them.  A model as large as the original is not kept."""
 
     size = None
-    symbol = "D"
 
     def __init__(self, spec: "RunSpec", model: "Model", seed: int) -> None:
         self.module, self.lr = model.module, spec.lr
@@ -47,11 +46,14 @@ class Full(Method):
 
     def load_state(self, state: "dict[str, Tensor]") -> None:
         """Copy the saved parameters and buffers in; older states hold no buffers."""
-        for name, p in self.module.named_parameters():
-            p.data.copy_(state[name])
-        for name, b in self._buffers().items():
-            if name in state:
-                b.copy_(state[name])
+        from torch import no_grad
+
+        with no_grad():
+            for name, p in self.module.named_parameters():
+                p.copy_(state[name])
+            for name, b in self._buffers().items():
+                if name in state:
+                    b.copy_(state[name])
 
     def _buffers(self) -> "dict[str, Tensor]":
         return {f"buffer.{n}": b for n, b in self.module.named_buffers()}

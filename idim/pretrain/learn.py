@@ -20,6 +20,7 @@ from idim.errors import RunFailed
 from idim.pretrain.corpus import Rows
 from idim.pretrain.tokenizer import SPECIAL
 from idim.problems.models import quiet_transformers
+from idim.training.optimizer import held, hold
 from idim.training.schedule import draws, learning_rate, stream
 
 MASK, PAD = SPECIAL.index("<mask>"), SPECIAL.index("<pad>")
@@ -101,21 +102,14 @@ class Pretraining:
     def state(self) -> dict[str, Tensor]:
         """Return all that a resumed pretraining needs, by name."""
         record = {f"model/{n}": p.detach().clone() for n, p in self.model.named_parameters()}
-        for i, slots in self.optimizer.state_dict()["state"].items():
-            record |= {f"adam/{i}/{name}": t.clone() for name, t in slots.items()}
-        return record | {"step": torch.tensor(self.done)}
+        return record | held(self.optimizer) | {"step": torch.tensor(self.done)}
 
     def restore(self, saved: dict[str, Tensor]) -> None:
         """Take over a `state()`."""
         with torch.no_grad():
             for name, p in self.model.named_parameters():
                 p.copy_(saved[f"model/{name}"])
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, t in saved.items():
-            if name.startswith("adam/"):
-                _, i, field = name.split("/")
-                slots.setdefault(int(i), {})[field] = t
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": slots})
+        hold(self.optimizer, saved)
         self.done = int(saved["step"])
 
 

@@ -19,6 +19,7 @@ from idim.problems import kinds
 from idim.problems.base import Problem, Rows
 from idim.problems.tasks import Split
 from idim.training.events import State
+from idim.training.optimizer import held, hold, optimizer_of
 from idim.training.schedule import batch_index, learning_rate, stream
 from idim.training.start import build, make, prepare_torch
 
@@ -36,7 +37,7 @@ class Single:
         self.method = make(spec, self.model)
         self.penalised = _penalised(spec, theta)
         self.methods = [self.method]
-        self.optimizer = _optimizer(spec, self.method.param_groups())
+        self.optimizer = optimizer_of(spec, self.method.param_groups())
         self.best = Best(self, problem) if spec.checkpoint == "best" else None
 
     def step(self, rows: Rows, step: int, steps: int) -> Tensor:
@@ -73,16 +74,11 @@ class Single:
 
         def state() -> State:
             record = {f"theta/{name}": t for name, t in self.method.state().items()}
-            for i, kept in self.optimizer.state_dict()["state"].items():
-                record |= {f"adam/{i}/{n}": t.to("cpu", copy=True) for n, t in kept.items()}
-            return (
-                record
-                | (self.best.state() if self.best else {})
-                | {
-                    "step": torch.tensor(step),
-                    "loss": torch.tensor(loss, dtype=torch.float64),
-                }
-            )
+            record |= held(self.optimizer) | (self.best.state() if self.best else {})
+            return record | {
+                "step": torch.tensor(step),
+                "loss": torch.tensor(loss, dtype=torch.float64),
+            }
 
         return state
 
@@ -92,12 +88,7 @@ class Single:
         if saved is None:
             return 0
         self.method.load_state(under("theta/", saved))
-        kept: dict[int, State] = {}
-        for name, t in saved.items():
-            if name.startswith("adam/"):
-                _, i, field = name.split("/")
-                kept.setdefault(int(i), {})[field] = t
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": kept})
+        hold(self.optimizer, saved)
         if self.best:
             self.best.restore(saved)
         return int(saved["step"])
@@ -154,18 +145,6 @@ def _penalised(
     at_start = spec.decay_to == "theta_0"
     moving = [p for p in theta if p.requires_grad]
     return [(p, p.detach().float().clone() if at_start else None) for p in moving]
-
-
-def _optimizer(spec: RunSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    groups = [{**group, "peak_lr": group["lr"]} for group in groups]
-    decay = spec.weight_decay if spec.decay_to == "trained" else 0.0
-    if spec.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, lr=spec.lr, momentum=spec.momentum, weight_decay=decay, fused=True
-        )
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[spec.optimizer]
-    betas = spec.beta1, spec.beta2
-    return kind(groups, lr=spec.lr, betas=betas, weight_decay=decay, fused=True)
 
 
 @torch.no_grad()
