@@ -19,8 +19,8 @@ from idim.errors import IdimError, RunFailed
 from idim.plain import brief
 from idim.problems import given, source
 from idim.problems.given import METRICS, Given, Objective, Own, Trial
-from idim.store import Damaged, Failed, Store
-from idim.sweeps import Event, plan
+from idim.store import Damaged, Store
+from idim.sweeps import Event, evidence, plan
 
 log = logging.getLogger(__name__)
 
@@ -222,9 +222,7 @@ def _refuse_nothing(found: Summary, out: Path) -> None:
     """Say why there is no number at all, which is most often one mistake in the function."""
     if found.runs.done:
         return
-    ends = ((run.failure(), run.result()) for run in Store(out).runs())
-    found_why = (w or (end.error if isinstance(end, Failed) else None) for w, end in ends)
-    why = next(filter(None, found_why), "")
+    why = next((run.error for run in evidence(out).excluded if run.error), "")
     raise RunFailed(
         f"no run has a score: {why.rstrip('.')}. The tracebacks are in '{out / 'runs'}'."
     )
