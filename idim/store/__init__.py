@@ -24,7 +24,7 @@ import os
 import re
 from collections.abc import Container, Iterator
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 
@@ -86,7 +86,7 @@ _IN_1 = {"model", "task", "d", "seeds", "threshold", "baseline", "D", "metric", 
 _IN_1 |= {"model_fingerprint", "data_fingerprint"}
 
 # Fields that came after a folder was made have their defaults there.
-_DEFAULTS = json.loads(json.dumps(asdict(SweepSpec())))
+_DEFAULTS = json.loads(json.dumps({f.name: f.default for f in fields(SweepSpec)}))
 del _DEFAULTS["data"]
 
 
