@@ -1,11 +1,14 @@
 """A method is one class and one entry: runs, sweeps over its size, resume, reports take it."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from alone import events, finish
+from installed import assert_refused, package
 from outside_method import LastTensors, enter
 from typer.testing import CliRunner
 
@@ -33,6 +36,7 @@ from idim.training.events import Step
 from idim.training.start import build
 
 NET = {"model": "digits-mlp", "method": "last_tensors", "steps": 40, "train_samples": 400}
+HERE = Path(__file__).parent
 # Numbers in the last 1 to 6 tensors of the net: biases and weights, from its end.
 SIZES = {1: 10, 2: 1_010, 3: 1_110, 4: 11_110, 5: 11_210, 6: 17_610}
 
@@ -119,6 +123,16 @@ def test_a_run_that_diverges_is_one_of_its_size_and_not_of_the_baseline(tmp_path
     assert sorted(score.d or 0 for score in failed) == [4, 6]
 
 
+def test_the_command_line_knows_those_of_installed_packages(tmp_path):
+    code = (HERE / "outside_method.py").read_text()
+    environment = package(tmp_path, "idim.methods", {"theirs": "LastTensors"}, code)
+    words = ["--model", "digits-mlp", "--method", "theirs", "--size", "2", "--steps", "5"]
+    command = [sys.executable, "-m", "idim", "run", *words, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "out").rglob("digits-digits-mlp-theirs-k2-s0-*"))
+
+
 def test_an_adaptive_search_goes_over_sizes_too(tmp_path):
     words = NET | {"d_min": 1, "baseline": 0.5, "seeds": 1, "max_runs": 8, "steps": 20}
     found = execute(plan(load(SweepSpec, None, words)), tmp_path, jobs=1)
@@ -176,5 +190,4 @@ def test_settings_of_another_method_are_refused_or_noted():
     ],
 )
 def test_an_entry_that_cannot_work_is_refused_when_it_is_made(name, value, line):
-    with pytest.raises(IdimError, match=line):
-        METHODS[name] = value
+    assert_refused(METHODS, name, value, line)

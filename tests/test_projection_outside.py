@@ -1,7 +1,6 @@
 """A projection is one file and one entry: specs, the command line and shared tests take it."""
 
 import inspect
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import test_projection_statistics
 import test_projections
 import test_subspace
 import test_sweep
+from installed import assert_refused, package
 from outside import Stripes
 
 from idim.config import RunSpec, SweepSpec, load
@@ -69,10 +69,7 @@ class Half(Projection):
     ],
 )
 def test_an_entry_that_cannot_work_is_refused_when_it_is_made(name, value, line):
-    before = list(PROJECTIONS)
-    with pytest.raises(IdimError, match=line):
-        PROJECTIONS[name] = value
-    assert list(PROJECTIONS) == before
+    assert_refused(PROJECTIONS, name, value, line)
 
 
 def test_an_entry_may_be_made_again_and_taken_back():
@@ -86,16 +83,8 @@ def test_an_entry_may_be_made_again_and_taken_back():
 @pytest.fixture
 def installed(tmp_path):
     """A package beside idim with entry points, and an environment that has it installed."""
-    folder = tmp_path / "site" / "theirs-1.0.dist-info"
-    folder.mkdir(parents=True)
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    (folder / "entry_points.txt").write_text(
-        "[idim.projections]\ntheirs = theirs:Stripes\ngone = theirs:Gone\n"
-    )
     code = (HERE / "outside.py").read_text().partition("\nPROJECTIONS[")[0]
-    (folder.parent / "theirs.py").write_text(code)
-    paths = [str(folder.parent), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    return package(tmp_path, "idim.projections", {"theirs": "Stripes", "gone": "Gone"}, code)
 
 
 def test_the_command_line_knows_those_of_installed_packages(installed, tmp_path):

@@ -1,13 +1,13 @@
 """A strategy is one class and one entry: specs, sweeps, summaries and reports take it as it is."""
 
 import ast
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from installed import assert_refused, package
 from outside_search import Bisection, enter
 from typer.testing import CliRunner
 
@@ -135,24 +135,14 @@ class Mute(Strategy):
     ],
 )
 def test_an_entry_that_cannot_work_is_refused_when_it_is_made(name, value, line):
-    before = list(STRATEGIES)
-    with pytest.raises(IdimError, match=line):
-        STRATEGIES[name] = value
-    assert list(STRATEGIES) == before
+    assert_refused(STRATEGIES, name, value, line)
 
 
 @pytest.fixture
 def installed(tmp_path):
     """A package beside idim with an entry point, and an environment that has it installed."""
-    folder = tmp_path / "site" / "theirs-1.0.dist-info"
-    folder.mkdir(parents=True)
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    (folder / "entry_points.txt").write_text(
-        "[idim.strategies]\nhalving = theirs:Bisection\ngone = theirs:Gone\n"
-    )
-    (folder.parent / "theirs.py").write_text((HERE / "outside_search.py").read_text())
-    paths = [str(folder.parent), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    code = (HERE / "outside_search.py").read_text()
+    return package(tmp_path, "idim.strategies", {"halving": "Bisection", "gone": "Gone"}, code)
 
 
 def test_the_command_line_knows_those_of_installed_packages(installed, tmp_path):
