@@ -196,7 +196,7 @@ def _d90(ax: Axes, summary: Summary) -> None:
     """Drop a line from the first point that passes, and say what it means beside it."""
     d90, over, low = summary.d90, summary.d90_over, summary.bracket[0]
     if d90 is None:
-        words = [headline(summary), f"no d up to {over:,} reaches the line"]
+        words = [headline(summary), f"no {summary.letter} up to {over:,} reaches the line"]
     else:
         mean = next(p.mean for p in summary.points if p.d == d90)
         bottom = ax.get_ylim()[0]
