@@ -2,17 +2,24 @@
 
 import os
 import signal
+import subprocess
+import sys
 from multiprocessing import active_children
+from pathlib import Path
 
 import pytest
 from alone import with_digits
+from outside_method import LastTensors
 
 from idim import launch
 from idim.config import RunSpec, SweepSpec
-from idim.errors import RunFailed
+from idim.errors import IdimError, RunFailed
 from idim.launch import local, worker
+from idim.methods import METHODS
 from idim.store import Store
 from idim.sweeps import execute, plan, plan_run
+
+HERE = Path(__file__).parent
 
 
 def spec(**change) -> RunSpec:
@@ -88,3 +95,60 @@ def test_a_launcher_that_stores_nothing_ends_the_sweep_in_one_line(tmp_path):
     planned = plan(SweepSpec(model="toy", d=(5,), seeds=1, steps=5))
     with pytest.raises(RunFailed, match="left neither a result nor a reason; its launcher lost it"):
         execute(planned, tmp_path, workers=Forgetful(1))
+
+
+BELOW_THE_GUARD = """
+import sys
+from outside import Stripes
+from outside_method import LastTensors
+from idim.methods import METHODS
+from idim.projection import PROJECTIONS
+import idim
+
+class Mine(Stripes):
+    pass
+
+class Last(LastTensors):
+    pass
+
+if __name__ == "__main__":
+    PROJECTIONS["mine"], METHODS["last"] = Mine, Last
+    few = {"model": "digits-mlp", "lr": [0.1], "seeds": 1, "steps": 5, "baseline": 0.5, "jobs": 2}
+    a = idim.sweep(d=[12, 14], projection="mine", structure="said", out=f"{sys.argv[1]}/a", **few)
+    b = idim.sweep(d=[2, 4], method="last", out=f"{sys.argv[1]}/b", **few)
+    print(a.runs.done, b.runs.done)
+"""
+
+
+def test_other_processes_are_told_of_what_a_program_has_entered(tmp_path):
+    (tmp_path / "program.py").write_text(BELOW_THE_GUARD)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py"), str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "2 2\n"), done.stderr
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_cannot_go_to_another_process_is_one_line(tmp_path, jobs):
+    class Local(LastTensors):
+        pass
+
+    METHODS["local"] = Local
+    try:
+        words = {
+            "model": "digits-mlp",
+            "method": "local",
+            "lr": (0.1,),
+            "baseline": 0.5,
+            "steps": 5,
+        }
+        planned = plan(SweepSpec(**words, d=(2, 4), seeds=1))
+        if jobs == 1:
+            assert execute(planned, tmp_path, jobs=1).runs.done == 2
+            return
+        with pytest.raises(IdimError, match="method 'local' cannot go to another process: it is a"):
+            execute(planned, tmp_path, jobs=2)
+    finally:
+        del METHODS["local"]

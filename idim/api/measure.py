@@ -3,7 +3,6 @@
 import logging
 import multiprocessing
 import operator
-import pickle
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -232,15 +231,8 @@ def _possible(code: Given, jobs: int) -> int:
     """Return how many processes can be used: code that cannot be sent to another has this one."""
     if jobs <= 1:
         return jobs
-    why = ""
-    try:
-        pickle.dumps(code)
-    except Exception:  # whatever a user's object raises
-        why = "it is a closure or holds what cannot be copied"
     function = code.call if isinstance(code, Objective) else code.make
-    if not why and function.__module__ == "__main__" and not source.main_file():
-        why = "it was typed in, not read from a file"
-    if why:
+    if why := source.unsendable(code, function):
         log.warning("'%s' cannot go to another process: %s; jobs=1.", code.name, why)
         return 1
     return jobs

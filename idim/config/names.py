@@ -16,10 +16,10 @@ from idim.errors import IdimError
 class Names(MutableMapping[str, Any]):
     """What a field of a spec may name, with the class behind each name.
 
-    Beside the package's own there are those that a program enters (`table["mine"] = Mine`, which a
-    process of a sweep knows only if it runs that line too, as at the top of a script), and those
-    that installed packages have as entry points, known everywhere.  A name goes into run ids:
-    code that comes to mean something else needs another name.
+    Beside the package's own there are those that a program enters (`table["mine"] = Mine`; a
+    sweep's other processes are sent them), and those that installed packages have as entry
+    points, known to every program and the command line.  A name goes into run ids: code that
+    comes to mean something else needs another name.
 
     Args:
         kind: what one is called in errors.
@@ -71,6 +71,11 @@ class Names(MutableMapping[str, Any]):
             raise IdimError(f"{self.kind} '{name}' is idim's own; choose another name.")
         self._check(name, value)
         self._entered[name] = value
+
+    @property
+    def entered(self) -> dict[str, Any]:
+        """Those that this program has entered."""
+        return dict(self._entered)
 
     def __delitem__(self, name: str) -> None:
         del self._entered[name]
@@ -127,10 +132,6 @@ METHODS = Names(
     "idim.methods.base:Method",
     {"subspace": "idim.methods.subspace:InSubspace", "full": "idim.methods.full:Full"},
 )
-
-# What `task` says where a user's own code is the problem: a function that trains by itself, or a
-# module with its loss.
-OBJECTIVE, MODULE = "objective", "module"
 STRATEGIES = Names(
     "strategy",
     "idim.search.strategy:Strategy",
@@ -138,3 +139,8 @@ STRATEGIES = Names(
     plural="strategies",
     word="auto",
 )
+TABLES = {table.kind: table for table in (PROJECTIONS, METHODS, STRATEGIES)}
+
+# What `task` says where a user's own code is the problem: a function that trains by itself, or a
+# module with its loss.
+OBJECTIVE, MODULE = "objective", "module"

@@ -7,12 +7,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from idim import signals
 from idim.config import RunSpec
+from idim.config.names import TABLES
+from idim.errors import IdimError
 from idim.launch.worker import POLL_S, Watch, run_stack, stacks
-from idim.problems import given
+from idim.problems import given, source
 from idim.problems.given import Given
 from idim.store import Store
 
@@ -93,15 +95,36 @@ def _tell(watch: Watch, stack: list[RunSpec], failures: list[str | None]) -> Non
 def _process(spec: RunSpec) -> ProcessPoolExecutor:
     resource_tracker.ensure_running()  # else the first worker's start would unblock signals
     return ProcessPoolExecutor(
-        1, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(given.find(spec),)
-    )
+        1, mp_context=get_context("spawn"),
+        initializer=_begin_worker, initargs=(given.find(spec), _entries(spec)),
+    )  # fmt: skip
 
 
-def _begin_worker(code: Given | None) -> None:
+def _entries(spec: RunSpec) -> list[tuple[str, str, Any]]:
+    """Return what this program has entered in tables and can be sent, as (table, name, class).
+
+    Raises:
+        IdimError: the run needs one that cannot.
+    """
+    found = []
+    for kind, table in TABLES.items():
+        for name, of in table.entered.items():
+            if not (why := source.unsendable(of, of)):
+                found.append((kind, name, of))
+            elif getattr(spec, kind, None) == name:
+                raise IdimError(
+                    f"{kind} '{name}' cannot go to another process: {why}; use one job."
+                )
+    return found
+
+
+def _begin_worker(code: Given | None, entries: list[tuple[str, str, Any]]) -> None:
     """Tie a worker's life to its parent's: an orphan would go on writing into the store."""
     signals.default_in_child()
     if code is not None:
         given.register(code)
+    for kind, name, of in entries:
+        TABLES[kind][name] = of
     sys.stdout = sys.stderr  # stdout is for the sweep's result, whatever a library prints
     parent = parent_process()
     assert parent is not None

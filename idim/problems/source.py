@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import linecache
+import pickle
 import sys
 import textwrap
 from functools import partial
@@ -32,6 +33,22 @@ def name_of(code: Any) -> str:
 def main_file() -> str | None:
     """Return the file of the program that runs; None where it was typed in."""
     return getattr(sys.modules["__main__"], "__file__", None)
+
+
+def unsendable(value: Any, code: Any) -> str:
+    """Say why a value cannot go to another process; empty where it can.
+
+    Args:
+        value: what would be sent.
+        code: the function or class that it needs there.
+    """
+    try:
+        pickle.dumps(value)
+    except Exception:  # whatever a user's object raises
+        return "it is a closure or holds what cannot be copied"
+    if code.__module__ == "__main__" and not main_file():
+        return "it was typed in, not read from a file"
+    return ""
 
 
 def fingerprint(*codes: Any, version: str = "") -> str:
