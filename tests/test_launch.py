@@ -99,11 +99,13 @@ def test_a_launcher_that_stores_nothing_ends_the_sweep_in_one_line(tmp_path):
 
 BELOW_THE_GUARD = """
 import sys
+from pathlib import Path
 from outside import Stripes
 from outside_method import LastTensors
+from test_launch import Ends, spec
+from idim import launch
 from idim.methods import METHODS
 from idim.projection import PROJECTIONS
-import idim
 
 class Mine(Stripes):
     pass
@@ -113,11 +115,25 @@ class Last(LastTensors):
 
 if __name__ == "__main__":
     PROJECTIONS["mine"], METHODS["last"] = Mine, Last
-    few = {"model": "digits-mlp", "lr": [0.1], "seeds": 1, "steps": 5, "baseline": 0.5, "jobs": 2}
-    a = idim.sweep(d=[12, 14], projection="mine", structure="said", out=f"{sys.argv[1]}/a", **few)
-    b = idim.sweep(d=[2, 4], method="last", out=f"{sys.argv[1]}/b", **few)
-    print(a.runs.done, b.runs.done)
+    runs = [spec(steps=5, projection="mine"), spec(steps=5, d=None, size=2, method="last")]
+    with launch.start(2) as workers:
+        workers.run_all(runs, Path(sys.argv[1]), watch := Ends())
+    print(watch.ends)
 """
+
+
+class Ends:
+    """A watch that notes how runs end."""
+
+    def __init__(self) -> None:
+        self.ends = []
+
+    def started(self, spec) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def ended(self, spec, failure) -> None:
+        self.ends.append(failure)
 
 
 def test_other_processes_are_told_of_what_a_program_has_entered(tmp_path):
@@ -127,7 +143,7 @@ def test_other_processes_are_told_of_what_a_program_has_entered(tmp_path):
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, "2 2\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "[None, None]\n"), done.stderr
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
