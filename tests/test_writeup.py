@@ -178,6 +178,12 @@ def test_the_files_of_a_report_are_whole_and_the_same_each_time(tmp_path: Path):
 LATE = (0.5, 0.51, 0.55, 0.6, 0.79)
 
 
+def compared(sweeps: list[Summary], **settings) -> comparison.Comparison:
+    """Compare; `settings` are those of the last."""
+    last = replace(EVIDENCE, setting=replace(EVIDENCE.setting, **settings))
+    return comparison.compare(sweeps, [*([EVIDENCE] * (len(sweeps) - 1)), last])
+
+
 def sweep(out: str, means=RISE, **facts) -> Summary:
     return summary(means, out=Path(out), **facts)
 
@@ -201,16 +207,16 @@ def fitted(out: str, d: int, low: int | None, high: int | None) -> Summary:
     ],
 )
 def test_two_sweeps_differ_where_their_intervals_share_no_d(one, other, verdict):
-    compared = comparison.compare([fitted("a", *one), fitted("b", *other)])
-    (pair,) = compared.to_json()["pairs"]
+    found = compared([fitted("a", *one), fitted("b", *other)])
+    (pair,) = found.to_json()["pairs"]
     assert pair == {"a": "a", "b": "b", "ratio": one[0] / other[0], "verdict": verdict}
-    words = comparison.text(compared)
+    words = comparison.text(found)
     assert ("A and B differ" in words) == (verdict == "differ")
 
 
 def test_real_curves_far_apart_differ_and_equal_ones_do_not():
-    compared = comparison.compare([sweep("a"), sweep("b", LATE), sweep("c")])
-    verdicts = {(p.a.name, p.b.name): p.verdict for p in compared.pairs}
+    found = compared([sweep("a"), sweep("b", LATE), sweep("c")])
+    verdicts = {(p.a.name, p.b.name): p.verdict for p in found.pairs}
     assert verdicts == {
         ("a", "b"): "differ", ("a", "c"): "not told apart", ("b", "c"): "differ",
     }  # fmt: skip
@@ -228,7 +234,7 @@ def test_the_comparison_is_the_golden_one():
             runs=Runs(total=9, done=3, failed=1, diverged=1, stopped_early=1),
         ),
     ]
-    compare_with_golden("compare.txt", comparison.text(comparison.compare(three)))
+    compare_with_golden("compare.txt", comparison.text(compared(three)))
 
 
 @pytest.mark.parametrize(
@@ -236,6 +242,7 @@ def test_the_comparison_is_the_golden_one():
     [
         ([{}, {}], ["a", "b"]),
         ([{}, {"task": "data/rte.toml"}], ["mrpc", "rte"]),
+        ([{}, {"method": "tail"}], ["subspace", "tail"]),
         ([{}, {"structure": "said", "norm": "tensor"}], ["DID, global norm", "SAID, tensor norm"]),
         ([{"head": "free"}, {"model": "org/big"}], ["bert_tiny, head free", "big, head subspace"]),
         ([{"out": "x/s"}, {"out": "y/s"}], ["x/s", "y/s"]),
@@ -244,7 +251,35 @@ def test_the_comparison_is_the_golden_one():
 )
 def test_sweeps_are_named_by_what_tells_them_apart(facts, names):
     given = [sweep(**({"out": out} | fact)) for out, fact in zip("abc", facts, strict=False)]
-    assert [s.name for s in comparison.compare(given).sweeps] == names
+    assert [s.name for s in compared(given).sweeps] == names
+
+
+def test_what_else_was_set_otherwise_is_said():
+    sweeps = [sweep("a"), sweep("b"), sweep("c")]
+    assert "They differ in more" not in comparison.text(compared(sweeps))
+    # where a search looks is not what it measures
+    assert compared(sweeps, d_max=70, threads=1, data="there").differences == ()
+    changed = {"optimizer": "sgd", "lr": (0.1, 0.01), "epochs": 2.0, "keep_head": True}
+    words = comparison.text(compared(sweeps, **changed))
+    assert words.splitlines()[-5:] == [
+        "They differ in more than the names say:", "  keep_head: no (A, B), yes (C)",
+        "  epochs: none (A, B), 2 (C)", "  optimizer: adamw (A, B), sgd (C)",
+        "  lr: by default (A, B), 0.1 0.01 (C)",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["model", "data"])
+def test_weights_and_rows_of_one_name_that_are_not_the_same_are_said(kind):
+    other = replace(EVIDENCE, **{f"{kind}_fingerprint": "1234" * 4})
+    what = {"model": "weights", "data": "rows"}[kind]
+    found = comparison.compare([sweep("a"), sweep("b")], [EVIDENCE, other]).to_json()
+    first = {"model": "f", "data": "0"}[kind] * 12
+    assert found["differences"] == [
+        {"setting": f"{what} of one name", "values": (first, "123412341234")}
+    ]
+    name = {"model": "model", "data": "task"}[kind]
+    named = replace(other, setting=replace(other.setting, **{name: "another"}))
+    assert comparison.compare([sweep("a"), sweep("b")], [EVIDENCE, named]).differences == ()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +294,7 @@ def test_sweeps_are_named_by_what_tells_them_apart(facts, names):
 )
 def test_what_cannot_be_compared_is_one_line(others, line):
     with pytest.raises(IdimError) as caught:
-        comparison.compare([sweep("a"), *others])
+        compared([sweep("a"), *others])
     assert str(caught.value).startswith(line)
 
 
@@ -281,7 +316,7 @@ MANY = [
     ids=["equal", "three", "close", "long names", "many"],
 )
 def test_no_two_texts_of_the_comparison_overlap_and_none_leaves_it(sweeps):
-    drawn = overlay.compose(comparison.compare(sweeps))
+    drawn = overlay.compose(compared(sweeps))
     drawn.canvas.draw()
     ticks = [t for ax in drawn.axes for axis in (ax.xaxis, ax.yaxis) for t in axis.get_ticklabels()]
     every = [*drawn.texts, *(t for ax in drawn.axes for t in (*ax.texts, ax.xaxis.label)), *ticks]
@@ -295,7 +330,7 @@ def test_no_two_texts_of_the_comparison_overlap_and_none_leaves_it(sweeps):
 
 
 def test_the_figure_of_a_comparison_shows_scores_over_each_own_baseline():
-    two = comparison.compare([sweep("a"), sweep("b", tuple(m / 2 for m in RISE), base=0.4)])
+    two = compared([sweep("a"), sweep("b", tuple(m / 2 for m in RISE), base=0.4)])
     top = overlay.compose(two).axes[0]
     drawn = [np.asarray(line.get_ydata()) for line in top.lines]
     curves = [ys for ys in drawn if len(ys) == len(DS)]
@@ -307,7 +342,7 @@ def test_the_figure_of_a_comparison_shows_scores_over_each_own_baseline():
 def test_the_comparison_is_drawn_the_same_each_time():
     from idim.report.canvas import files
 
-    compared = comparison.compare([sweep("a"), sweep("b", LATE)])
-    first, second = (files(overlay.compose(compared), "t") for _ in range(2))
+    found = compared([sweep("a"), sweep("b", LATE)])
+    first, second = (files(overlay.compose(found), "t") for _ in range(2))
     assert first == second
     ElementTree.fromstring(first["svg"])

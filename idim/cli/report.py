@@ -61,16 +61,18 @@ def compare(
 ) -> None:
     """Compare the d90 of several sweeps.
 
-    Prints a table, and of each two sweeps whether their intervals tell them apart; draws all
-    curves, each over its own baseline, on one figure. Trains nothing.
+    Prints a table, of each two sweeps whether their intervals tell them apart, and in which
+    settings they differ; draws all curves, each over its own baseline, on one figure. Trains
+    nothing.
 
     Example:
       idim compare idim-out/sst2-minilm-fastfood-did idim-out/sst2-minilm-fastfood-said
     """
     from idim.report import canvas, comparison, overlay
-    from idim.sweeps import summarise
+    from idim.sweeps import evidence, summarise
 
-    compared = comparison.compare([summarise(folder, threshold) for folder in folders])
+    summaries = [summarise(folder, threshold) for folder in folders]
+    compared = comparison.compare(summaries, list(map(evidence, folders)))
     drawn = canvas.files(overlay.compose(compared), overlay.title(compared))
     out.mkdir(parents=True, exist_ok=True)
     paths = [str(path) for path in canvas.save(drawn, out / "compare")]

@@ -4,15 +4,16 @@ import itertools
 import math
 import string
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from idim.errors import IdimError
 from idim.estimate import Ends
 from idim.plain import harmless
+from idim.report.differences import Difference, differences
 from idim.report.table import aligned
 from idim.report.words import answer, headline, interval, short, symbol
-from idim.results import Summary
+from idim.results import Evidence, Summary
 
 Verdict = Literal["differ", "not told apart", "no interval"]
 
@@ -67,6 +68,8 @@ class Comparison:
     threshold: float
     sweeps: tuple[Compared, ...]
     pairs: tuple[Pair, ...]
+    # Settings beside those in the names.
+    differences: tuple[Difference, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, by the keys of `idim compare --json`."""
@@ -75,10 +78,11 @@ class Comparison:
             "threshold": self.threshold,
             "sweeps": [s.to_json() for s in self.sweeps],
             "pairs": [p.to_json() for p in self.pairs],
+            "differences": [asdict(d) for d in self.differences],
         }
 
 
-def compare(summaries: Sequence[Summary]) -> Comparison:
+def compare(summaries: Sequence[Summary], evidence: Sequence[Evidence]) -> Comparison:
     """Put sweeps side by side.
 
     Two sweeps differ where the 95% intervals of their fitted d90 have no d in common; each
@@ -87,6 +91,7 @@ def compare(summaries: Sequence[Summary]) -> Comparison:
 
     Args:
         summaries: of one metric and one threshold.
+        evidence: what each rests on, in the same order.
 
     Raises:
         IdimError: fewer than two sweeps, or sweeps that cannot be compared.
@@ -95,11 +100,12 @@ def compare(summaries: Sequence[Summary]) -> Comparison:
     names = _names(summaries)
     sweeps = tuple(map(Compared, _marks(), names, summaries))
     pairs = tuple(_pair(a, b) for a, b in itertools.combinations(sweeps, 2))
-    return Comparison(summaries[0].metric, summaries[0].threshold, sweeps, pairs)
+    first = summaries[0]
+    return Comparison(first.metric, first.threshold, sweeps, pairs, differences(evidence))
 
 
 def text(compared: Comparison) -> str:
-    """Lay a comparison out: a row a sweep, then a line a pair."""
+    """Lay a comparison out: a row a sweep, a line a pair, and what else was set otherwise."""
     baseline = f"baseline {compared.metric}"
     name = symbol(compared.threshold)
     head = ("", "D", name, "bracket", "fit", "95% interval", baseline, "runs", "")
@@ -107,7 +113,11 @@ def text(compared: Comparison) -> str:
     # names stand left: the rest is numbers
     width = max(len(row[0]) for row in rows)
     lines = aligned([(row[0].ljust(width), *row[1:]) for row in rows])
-    return "\n".join([*lines, "", *map(_verdict, compared.pairs)]) + "\n"
+    marks = [s.mark for s in compared.sweeps]
+    unlike = [f"  {harmless(d.line(marks))}" for d in compared.differences]
+    if unlike:
+        unlike = ["", "They differ in more than the names say:", *unlike]
+    return "\n".join([*lines, "", *map(_verdict, compared.pairs), *unlike]) + "\n"
 
 
 def _check(summaries: Sequence[Summary]) -> None:
@@ -137,8 +147,8 @@ def _check(summaries: Sequence[Summary]) -> None:
 def _names(summaries: Sequence[Summary]) -> list[str]:
     """Name each sweep by what tells it from the others, else by its folder."""
     said = [
-        [short(s.model), short(s.task), s.projection, s.structure.upper(), f"{s.norm} norm",
-         f"head {s.head}"]
+        [short(s.model), short(s.task), s.method, s.projection, s.structure.upper(),
+         f"{s.norm} norm", f"head {s.head}"]
         for s in summaries
     ]  # fmt: skip
     differ = [i for i, column in enumerate(zip(*said, strict=True)) if len(set(column)) > 1]
