@@ -123,8 +123,8 @@ def test_sweep_prints_the_table_and_writes_where_it_says(placed):
 
 
 def test_the_default_folder_is_named_by_what_is_measured():
-    spec = SweepSpec(model="models/My Net", task="own/task.toml", structure="said")
-    assert default_out(spec) == Path("idim-out/task-my-net-fastfood-said")
+    spec = SweepSpec(model="models/My Net", task="mrpc", structure="said")
+    assert default_out(spec) == Path("idim-out/mrpc-my-net-fastfood-said")
 
 
 def test_dry_run_lists_the_runs_and_does_none(here):

@@ -2,14 +2,17 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_rows import write
 
-from idim.config import Setup
+from idim.config import Setup, SweepSpec, with_recipe
 from idim.errors import IdimError
 from idim.problems.tasks import info, load
+from idim.store import Store
+from idim.sweeps import default_out, execute, plan, plan_run, summarise
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,6 +58,42 @@ def test_labels_one_to_five_stars_are_names_not_positions(tmp_path):
         write(tmp_path / "rows" / f"{split}.jsonl", rows)
     read = load(Setup(task=str(own(tmp_path, labels=list("12345")))))
     assert read.evaluation.targets.tolist() == [i % 5 for i in range(40)]
+
+
+def storms(tmp_path: Path, **keys) -> SweepSpec:
+    write(tmp_path / "rows" / "train.csv", weather(40))
+    task = own(tmp_path, label="kind", **keys)
+    return SweepSpec(task=str(task), d=(5,), lr=(0.1,), seeds=1, steps=1, baseline=1.0)
+
+
+def test_a_sweep_goes_by_the_name_in_its_tasks_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spec = storms(tmp_path, name="Storms / gales")
+    out = default_out(with_recipe(spec))
+    assert out == Path("idim-out/storms-gales-tiny-fastfood-did")
+    summary = execute(plan(spec, out), out, jobs=1)
+    assert summary.task == "storms-gales"
+    (run,) = (stored.spec() for stored in Store(out).runs())
+    assert run.id.startswith("storms-gales-tiny-")
+    assert run.task == spec.task
+    assert summarise(out).runs.done == 1
+    # a run by itself is the same one
+    assert plan_run(replace(run, task_name="")).id == run.id
+
+
+def test_a_folder_keeps_the_name_it_was_made_under(tmp_path, monkeypatch):
+    """Before `name` counted, a sweep went by its file's name: it is found, and not done again."""
+    monkeypatch.chdir(tmp_path)
+    spec = storms(tmp_path)
+    out = default_out(with_recipe(spec))
+    assert out == Path("idim-out/boats-tiny-fastfood-did")
+    execute(plan(spec, out), out, jobs=1)
+    named = storms(tmp_path, name="storms")
+    assert default_out(with_recipe(named)) == out
+    summary = execute(plan(named, out), out, jobs=1)
+    assert (summary.task, summary.runs.done, len(list(Store(out).runs()))) == ("boats", 1, 1)
+    with pytest.raises(IdimError, match="holds another sweep"):
+        execute(plan(replace(named, d=(6,)), out), out, jobs=1)
 
 
 BAD_TASKS = {

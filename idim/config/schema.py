@@ -27,7 +27,7 @@ ONLY_IN_SUBSPACE = (
 _NEW_IN_2 = (
     "threads", "changed", "kernels", "stacked", "full_stacked", "keep_head", "optimizer", "beta1",
     "beta2", "momentum", "clip", "decay_to", "schedule", "checkpoint",
-    "size",
+    "size", "task_name",
 )  # fmt: skip
 
 

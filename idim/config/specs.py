@@ -133,6 +133,8 @@ class RunSpec(Setup):
     # Hashes of the weights and of the rows used: what `model` and `data` name, not where they lie.
     model_fingerprint: str = ""
     data_fingerprint: str = ""
+    # What a task's file calls itself, as ids write it; empty: `task` says it.
+    task_name: str = ""
     # Behaviours mended since the first stores that decide this run's bits: `Model.changed` of
     # `problems.base`.
     changed: tuple[str, ...] = ()
@@ -167,7 +169,12 @@ class RunSpec(Setup):
         how = METHODS[self.method].named(self)[0]
         size = self.sized and f"-{self.sized.replace('=', '')}"
         digest = hashlib.sha256(self.canonical().encode()).hexdigest()[:ID_DIGITS]
-        return f"{slug(self.task)}-{slug(self.model)}-{how}{size}-s{self.seed}-{digest}"
+        return f"{self.called}-{slug(self.model)}-{how}{size}-s{self.seed}-{digest}"
+
+    @property
+    def called(self) -> str:
+        """What its task is called in ids and titles."""
+        return self.task_name or slug(self.task)
 
     @property
     def measure(self) -> int | None:
@@ -197,9 +204,9 @@ class RunSpec(Setup):
             for f in fields(self)
             if getattr(self, f.name) != f.default
         }
-        for name in (*_NOWHERE, *METHODS[self.method].ignores):
+        for name in (*_NOWHERE, "task_name", *METHODS[self.method].ignores):
             record.pop(name, None)
-        record |= {"model": slug(self.model), "task": slug(self.task), "schema": SCHEMA}
+        record |= {"model": slug(self.model), "task": self.called, "schema": SCHEMA}
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
 

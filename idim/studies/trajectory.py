@@ -51,8 +51,13 @@ class CheckpointSweep:
     # Whether the line is the last checkpoint's, not this one's own.
     to_last: bool = False
 
+    @property
+    def called(self) -> str:
+        """What its task is called: by its own file, where it has one."""
+        return self.plan.space.resolved["task_name"] or self.task
+
     def __str__(self) -> str:
-        return f"{self.task}, {self.pretrained.model}{' to the line of the last' * self.to_last}"
+        return f"{self.called}, {self.pretrained.model}{' to the line of the last' * self.to_last}"
 
     def folder(self, out: Path) -> Path:
         """Return where its runs lie."""
@@ -145,7 +150,8 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
 
         own = measure(sweeps)
         again = measure(to_last(sweeps, own)) if lines == "both" else {}
-    measured = assembled(sweeps[0].plan.spec, own, again)
+    called = {one.task: one.called for one in sweeps}
+    measured = assembled(sweeps[0].plan.spec, called, own, again)
     _write(measured, out)
     return measured
 
@@ -161,17 +167,18 @@ def to_last(sweeps: list[CheckpointSweep], own: Rows) -> list[CheckpointSweep]:
     return found
 
 
-def assembled(spec: SweepSpec, own: Rows, again: Rows) -> Trajectory:
+def assembled(spec: SweepSpec, called: dict[str, str], own: Rows, again: Rows) -> Trajectory:
     """Put all rows side by side, task by task.
 
     Args:
         spec: any of the sweeps', for what all share.
+        called: what each task is called.
         own: of each checkpoint to its own line.
         again: the same to the last one's line, without the last.
     """
     tasks = [
         TaskSeries(
-            task=task, metric=rows[0].metric, chance=rows[0].chance, rows=tuple(rows),
+            task=called[task], metric=rows[0].metric, chance=rows[0].chance, rows=tuple(rows),
             correlation=correlation(rows),
             to_last=_series([*again[task], rows[-1]]) if task in again else None,
         )

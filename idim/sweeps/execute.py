@@ -12,6 +12,7 @@ from idim.config import QUARTER, RunSpec, SweepSpec, slug
 from idim.errors import RunFailed
 from idim.machine import cores
 from idim.methods import METHODS
+from idim.problems import tasks
 from idim.results import Summary
 from idim.search import Done, next_runs
 from idim.store import Ended, Record, Result, Run, Store, alone
@@ -124,22 +125,19 @@ def _claim(plan: Plan) -> Record:
     """Everything a summary needs beside the runs; equal for equal sweeps, wherever they lie."""
     record = asdict(plan.spec)
     # the fingerprints below say what these named; the paths may differ between machines
-    record |= {"model": slug(plan.spec.model), "task": slug(plan.spec.task)}
+    record |= plan.space.resolved | {"model": slug(plan.spec.model)}
+    record["task"] = record.pop("task_name", "") or slug(plan.spec.task)
     del record["data"]
-    return (
-        record
-        | plan.space.resolved
-        | {
-            "full_stacked": plan.space.full_stacked,
-            "D": plan.D,
-            "tensors": plan.space.tensors,
-            "metric": plan.metric,
-            "chance": plan.chance.get(plan.metric),
-            "notes": list(plan.notes),
-            "problem": plan.problem,
-            "held_out": plan.held_out,
-        }
-    )
+    return record | {
+        "full_stacked": plan.space.full_stacked,
+        "D": plan.D,
+        "tensors": plan.space.tensors,
+        "metric": plan.metric,
+        "chance": plan.chance.get(plan.metric),
+        "notes": list(plan.notes),
+        "problem": plan.problem,
+        "held_out": plan.held_out,
+    }
 
 
 def run(
@@ -175,8 +173,11 @@ def run(
 
 def default_out(spec: SweepSpec) -> Path:
     """Name the folder of a resolved sweep by what is measured, so that a repeat finds it."""
-    names = slug(spec.task), slug(spec.model), *METHODS[spec.method].named(spec)
-    return Path("idim-out", "-".join(names))
+    rest = slug(spec.model), *METHODS[spec.method].named(spec)
+    names = dict.fromkeys((slug(spec.task), tasks.own_name(spec.task) or slug(spec.task)))
+    places = [Path("idim-out", "-".join((name, *rest))) for name in names]
+    # a folder may be older than the name in a task's file
+    return next((place for place in places if (place / "sweep.json").exists()), places[-1])
 
 
 def folder_of(spec: RunSpec, out: Path) -> Path:

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from idim import kernels
-from idim.config import RunSpec, SweepSpec, recipe, with_recipe
+from idim.config import RunSpec, SweepSpec, recipe, slug, with_recipe
 from idim.errors import IdimError
 from idim.machine import cores
 from idim.methods import METHODS
-from idim.problems import given, kinds, reach
+from idim.problems import given, kinds, reach, tasks
 from idim.problems.given import Objective
 from idim.projection import kernels_for
 from idim.results import Problem
 from idim.search import Done, Space, Strategy, named, next_runs, strategy
-from idim.store import Store
+from idim.store import Record, Store
 from idim.subspace.layout import Extent, extent
 
 
@@ -115,12 +115,13 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
 
     Args:
         spec: what the user asks for.
-        out: a folder of which the sweep may be one already: it goes on with as many threads.
+        out: a folder of which the sweep may be one already: it goes on with as many threads, and
+            under the name that the folder has for the task.
 
     Raises:
         IdimError: anything a user can get wrong, before any training.
     """
-    spec, facts = _resolve(with_recipe(spec), _held_threads(out))
+    spec, facts = _resolve(with_recipe(spec), _held(out))
     span, chance = facts.span, facts.chance.get(facts.metric)
     method = METHODS[spec.method]
     spec = named(spec.search).within(spec, method.sizes(span))
@@ -156,7 +157,7 @@ def plan_run(spec: RunSpec, tell: Callable[[str], None] = lambda _: None) -> Run
     Raises:
         IdimError: as `plan`.
     """
-    spec, facts = _resolve(with_recipe(spec), None)
+    spec, facts = _resolve(with_recipe(spec), {})
     for note in facts.notes:
         tell(f"note: {note}")
     if spec.measure is not None:
@@ -165,13 +166,12 @@ def plan_run(spec: RunSpec, tell: Callable[[str], None] = lambda _: None) -> Run
     return replace(spec, stacked=spec.is_stackable)
 
 
-def _held_threads(out: Path | None) -> int | None:
-    """Return the threads of the sweep that a folder holds; None if it holds none that is whole."""
+def _held(out: Path | None) -> Record:
+    """Return what a folder says of its sweep; nothing if it holds none that is whole."""
     try:
-        held = None if out is None else Store(out).held()
+        return {} if out is None else Store(out).held() or {}
     except IdimError:  # told when the sweep begins
-        return None
-    return None if held is None else held.get("threads")
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +189,13 @@ class _Facts:
     held_out: bool
 
 
-def _resolve(spec: Any, threads: int | None) -> tuple[Any, _Facts]:
-    """Look at the machine, the model and the data."""
+def _resolve(spec: Any, held: Record) -> tuple[Any, _Facts]:
+    """Look at the machine, the model and the data, and at what the folder holds."""
     import torch
 
     if not spec.threads:
-        own = recipe(spec.model).threads or cores()
-        spec = replace(spec, threads=own if threads is None else threads)
+        there, own = held.get("threads"), recipe(spec.model).threads or cores()
+        spec = replace(spec, threads=own if there is None else there)
     if spec.device == "auto":
         spec = replace(spec, device="cuda" if torch.cuda.is_available() else "cpu")
     elif spec.device == "cuda" and not torch.cuda.is_available():
@@ -204,7 +204,11 @@ def _resolve(spec: Any, threads: int | None) -> tuple[Any, _Facts]:
     code = given.find(spec)
     if isinstance(code, Objective):
         return spec, _of_objective(code)
-    return spec, _of_problem(spec, "task" if code is None else "module")
+    facts = _of_problem(spec, "task" if code is None else "module")
+    # a folder may be older than the name in a task's file
+    is_unnamed = held.get("task") == slug(spec.task)
+    name = "" if is_unnamed else tasks.own_name(spec.task)
+    return spec, replace(facts, resolved=facts.resolved | {"task_name": name})
 
 
 def _of_objective(code: Objective) -> _Facts:

@@ -16,12 +16,12 @@ from idim.errors import IdimError, unreadable
 from idim.problems.tasks import files, guess, read, slices, vision
 from idim.problems.tasks.data import Split, TaskData, concatenate, fingerprint
 from idim.problems.tasks.files import Found
-from idim.problems.tasks.info import TASKS, TaskInfo, info
+from idim.problems.tasks.info import TASKS, TaskInfo, info, own_name
 from idim.problems.tasks.metrics import score
 from idim.problems.tasks.tables import few
 from idim.reading import expanded
 
-__all__ = ["TASKS", "Split", "TaskData", "TaskInfo", "info", "load"]
+__all__ = ["TASKS", "Split", "TaskData", "TaskInfo", "info", "load", "own_name"]
 
 # The selection split: one training row in ten, within these bounds.
 SELECT_SHARE = 10

@@ -7,6 +7,7 @@ columns and row counts of the GLUE tasks are those of the hub's `nyu-mll/glue` c
 from dataclasses import dataclass, field
 from typing import Literal
 
+from idim.config import slug
 from idim.errors import unknown
 from idim.hub.layout import form, stem
 from idim.reading import expanded, is_folder
@@ -177,6 +178,15 @@ _ALL = (
     ),
 )  # fmt: skip
 TASKS: dict[str, TaskInfo] = {task.name: task for task in _ALL}
+
+
+def own_name(task: str) -> str:
+    """Return what a task's file calls itself, as ids write it; empty for any other task.
+
+    Raises:
+        IdimError: a bad file.
+    """
+    return slug(info(task).name.replace("/", "-")) if task.endswith(".toml") else ""
 
 
 def info(name: str) -> TaskInfo:
