@@ -242,7 +242,6 @@ def test_the_comparison_is_the_golden_one():
     [
         ([{}, {}], ["a", "b"]),
         ([{}, {"task": "data/rte.toml"}], ["mrpc", "rte"]),
-        ([{}, {"method": "tail"}], ["subspace", "tail"]),
         ([{}, {"structure": "said", "norm": "tensor"}], ["DID, global norm", "SAID, tensor norm"]),
         ([{"head": "free"}, {"model": "org/big"}], ["bert_tiny, head free", "big, head subspace"]),
         ([{"out": "x/s"}, {"out": "y/s"}], ["x/s", "y/s"]),
@@ -287,6 +286,7 @@ def test_weights_and_rows_of_one_name_that_are_not_the_same_are_said(kind):
     [
         ([], "one sweep has nothing to be compared with; give two folders or more."),
         ([sweep("b", metric="f1")], "'a' is scored by accuracy and 'b' by f1; compare sweeps of"),
+        ([sweep("b", method="full")], "'a' is of the method subspace and 'b' of full, whose sizes"),
         ([sweep("b", threshold=0.8)], "'a' is read at 0.9 of its baseline and 'b' at 0.8; give"),
         ([without_runs(sweep("b"))], "'b' has no baseline above 0 yet"),
         ([sweep("./a")], "one folder is given twice"),

@@ -12,7 +12,7 @@ from idim.estimate import Ends
 from idim.plain import harmless
 from idim.report.differences import Difference, differences
 from idim.report.table import aligned
-from idim.report.words import answer, headline, interval, short, symbol
+from idim.report.words import answer, headline, interval, name, short
 from idim.results import Evidence, Summary
 
 Verdict = Literal["differ", "not told apart", "no interval"]
@@ -23,7 +23,7 @@ _KEPT = (
     "interval", "fit", "baseline", "line", "points", "runs", "out",
 )  # fmt: skip
 _SAID: dict[Verdict, str] = {
-    "differ": "differ: their 95% intervals have no d in common",
+    "differ": "differ: their 95% intervals have nothing in common",
     "not told apart": "are not told apart: their 95% intervals overlap",
     "no interval": "are not told apart: one or both have no interval",
 }
@@ -107,8 +107,8 @@ def compare(summaries: Sequence[Summary], evidence: Sequence[Evidence]) -> Compa
 def text(compared: Comparison) -> str:
     """Lay a comparison out: a row a sweep, a line a pair, and what else was set otherwise."""
     baseline = f"baseline {compared.metric}"
-    name = symbol(compared.threshold)
-    head = ("", "D", name, "bracket", "fit", "95% interval", baseline, "runs", "")
+    called = name(compared.sweeps[0].summary)
+    head = ("", "D", called, "bracket", "fit", "95% interval", baseline, "runs", "")
     rows = [head, *(tuple(map(harmless, _row(s))) for s in compared.sweeps)]
     # names stand left: the rest is numbers
     width = max(len(row[0]) for row in rows)
@@ -130,6 +130,11 @@ def _check(summaries: Sequence[Summary]) -> None:
                 f"'{first.out}' is scored by {first.metric} and '{s.out}' by {s.metric}; "
                 "compare sweeps of one metric."
             )
+        if s.method != first.method:
+            raise IdimError(
+                f"'{first.out}' is of the method {first.method} and '{s.out}' of {s.method}, whose "
+                "sizes are no numbers of one kind; compare sweeps of one method."
+            )
         if s.threshold != first.threshold:
             raise IdimError(
                 f"'{first.out}' is read at {first.threshold:g} of its baseline and "
@@ -147,7 +152,7 @@ def _check(summaries: Sequence[Summary]) -> None:
 def _names(summaries: Sequence[Summary]) -> list[str]:
     """Name each sweep by what tells it from the others, else by its folder."""
     said = [
-        [short(s.model), short(s.task), s.method, s.projection, s.structure.upper(),
+        [short(s.model), short(s.task), s.projection, s.structure.upper(),
          f"{s.norm} norm", f"head {s.head}"]
         for s in summaries
     ]  # fmt: skip

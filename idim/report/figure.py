@@ -8,7 +8,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter
 
-from idim.methods import METHODS
 from idim.report.canvas import (
     BLUE,
     DARK_VERMILION,
@@ -22,7 +21,7 @@ from idim.report.canvas import (
     styled,
 )
 from idim.report.layout import d_ticks, score, score_ticks, spread, x_limits, y_limits
-from idim.report.words import count, full_training, headline, seeds, span, subject
+from idim.report.words import axis, count, full_training, headline, seeds, span, subject
 from idim.results import Summary
 
 SIZE = (7.6, 4.5)  # inches
@@ -102,10 +101,7 @@ def _frame(ax: Axes, summary: Summary) -> None:
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.spines["left"].set_bounds(floor, top)
-    what = "the dimension of the subspace"
-    if summary.letter != "d":
-        what = f"the size of the method {METHODS[summary.method].title(summary)}"
-    ax.set_xlabel(f"{summary.letter}, {what}", color=GREY, loc="left")
+    ax.set_xlabel(axis(summary), color=GREY, loc="left")
 
 
 # --- what is drawn --------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullForm
 from idim.report.canvas import GREY, INK, PALE, fit, ink, styled
 from idim.report.comparison import Compared, Comparison
 from idim.report.layout import d_ticks, score, score_ticks, spread
-from idim.report.words import count, headline, interval, symbol
+from idim.report.words import axis, count, headline, interval, name
 
 # Okabe and Ito's, less the yellow that white paper swallows; then again, dashed.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -50,7 +50,7 @@ def compose(compared: Comparison) -> Figure:
 
 def title(compared: Comparison) -> str:
     """Say what is compared."""
-    return f"{symbol(compared.threshold)} of {len(compared.sweeps)} sweeps"
+    return f"{name(compared.sweeps[0].summary)} of {len(compared.sweeps)} sweeps"
 
 
 def _look(i: int) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _limits(top: Axes, bottom: Axes, sweeps: Sequence[Compared], threshold: floa
     bottom.set_ylim(len(sweeps) - 0.4, -0.6)
     bottom.set_yticks([])
     bottom.spines["left"].set_visible(False)
-    bottom.set_xlabel("d, the dimension of the subspace", color=GREY, loc="left")
+    bottom.set_xlabel(axis(sweeps[0].summary), color=GREY, loc="left")
 
 
 def _shares(compared: Compared, scores: Sequence[float]) -> list[float]:
@@ -173,11 +173,11 @@ def _keep_in(text: Any, ax: Axes) -> None:
 
 
 def _headings(figure: Figure, compared: Comparison, height: float) -> None:
-    name, metric = symbol(compared.threshold), compared.metric
+    first, metric = compared.sweeps[0].summary, compared.metric
     words = [
         (0.10, title(compared), {"fontsize": 13, "fontweight": "bold"}),
-        (0.36, f"below: {name} read off the fitted curve, with its 95% interval; a ring is the "
-         "smallest d tried that passes", {"fontsize": 8.5, "color": GREY}),
+        (0.36, f"below: {name(first)} read off the fitted curve, with its 95% interval; a ring is "
+         f"the smallest {first.letter} tried that passes", {"fontsize": 8.5, "color": GREY}),
         (0.58, f"{metric}, as a share of the sweep's own baseline",
          {"fontsize": 9, "color": GREY}),
     ]  # fmt: skip

@@ -20,7 +20,7 @@ COLUMNS = (
 
 def text(found: Trajectory) -> str:
     """Lay a trajectory out: a row a checkpoint, task by task, and a rank correlation each."""
-    name, share = symbol(found.threshold), f"{found.threshold:g}"
+    name, share = symbol(found.threshold, found.letter), f"{found.threshold:g}"
     head = ("task", "model", "steps", "full fine-tuning", "constant", name, "fit", "95% interval",
             f"{name} above chance", "runs")  # fmt: skip
     lines = [head]
@@ -31,8 +31,8 @@ def text(found: Trajectory) -> str:
     lines = [(a.ljust(widths[0]), b.ljust(widths[1]), *rest) for a, b, *rest in lines]
     said = [harmless(_correlated(part, name)) for part in found.tasks]
     notes = [
-        f"{name}: the smallest d tried that passes; fit: the fitted curve at the same line; above "
-        "chance: the fit at",
+        f"{name}: the smallest {found.letter} tried that passes; fit: the fitted curve at the "
+        "same line; above chance: the fit at",
         f"  chance + {share} x (full fine-tuning - chance).  A row without: {share} of full "
         "fine-tuning is no more than a constant answer scores.",
     ]
@@ -87,7 +87,7 @@ def _one_line(found: Trajectory) -> list[str]:
     parts = [part for part in against_last(found) if part.rows]
     if not parts:
         return []
-    name = symbol(found.threshold)
+    name = symbol(found.threshold, found.letter)
     steps = [f"{row.steps:,}" for row in parts[0].rows]
     lines = [("task", "line", *steps, "rank correlation")]
     for part in parts:

@@ -38,7 +38,7 @@ WHY: dict[Missing, str] = {
 
 def draw(found: Trajectory, stem: Path) -> list[Path]:
     """Draw a trajectory to STEM.png and STEM.svg."""
-    title = f"{symbol(found.threshold)} along a pretraining"
+    title = f"{symbol(found.threshold, found.letter)} along a pretraining"
     return canvas.save(canvas.files(compose(found), title), stem)
 
 
@@ -190,10 +190,15 @@ def _absent(found: Trajectory, missing: Missing) -> str:
     return "; ".join(f"{task} at {', '.join(steps)}" for task, steps in at.items() if steps)
 
 
+def _called(found: Trajectory) -> str:
+    is_subspace = found.method == "subspace"
+    return f"{found.projection} {found.structure.upper()}" if is_subspace else found.method
+
+
 def _headings(figure: Figure, axes: list[Axes], found: Trajectory) -> None:
-    name, share = symbol(found.threshold), f"{found.threshold:g}"
+    name, share = symbol(found.threshold, found.letter), f"{found.threshold:g}"
     models = [short(r.model) for r in found.tasks[0].rows]
-    what = f"{models[0]} to {models[-1]}, {found.projection} {found.structure.upper()}"
+    what = f"{models[0]} to {models[-1]}, {_called(found)}"
     absent = "; ".join(f"no {name}, {why}: {_absent(found, m)}" for m, why in WHY.items()
                        if _absent(found, m))  # fmt: skip
     height = figure.get_figheight()
@@ -205,7 +210,7 @@ def _headings(figure: Figure, axes: list[Axes], found: Trajectory) -> None:
     captions.append(f"full fine-tuning: {found.tasks[0].metric} above a constant answer's")
     lines = [
         (0.14, f"{name} along a pretraining", {"fontsize": 13, "fontweight": "bold"}),
-        (0.40, f"{what}; bars: 95% interval; open mark: no d tried is enough; {RHO}: "
+        (0.40, f"{what}; bars: 95% interval; open mark: no {found.letter} tried is enough; {RHO}: "
          "Spearman's rank correlation with steps", {"fontsize": 8.5, "color": GREY}),
         (0.57, absent, {"fontsize": 8.5, "color": GREY}),
         *(((1 - ax.get_position().y1) * height - 0.17, words, {"fontsize": 9, "color": GREY})

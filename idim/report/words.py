@@ -40,6 +40,14 @@ def subject(summary: Summary) -> str:
     return f"{what}, {METHODS[summary.method].title(summary)}"
 
 
+def axis(summary: Summary) -> str:
+    """Name the axis of sizes: "d, the dimension of the subspace"."""
+    what = "the dimension of the subspace"
+    if summary.letter != "d":
+        what = f"the size of the method {METHODS[summary.method].title(summary)}"
+    return f"{summary.letter}, {what}"
+
+
 def setting(summary: Summary) -> str:
     """Say what was measured, and how long P's columns are."""
     has_norm = summary.problem != "objective" and "norm" not in METHODS[summary.method].ignores

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from idim.estimate import Ends, Fit
+from idim.methods import METHODS
 from idim.records import Written
 from idim.results.summary import Baseline, Reading, Runs, Summary
 
@@ -81,9 +82,15 @@ class Trajectory(Written):
     """d90 along a pretraining: the object of `idim trajectory --json`."""
 
     threshold: float
+    method: str = "subspace"
     structure: str
     projection: str
     tasks: tuple[TaskSeries, ...]
+
+    @property
+    def letter(self) -> str:
+        """How the size of its method is called: d in a subspace."""
+        return METHODS[self.method].symbol
 
 
 def _missing(summary: Summary) -> Missing | None:

@@ -91,6 +91,11 @@ class Grid(Strategy):
         return replace(spec, d=tuple(sorted(set(spec.d))))
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """The first and the last d."""
+        return self.spec.d[0], self.spec.d[-1]
+
+    @property
     def must_fit(self) -> tuple[int, ...]:
         """All d."""
         return self.spec.d

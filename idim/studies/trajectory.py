@@ -185,8 +185,8 @@ def assembled(spec: SweepSpec, called: dict[str, str], own: Rows, again: Rows) -
         for task, rows in own.items()
     ]  # fmt: skip
     return Trajectory(
-        threshold=spec.threshold, structure=spec.structure, projection=spec.projection,
-        tasks=tuple(tasks),
+        threshold=spec.threshold, method=spec.method, structure=spec.structure,
+        projection=spec.projection, tasks=tuple(tasks),
     )  # fmt: skip
 
 
