@@ -54,7 +54,7 @@ class CheckpointSweep:
     @property
     def called(self) -> str:
         """What its task is called: by its own file, where it has one."""
-        return self.plan.space.resolved["task_name"] or self.task
+        return self.plan.space.resolved.get("task_name") or self.task
 
     def __str__(self) -> str:
         return f"{self.called}, {self.pretrained.model}{' to the line of the last' * self.to_last}"

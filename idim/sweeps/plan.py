@@ -208,7 +208,8 @@ def _resolve(spec: Any, held: Record) -> tuple[Any, _Facts]:
     # a folder may be older than the name in a task's file
     is_unnamed = held.get("task") == slug(spec.task)
     name = "" if is_unnamed else tasks.own_name(spec.task)
-    return spec, replace(facts, resolved=facts.resolved | {"task_name": name})
+    named = {"task_name": name} if name else {}
+    return spec, replace(facts, resolved=facts.resolved | named)
 
 
 def _of_objective(code: Objective) -> _Facts:
