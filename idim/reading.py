@@ -20,8 +20,8 @@ KB, MB, GB = 10**3, 10**6, 10**9
 SETTINGS = MB
 # One file of rows or of text, as it is once unpacked.
 ROWS = 2 * GB
-# The same as one JSON list, which is ten times as large in memory.
-LIST = GB // 2
+# One JSON list may hold this part of it: it is ten times as large in memory.
+LIST_SHARE = 4
 # One row of them.
 ROW = 16 * MB
 _KINDS = (

@@ -30,9 +30,11 @@ def rows(rank: int | None) -> tuple[torch.Tensor, torch.Tensor]:
 
 def train(module: nn.Module, sub: Subspace, rank: int | None) -> None:
     optimizer = torch.optim.SGD(sub.parameters(), lr=0.5)
-    for _ in range(STEPS):
+    for step in range(STEPS):
         x, y = rows(rank)
         F.cross_entropy(module(x), y).backward()
+        for _ in range(step):  # early, and again: the gradients are combined once all the same
+            sub.reduce()
         optimizer.step()
         optimizer.zero_grad()
 

@@ -1,8 +1,10 @@
-"""What tests of tables of names share: a package with entry points, and an entry refused."""
+"""What tests share that are about how idim or another package is installed."""
 
+import importlib.util
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -29,6 +31,24 @@ def package(place: Path, group: str, entries: dict[str, str], code: str) -> dict
     (folder.parent / "theirs.py").write_text(code)
     paths = [str(folder.parent), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def beside(source: str, folder: Path) -> ModuleType:
+    """Run a module's code as if it were installed in another folder, with the files there.
+
+    Args:
+        source: of the module, whose file is copied there unless there is one of its name.
+        folder: where it is to lie.
+    """
+    path = folder / Path(source).name
+    if not path.exists():
+        path.write_bytes(Path(source).read_bytes())
+    found = importlib.util.spec_from_file_location(f"elsewhere_{path.parent.name}", path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
 
 
 def assert_refused(table: MutableMapping[str, Any], name: str, value: Any, line: str) -> None:

@@ -11,17 +11,18 @@ import random
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
+from hurried import hurried
 from made_results import RUNS, SEARCH
 
 from idim.api.restored import restore
 from idim.config import SweepSpec, load, parse_overrides
 from idim.errors import IdimError
-from idim.launch import worker
 from idim.results import Summary
 from idim.store import Damaged, Store, alone
 from idim.sweeps import execute, plan, run, summarise
@@ -46,13 +47,8 @@ def whole(tmp_path_factory) -> tuple[Path, Summary]:
     run(first.early_stop, out)
     truth = summary(execute(wanted, out / "truth", jobs=1))
     shutil.rmtree(out / "truth")
-    before, worker.CHECKPOINT_EVERY_S = worker.CHECKPOINT_EVERY_S, 0.0
-    try:
+    with hurried(), suppress(KeyboardInterrupt):
         run(wanted.specs[0], out, stop_at_step(10))
-    except KeyboardInterrupt:
-        pass
-    finally:
-        worker.CHECKPOINT_EVERY_S = before
     for spec in wanted.specs[1:-1]:
         run(spec, out)
     Store(out).claim({**Store(claimed(out)).held()})

@@ -39,6 +39,7 @@ def alone(**how):
 
 @pytest.mark.parametrize(("structure", "head"), [("did", "inside"), ("said", "free")])
 def test_data_parallel_ranks_send_d_numbers_and_end_as_one_process(structure, head, tmp_path):
+    """Once a step, whoever asks for the gradients before it, and however often."""
     found = torchrun(tmp_path, "parallel", structure, head)
     module, sub = alone(structure=structure, free=("2",) if head == "free" else ())
     for rank in found:
@@ -96,21 +97,6 @@ def test_a_rank_projects_its_own_shard_alone(structure, projection, tmp_path):
             torch.testing.assert_close(rank[name], value, rtol=1e-4, atol=1e-6)
         assert rank["large"] < 0.51 * largest
     assert sum(int(rank["held"]) for rank in found) == sub.D
-
-
-def test_gradients_can_be_reduced_early_and_only_once(monkeypatch):
-    module, calls = jobs.net(), []
-    sub = Subspace(module, d=20, group="two ranks")
-    monkeypatch.setattr(ranks, "all_reduce", lambda *_, **__: calls.append(1))
-    monkeypatch.setattr(ranks, "agree", lambda *_: True)
-    optimizer = torch.optim.SGD(sub.parameters(), lr=0.1)
-    for step in (1, 2):
-        x, y = jobs.rows(None)
-        nn.functional.cross_entropy(module(x), y).backward()
-        sub.reduce()
-        sub.reduce()
-        optimizer.step()
-        assert len(calls) == step
 
 
 def test_layouts_that_are_not_consecutive_rows_are_refused():

@@ -1,9 +1,14 @@
 """Fused kernels against the reference: equal products, adjoints as exact, on any machine."""
 
 import logging
+import re
+import shutil
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 import pytest
 import torch
+from installed import beside
 
 from idim import kernels
 from idim.errors import IdimError
@@ -30,12 +35,19 @@ def force(monkeypatch):
 
 @pytest.fixture
 def no_library(monkeypatch):
-    """A machine on which the extension was not built."""
-    monkeypatch.setattr(cpu, "_load", lambda: (None, "the C kernels were not built"))
+    """A machine that loads no extension; why it does not."""
+
+    def fails(path):
+        raise OSError("wrong ELF class")
+
+    monkeypatch.setattr("ctypes.CDLL", fails)
     monkeypatch.delenv("IDIM_KERNELS", raising=False)
-    kernels._chosen.cache_clear()
-    yield
-    kernels._chosen.cache_clear()
+    caches = (cpu._load, kernels._chosen)
+    for cache in caches:
+        cache.cache_clear()
+    yield cpu.why_not()
+    for cache in caches:
+        cache.cache_clear()
 
 
 @pytest.fixture
@@ -191,28 +203,43 @@ def test_without_the_library_one_line_says_so_and_the_reference_runs(no_library,
         first = make("fastfood", 3000, 10).matvec(draw(10))
         assert torch.equal(make("fastfood", 3000, 10).matvec(draw(10)), first)
     assert [r.message for r in caplog.records] == [
-        "kernels: the slower reference runs, as the C kernels were not built."
+        f"kernels: the slower reference runs, as {no_library}."
     ]
-    assert kernels.describe() == "reference (plain torch); the C kernels were not built"
+    assert kernels.describe() == f"reference (plain torch); {no_library}"
 
 
 def test_kernels_that_cannot_run_are_refused_at_once(no_library, force, monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)  # conftest.py sets it
     for name, message in (
-        ("cpu", "IDIM_KERNELS=cpu, but the C kernels were not built; reinstall"),
+        ("cpu", f"IDIM_KERNELS=cpu, but {no_library}; reinstall"),
         ("fast", "unknown IDIM_KERNELS=fast; known: reference, cpu, triton"),
         ("triton", "IDIM_KERNELS=triton, but Triton's kernels run on a GPU"),
     ):
         force(name)
-        with pytest.raises(IdimError, match=message):
+        with pytest.raises(IdimError, match=re.escape(message)):
             Subspace(torch.nn.Linear(9, 9), d=3)
         assert message in kernels.describe()
 
 
-def test_a_library_of_another_version_is_refused(monkeypatch):
-    monkeypatch.setattr(cpu, "VERSION", -1)
-    reason = cpu._load.__wrapped__()[1]
-    assert "another version" in reason or "not built" in reason
+def test_a_library_that_is_missing_or_spoilt_is_refused(tmp_path):
+    there = beside(cpu.__file__, tmp_path)
+    missing = "the C kernels were not built when idim was installed (no C compiler?)"
+    assert there.why_not() == missing
+    (tmp_path / f"_fused{EXTENSION_SUFFIXES[0]}").write_bytes(b"spoilt")
+    assert there.why_not() == missing  # looked for once
+    assert beside(cpu.__file__, tmp_path).why_not().startswith("the C kernels do not load (")
+
+
+@needs_cpu
+def test_a_library_of_another_version_is_refused(tmp_path):
+    built = next(Path(cpu.__file__).parent.glob("_fused*"))
+    shutil.copy(built, tmp_path)
+    assert beside(cpu.__file__, tmp_path).why_not() == ""
+    newer, count = re.subn(r"(?m)^VERSION = ", r"\g<0>1 + ", Path(cpu.__file__).read_text())
+    assert count == 1
+    (tmp_path / "cpu.py").write_text(newer)
+    reason = "the C kernels were built from another version of idim"
+    assert beside(cpu.__file__, tmp_path).why_not() == reason
 
 
 def test_forced_kernels_are_the_ones_that_run(force):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import families
 import pytest
 import torch
 from makers import make_mrpc, make_tiny_bert
@@ -101,12 +102,14 @@ def test_a_first_step_that_fails_is_one_line(error, kind, line, digits):
     assert "\n" not in str(caught.value)
 
 
-def test_a_plan_says_what_the_model_does_not_train(tmp_path, monkeypatch):
+def test_a_plan_says_what_the_model_does_not_train(tmp_path):
     bert, rows = make_tiny_bert(tmp_path / "bert"), make_mrpc(tmp_path / "glue")
     spec = SweepSpec(model=str(bert), task="mrpc", data=str(rows), d=(30,), steps=2)
     assert sum(n.startswith("The model's weights lack bert.pooler:") for n in plan(spec).notes) == 1
-    monkeypatch.setattr(reach, "unreached", lambda *a: ["The first batch reaches none of x."])
-    assert plan(spec).notes[-1] == "The first batch reaches none of x."
+    assert not any("reaches none" in note for note in plan(spec).notes)
+    sees = families.make("gemma3", tmp_path / "gemma3")  # and has nothing to look at
+    said = plan(replace(spec, model=str(sees))).notes[-1]
+    assert said.startswith("The first batch reaches none of model.vision_tower.* (32 tensors, ")
 
 
 def test_a_single_run_is_told_the_same(tmp_path):

@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hurried import hurried
 from makers import make_mrpc, make_tiny_bert
 from safetensors.torch import load_file, save_file
 
 from idim import launch
 from idim.config import RunSpec, SweepSpec
-from idim.launch import worker
 from idim.launch.worker import run_stack, stacks
 from idim.store import Result, Store
 from idim.sweeps import execute, plan, plan_run
@@ -70,9 +70,6 @@ def in_a_pool(spec: RunSpec, out: Path) -> None:
 
 
 def resumed(spec: RunSpec, out: Path) -> None:
-    class Stop(Exception):
-        pass
-
     seen = []
 
     def stop():
@@ -80,13 +77,8 @@ def resumed(spec: RunSpec, out: Path) -> None:
         if len(seen) > 1:
             raise KeyboardInterrupt
 
-    before = worker.CHECKPOINT_EVERY_S, worker.POLL_S
-    worker.CHECKPOINT_EVERY_S = worker.POLL_S = -1.0
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_stack([spec], out, stop)
-    finally:
-        worker.CHECKPOINT_EVERY_S, worker.POLL_S = before
+    with hurried(), pytest.raises(KeyboardInterrupt):
+        run_stack([spec], out, stop)
     assert Store(out).run(spec).checkpoint() is not None
     alone(spec, out)
 

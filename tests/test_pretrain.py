@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hurried import hurried
 from transformers import AutoModel, AutoTokenizer
 from typer.testing import CliRunner
 
@@ -33,24 +34,34 @@ class Killed(BaseException):
     pass
 
 
-def test_a_killed_pretraining_ends_in_the_same_bits(tmp_path, monkeypatch):
-    whole = pretrain(SMALL, tmp_path / "whole")
-    monkeypatch.setattr("idim.pretrain.execute.SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr("idim.pretrain.learn.LOOK_EVERY", 1)
+def test_a_killed_pretraining_ends_in_the_same_bits(tmp_path):
+    looked_at = replace(SMALL, checkpoints=(0, 3, 5, 9))
+    whole = pretrain(looked_at, tmp_path / "whole")
     for stop in (0, 3, 5, 9):
 
         def kill(step, steps, loss, at=stop):
             if step >= at:
                 raise Killed
 
-        with pytest.raises(Killed):
-            pretrain(SMALL, tmp_path / "killed", kill)
-    result = pretrain(SMALL, tmp_path / "killed")
+        with hurried(), pytest.raises(Killed):
+            pretrain(looked_at, tmp_path / "killed", kill)
+        assert (tmp_path / "killed" / "state.safetensors").exists()
+    went_on = []
+    result = pretrain(looked_at, tmp_path / "killed", lambda step, *_: went_on.append(step))
+    assert went_on == [12]
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
-    assert result["checkpoints"] == [str(folder_of(tmp_path / "killed", s)) for s in (0, 5, 12)]
+    kept = [str(folder_of(tmp_path / "killed", s)) for s in (0, 3, 5, 9, 12)]
+    assert result["checkpoints"] == kept
     assert not (tmp_path / "killed" / "state.safetensors").exists()
     assert whole["parameters"] == result["parameters"]
-    assert pretrain(SMALL, tmp_path / "killed") == result
+    assert pretrain(looked_at, tmp_path / "killed") == result
+
+
+def test_how_often_a_pretraining_is_looked_at_changes_no_bit(tmp_path):
+    pretrain(SMALL, tmp_path / "few")
+    pretrain(replace(SMALL, checkpoints=tuple(range(12))), tmp_path / "many")
+    few, many = digests(tmp_path / "few"), digests(tmp_path / "many")
+    assert few == {name: many[name] for name in few}
 
 
 def test_attention_starts_by_looking_for_likeness():

@@ -24,13 +24,14 @@ from test_writeup import summary
 
 from idim import reading
 from idim.cli import options, screen
-from idim.config import Setup, SweepSpec
+from idim.config import PretrainSpec, Setup, SweepSpec
 from idim.errors import IdimError
 from idim.hub import card, layout
 from idim.hub.pins import read_pins
 from idim.plain import harmless, harmless_json, scrubbed, shown
 from idim.pretrain import corpus
-from idim.problems.tasks import load
+from idim.problems.tasks import info, load
+from idim.problems.tasks.formats import table as rows_of
 from idim.report import figure, formats, table
 from idim.report.document import document
 from idim.results import LeftOut
@@ -156,30 +157,39 @@ def test_a_picture_is_measured_before_it_is_decoded(tmp_path, size, said):
         load(Setup(task="cifar10", data=str(tmp_path)))
 
 
-def test_a_parquet_file_that_unpacks_to_more_than_is_read_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "ROWS", 20 * reading.MB)
-    folder = mrpc_folder(tmp_path)
+def test_a_parquet_file_that_unpacks_to_more_than_is_read_is_refused(tmp_path):
     rows = [{"sentence1": "a" * 100_000, "sentence2": "b", "label": 0}] * 1000
-    pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet", compression="zstd")
-    assert (folder / "train.parquet").stat().st_size < reading.MB
+    path = tmp_path / "train.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd")
+    assert path.stat().st_size < reading.MB
     with pytest.raises(IdimError, match=r"train\.parquet' unpacks to more; at most 20 MB are read"):
-        load(Setup(task="mrpc", data=str(folder)))
+        rows_of(info("mrpc"), path, most=20 * reading.MB)
 
 
-def test_parquet_is_the_same_rows_however_many_batches(tmp_path, monkeypatch):
-    folder = mrpc_folder(tmp_path)
-    write(folder / "train.parquet", pairs(900))
-    expected = load(Setup(task="mrpc", data=str(folder))).fingerprint
-    monkeypatch.setattr(reading, "ROWS", 100_000)
-    (folder / "train.parquet").touch()
-    assert load(Setup(task="mrpc", data=str(folder))).fingerprint == expected
+@pytest.mark.parametrize("most", [reading.ROWS, 100_000])  # which makes one batch, or four
+def test_parquet_is_the_same_rows_however_many_batches(tmp_path, most):
+    path = write(tmp_path / "train.parquet", pairs(900))
+    names = ("sentence1", "sentence2", "label")
+    expected = {name: [row[name] for row in pairs(900)] for name in names}
+    assert rows_of(info("mrpc"), path, names, most=most).columns == expected
 
 
-def test_text_that_unpacks_to_more_than_is_read_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "ROWS", 5 * reading.MB)
+def test_text_that_unpacks_to_more_than_is_read_is_refused(tmp_path):
     bomb(tmp_path / "x.txt.gz", b"words\n", 50 * reading.MB)
     with pytest.raises(IdimError, match=r"x\.txt\.gz' unpacks to more; at most 5 MB are read"):
-        list(corpus._from_folder(tmp_path))
+        list(corpus.from_folder(tmp_path, 5 * reading.MB))
+
+
+def test_a_text_folder_is_bounded_file_by_file_and_as_a_whole(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.txt").write_text("words\n" * 15)
+    assert len(list(corpus.from_folder(tmp_path, 135))) == 45
+    with pytest.raises(IdimError, match=r"holds more; at most 268 bytes are read"):
+        list(corpus.from_folder(tmp_path, 134))
+    with (tmp_path / "3.txt").open("wb") as file:
+        file.truncate(2_500_000_000)  # no byte of it is written
+    with pytest.raises(IdimError, match=r"3\.txt' holds 2\.5 GB; at most 2 GB are read"):
+        corpus.lines(PretrainSpec(text=str(tmp_path), tokenizer="bpe"))
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "tsv", "parquet"])

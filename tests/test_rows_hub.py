@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hubclient import program
 from hubserver import Hub, serve
-from made_rows import write
+from made_rows import MRPC_LABELS, pairs, write
+from makers import write_card
 
 CONVERTED = "refs%2Fconvert%2Fparquet"
 LOAD = """
@@ -52,7 +53,10 @@ TASKS: dict[str, dict[str, Any]] = {
     "gated": {"hub": "o/gated"},
     "none": {"hub": "o/none"},
 }  # fmt: skip
+# And one that the package knows.
+GLUE = {"train": pairs(6), "validation": pairs(3, shift=6)}
 ROWS = {
+    "mrpc": [[row["sentence1"] for row in rows] for rows in GLUE.values()],
     "card": [["a", "b"], ["c"]],
     "slices": [["a"], ["b"]],
     "sep": [["d"], ["e"]],
@@ -97,6 +101,11 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     write(sets / f"birds@{CONVERTED}/en/train/0001.parquet", rows("l"))
     write(sets / f"birds@{CONVERTED}/en/test/0000.parquet", rows("m"))
     write(sets / f"birds@{CONVERTED}/fr/train/0000.parquet", rows("x"))
+    glue = sets.parent / "nyu-mll/glue"
+    for split, its_rows in GLUE.items():
+        write(glue / f"mrpc/{split}-00000-of-00001.parquet", its_rows, MRPC_LABELS)
+        write(glue / f"rte/{split}-00000-of-00001.parquet", rows("x"))
+    write_card(glue, {name: list(GLUE) for name in ("mrpc", "rte")})
     write(sets / "gated/train.csv", rows("y"))
     (sets / "code").mkdir()
     (sets / "code/code.py").write_text("raise SystemExit('run')")
@@ -111,13 +120,14 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 def test_hub_data_sets_of_any_layout_are_read_and_again_without_a_network(hub, tmp_path):
     env = hub.env(tmp_path, HF_TOKEN="hf_abcdefgh")
-    paths = {str(tmp_path / f"{name}.toml"): name for name in TASKS}
+    paths = {str(tmp_path / f"{name}.toml"): name for name in TASKS} | {"mrpc": "mrpc"}
     done = program(env, LOAD, *paths)
     assert done.returncode == 0, done.stderr
     found = {paths[path]: said for path, said in json.loads(done.stdout).items()}
     refusals = {name: line.replace("URL", hub.url) for name, line in REFUSALS.items()}
     assert found == ROWS | refusals
-    assert not any("french" in name or name.endswith(".py") for name in hub.fetched())
+    fetched = hub.fetched()
+    assert not any("french" in name or "rte" in name or name.endswith(".py") for name in fetched)
     assert not (tmp_path / "hf/datasets").exists()  # the library's own cache
 
     good = [path for path, name in paths.items() if name in ROWS]

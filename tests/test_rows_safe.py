@@ -17,7 +17,8 @@ from idim import reading
 from idim.config import Setup
 from idim.errors import IdimError
 from idim.hub import layout
-from idim.problems.tasks import load
+from idim.problems.tasks import TaskInfo, load
+from idim.problems.tasks.formats import table
 
 SECRET = [{"text": f"secret {i}", "label": i % 2} for i in range(40)]
 PLAIN = [{"text": f"plain {i}", "label": i % 2} for i in range(40)]
@@ -138,16 +139,30 @@ PACKED = {
 }
 
 
+def refusal_of(path: Path, most: int) -> str:
+    """Return what a file is refused with that unpacks to more than `most` bytes."""
+    assert path.stat().st_size < most
+    with pytest.raises(IdimError) as caught:
+        table(TaskInfo(name="words", kind="text", about=""), path, most=most)
+    return str(caught.value)
+
+
 @pytest.mark.parametrize("name", PACKED)
-def test_a_packed_file_is_bounded_while_it_is_unpacked(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(reading, "ROWS", reading.MB)
-    monkeypatch.setattr(reading, "LIST", reading.MB)
+def test_a_packed_file_is_bounded_while_it_is_unpacked(tmp_path, name):
     head, row = PACKED[name]
-    (tmp_path / "rows").mkdir()
-    (tmp_path / "rows" / name).write_bytes(gzip.compress(head + row * 100_000, 1))
-    assert (tmp_path / "rows" / name).stat().st_size < reading.MB
-    (refusal,) = texts(tmp_path)
+    (tmp_path / name).write_bytes(gzip.compress(head + row * 100_000, 1))
+    is_list = head.startswith(b"[")
+    refusal = refusal_of(tmp_path / name, 4 * reading.MB if is_list else reading.MB)
     assert refusal.endswith("unpacks to more; at most 1 MB are read.")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "tsv", "parquet", "arrow"])
+def test_a_task_reads_no_file_of_more_than_2_gb(tmp_path, suffix):
+    (tmp_path / "rows").mkdir()
+    with (tmp_path / f"rows/train.{suffix}").open("wb") as file:
+        file.truncate(2_500_000_000)  # no byte of it is written
+    (refusal,) = texts(tmp_path)
+    assert refusal.endswith("holds 2.5 GB; at most 2 GB are read.")
 
 
 def test_a_packed_line_without_an_end_is_refused(tmp_path):
@@ -172,16 +187,13 @@ def test_a_packed_file_that_is_cut_or_none_is_one_line(tmp_path, cut):
     assert refusal.endswith("Not a gzipped file (b'pl').")
 
 
-def test_a_parquet_bomb_is_refused_before_the_library_unpacks_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "ROWS", 30 * reading.MB)
+def test_a_parquet_bomb_is_refused_before_the_library_unpacks_it(tmp_path):
     zeros = pa.array([0] * 1500)
     same = pa.DictionaryArray.from_arrays(zeros.cast(pa.int32()), ["a" * 1_000_000])
-    (tmp_path / "rows").mkdir()
-    path = tmp_path / "rows/train.parquet"
+    path = tmp_path / "train.parquet"
     pq.write_table(pa.table({"text": same, "label": zeros}), path, store_schema=False)
-    assert path.stat().st_size < reading.MB
     found = []
-    assert grown(lambda: found.extend(texts(tmp_path))) < 900 * reading.MB
+    assert grown(lambda: found.append(refusal_of(path, 30 * reading.MB))) < 900 * reading.MB
     assert found[0].endswith("unpacks to more; at most 30 MB are read.")
 
 
@@ -189,13 +201,13 @@ def test_a_parquet_bomb_is_refused_before_the_library_unpacks_it(tmp_path, monke
 @pytest.mark.parametrize("packed", ["zstd", "lz4", None])
 def test_arrow_is_read_unless_its_buffers_are_compressed(tmp_path, kind, packed):
     (tmp_path / "rows").mkdir()
-    table = pa.Table.from_pylist(PLAIN)
-    table = table.append_column("word", table["text"].dictionary_encode())
+    rows = pa.Table.from_pylist(PLAIN)
+    rows = rows.append_column("word", rows["text"].dictionary_encode())
     options = pa.ipc.IpcWriteOptions(compression=packed)
     new = pa.ipc.new_file if kind == "file" else pa.ipc.new_stream
     path = str(tmp_path / "rows/train.arrow")
-    with pa.OSFile(path, "wb") as file, new(file, table.schema, options=options) as out:
-        out.write_table(table)
+    with pa.OSFile(path, "wb") as file, new(file, rows.schema, options=options) as out:
+        out.write_table(rows)
     found = texts(tmp_path)
     if packed is None:
         assert found == {row["text"] for row in PLAIN}
@@ -208,22 +220,20 @@ def test_arrow_is_read_unless_its_buffers_are_compressed(tmp_path, kind, packed)
 
 @pytest.mark.parametrize("kind", ["file", "stream"])
 @pytest.mark.parametrize("form", ["dictionary", "view"])
-def test_one_long_text_in_many_rows_of_arrow_is_bounded(tmp_path, monkeypatch, kind, form):
-    monkeypatch.setattr(reading, "ROWS", 30 * reading.MB)
+def test_one_long_text_in_many_rows_of_arrow_is_bounded(tmp_path, kind, form):
     long, codes = "a" * 1_000_000, pa.array([0] * 1500, pa.int8())
     same = pa.DictionaryArray.from_arrays(codes, [long])
     if form == "view":
         cell = pa.array([long], pa.string_view())
         views = pa.py_buffer(cell.buffers()[1].to_pybytes() * 1500)
         same = pa.Array.from_buffers(pa.string_view(), 1500, [None, views, *cell.buffers()[2:]])
-    (tmp_path / "rows").mkdir()
-    path = str(tmp_path / "rows/train.arrow")
-    table = pa.table({"text": same, "label": codes})
+    path = tmp_path / "train.arrow"
+    written = pa.table({"text": same, "label": codes})
     new = pa.ipc.new_file if kind == "file" else pa.ipc.new_stream
-    with pa.OSFile(path, "wb") as file, new(file, table.schema) as out:
-        out.write_table(table)
+    with pa.OSFile(str(path), "wb") as file, new(file, written.schema) as out:
+        out.write_table(written)
     found = []
-    assert grown(lambda: found.extend(texts(tmp_path))) < 900 * reading.MB
+    assert grown(lambda: found.append(refusal_of(path, 30 * reading.MB))) < 900 * reading.MB
     assert found[0].endswith("unpacks to more; at most 30 MB are read.")
 
 
@@ -238,9 +248,9 @@ def test_a_spoilt_arrow_file_is_one_line(tmp_path, content):
 def test_an_arrow_file_cut_anywhere_is_one_line(tmp_path):
     (tmp_path / "rows").mkdir()
     path = tmp_path / "rows/train.arrow"
-    table = pa.Table.from_pylist(PLAIN)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as out:
-        out.write_table(table)
+    rows = pa.Table.from_pylist(PLAIN)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as out:
+        out.write_table(rows)
     whole = path.read_bytes()
     for at in range(9, len(whole) - 1, 97):
         path.write_bytes(whole[:at])

@@ -1,5 +1,6 @@
 """A summary against its store: the setting read back whole, and nobody else's runs in it."""
 
+import shutil
 from dataclasses import asdict, replace
 
 import pytest
@@ -118,17 +119,17 @@ def test_a_run_that_went_on_is_told_once_and_one_that_stopped_too():
     assert set(distinct_runs(ended)) == {run.id, other.id}
 
 
-def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path, monkeypatch):
+def test_the_score_of_a_run_that_stopped_early_counts_nowhere(tmp_path):
     """Of two rates the one that stopped scored higher: it was tried, and that is all."""
     plan = sweeps.plan(SweepSpec(**TOY | {"baseline": 1.0, "lr": (1.0, 2.0)}))
     sweeps.execute(plan, tmp_path, jobs=1)
+    shutil.rmtree(tmp_path / "runs")  # but the setting stays, for these two
     run = plan.space.run(5, 1.0, 0)
     early = replace(run, lr=2.0).early_stop
-    ended = {
-        r.id: Outcome(r, replace(DONE, score={"performance": score}))
-        for r, score in ((run, 0.3), (early, 0.95))
-    }
-    monkeypatch.setattr("idim.sweeps.summary.outcomes", lambda *_: ended)
+    for spec, score in ((run, 0.3), (early, 0.95)):
+        stored = Store(tmp_path).run(spec)
+        result = replace(DONE, score={"performance": score})
+        stored.finish(stored.begin(spec, "reference", []), result)
     summary = sweeps.summarise(tmp_path)
     (point,) = summary.points
     assert (point.lr, point.scores, point.lrs) == (1.0, (0.3,), (1.0, 2.0))

@@ -8,7 +8,6 @@ from made_rows import MRPC_LABELS, mrpc_folder, pairs, write
 
 from idim.config import Setup
 from idim.errors import IdimError
-from idim.problems import tasks
 from idim.problems.tasks import TaskData, info, load
 
 
@@ -101,13 +100,6 @@ def test_rounds_are_concatenated_in_order(tmp_path):
     read = load(Setup(task="anli", data=str(tmp_path), select="eval"))
     assert [row[0] for row in read.train.inputs[::3]] == ["round 0", "round 1", "round 2"]
     assert [row[0] for row in read.evaluation.inputs[::3]] == ["round 3", "round 4", "round 5"]
-
-
-def test_without_a_folder_the_hub_is_asked_for_the_config(folder, monkeypatch):
-    asked = []
-    monkeypatch.setattr(tasks.hub, "resolve_dataset", lambda *a: asked.append(a) or folder)
-    assert load(Setup(task="mrpc")).fingerprint == mrpc(folder).fingerprint
-    assert asked == [("nyu-mll/glue", "mrpc")]
 
 
 def test_labels_may_be_names_codes_floats_or_booleans(tmp_path, folder):

@@ -352,25 +352,35 @@ def test_a_length_without_room_for_a_text_is_refused(tmp_path):
         read(Bag(), "bert", data, tmp_path, max_length=2)
 
 
-def test_a_process_tokenises_a_split_once_until_a_file_changes(tmp_path, monkeypatch):
-    counted = []
-    chunk = tokens._chunk
-    monkeypatch.setattr(tokens, "_chunk", lambda *a: counted.append(1) or chunk(*a))
+def test_a_process_tokenises_a_split_once_until_a_file_changes(tmp_path):
+    made, given = copy.deepcopy(families.tokenizer("bert")), []
+
+    class Counting(type(made)):
+        def __call__(self, texts, *more, **how):
+            given.append(list(texts))
+            return super().__call__(texts, *more, **how)
+
+    made.__class__ = Counting
     (tmp_path / "tokenizer.json").write_text("1")
     data = task(MIXED, lengths(3, 4))
+    splits = [[text for (text,) in split.inputs] for split in (data.train, data.evaluation)]
     for _ in range(2):
-        found = read(Bag(), "bert", data, tmp_path)
+        found = company.reading("m", Bag(), made, tmp_path, data, 128)
         found.encode(data.train), found.encode(data.evaluation)
-    assert len(counted) == 2
+    assert [given.count(texts) for texts in splits] == [1, 1]
     (tmp_path / "tokenizer.json").write_text("22")
-    read(Bag(), "bert", data, tmp_path)
-    assert len(counted) == 4
+    company.reading("m", Bag(), made, tmp_path, data, 128)
+    assert [given.count(texts) for texts in splits] == [2, 2]
 
 
-def test_a_split_in_chunks_is_the_split(tmp_path, monkeypatch):
-    data, again = task(MIXED), task(MIXED)
-    whole = read(Bag(), "bert", data, tmp_path).encode(data.train).batch(range(8))
-    monkeypatch.setattr(tokens, "CHUNK", 3)
-    parts = read(Bag(), "bert", again, tmp_path).encode(again.train).batch(range(8))
-    for name, value in whole.items():
-        assert torch.equal(value, parts[name]), name
+def test_a_split_in_chunks_is_the_split(tmp_path):
+    n = len(W)
+    places = ((i % n, i // n % n, i // n // n)[: 1 + i % 3] for i in range(tokens.CHUNK + 10))
+    rows = [(" ".join(W[at] for at in found),) for found in places]
+    many = task(rows, rows[:2])
+    parts = read(Bag(), "bert", many, tmp_path).encode(many.train)
+    for first in (0, tokens.CHUNK - 4, len(rows) - 8):
+        few = task(rows[first : first + 8])
+        whole = read(Bag(), "bert", few, tmp_path).encode(few.train).batch(range(8))
+        for name, value in parts.batch(range(first, first + 8)).items():
+            assert torch.equal(value, whole[name]), (first, name)

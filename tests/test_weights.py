@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from installed import beside
 from typer.testing import CliRunner
 
 from idim.builtin import weights
@@ -14,11 +15,9 @@ from idim.problems import kinds, models, tasks
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A copy that may be damaged."""
-    shutil.copytree(weights.HOME, tmp_path / "weights")
-    monkeypatch.setattr(weights, "HOME", tmp_path / "weights")
-    return tmp_path / "weights"
+def copied(tmp_path):
+    """The weights and the code beside them, in a place where they may be damaged."""
+    return beside(weights.__file__, shutil.copytree(weights.HOME, tmp_path / "weights"))
 
 
 def test_a_trajectory_of_six_or_more_is_shipped_and_small():
@@ -62,20 +61,20 @@ def test_an_unknown_step_says_which_there_are():
         models.source("tiny@7")
 
 
-def test_a_damaged_file_is_found_and_the_remedy_told(home):
-    file = home / "tiny" / "0" / weights.WEIGHTS
+def test_a_damaged_file_is_found_and_the_remedy_told(copied):
+    file = copied.HOME / "tiny" / "0" / copied.WEIGHTS
     raw = bytearray(file.read_bytes())
     raw[-1] ^= 1
     file.write_bytes(raw)
     with pytest.raises(IdimError, match=r"damaged \(its checksum is wrong\); reinstall .*pip"):
-        weights.folder("tiny@0")
-    weights.folder("tiny")
+        copied.folder("tiny@0")
+    assert copied.folder("tiny").parent == file.parents[1]
     file.unlink()
     with pytest.raises(IdimError, match="is missing; reinstall"):
-        weights.folder("tiny@0")
-    (home / "tiny" / weights.SUMS).write_text("nonsense")
+        copied.folder("tiny@0")
+    (copied.HOME / "tiny" / copied.SUMS).write_text("nonsense")
     with pytest.raises(IdimError, match="is damaged; reinstall"):
-        weights.folder("tiny")
+        copied.folder("tiny")
 
 
 def test_it_cannot_read_pictures():

@@ -13,8 +13,6 @@ from idim.config import PretrainSpec
 from idim.errors import IdimError, unreadable
 
 SUFFIXES = (".txt", ".txt.gz")
-# Characters of all files of a text folder.
-MOST_TEXT = 2 * reading.ROWS
 
 
 def lines(spec: PretrainSpec) -> list[str]:
@@ -27,10 +25,19 @@ def lines(spec: PretrainSpec) -> list[str]:
         from idim.builtin.language import paragraphs
 
         return list(paragraphs(spec.seed, spec.paragraphs))
-    return list(_from_folder(reading.expanded(spec.text)))
+    return list(from_folder(reading.expanded(spec.text)))
 
 
-def _from_folder(folder: Path) -> Iterator[str]:
+def from_folder(folder: Path, most: int = reading.ROWS) -> Iterator[str]:
+    """Yield the paragraphs of a text folder.
+
+    Args:
+        folder: of .txt and .txt.gz files.
+        most: bytes of one file, once unpacked; all together may hold twice as many characters.
+
+    Raises:
+        IdimError: as `lines`, or there is more than that.
+    """
     if not reading.is_folder(folder):
         what = "is not a folder" if os.path.lexists(folder) else "does not exist"
         raise IdimError(f"text folder '{folder}' {what}; give one that holds .txt files.")
@@ -40,12 +47,12 @@ def _from_folder(folder: Path) -> Iterator[str]:
         raise unreadable(f"text folder '{folder}'", e) from None
     if not files:
         raise IdimError(f"text folder '{folder}' holds no .txt or .txt.gz file.")
-    found, left = False, MOST_TEXT
+    found, left = False, 2 * most
     for file in files:
-        text = _read(file)
+        text = _read(file, most)
         left -= len(text)
         if left < 0:
-            raise reading.too_large(f"text folder '{folder}'", MOST_TEXT)
+            raise reading.too_large(f"text folder '{folder}'", 2 * most)
         for line in text.splitlines():
             if line.strip():
                 found = True
@@ -54,9 +61,9 @@ def _from_folder(folder: Path) -> Iterator[str]:
         raise IdimError(f"the files in text folder '{folder}' are empty; there is nothing to read.")
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, most: int) -> str:
     try:
-        return reading.unpacked(file, reading.ROWS).decode("utf-8-sig")
+        return reading.unpacked(file, most).decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise IdimError(f"'{file}' is not UTF-8 text (byte {e.start}); convert it.") from None
 

@@ -11,30 +11,31 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from idim import reading
+from idim.errors import IdimError
 from idim.problems.tasks.tables import Columns, Table, check_columns, malformed
 
 
-def parquet(path: Path, wanted: list[str]) -> Table:
-    """Read columns of a parquet file, none: all."""
+def parquet(path: Path, wanted: list[str], most: int) -> Table:
+    """Read columns of a parquet file, none: all; it may unpack to so many bytes at most."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from datasets import Features
     from datasets.packaged_modules.parquet.parquet import Parquet
 
-    with _one_line(path):
+    with _one_line(path, most):
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
             check_columns(path, wanted, schema.names)
             wanted = wanted or schema.names
-            size = _measured(path, file, wanted)
+            size = _measured(path, file, wanted, most)
         # of what is read only: a map or a union elsewhere in the file is nothing to `datasets`
         read = pa.schema([schema.field(name) for name in wanted], schema.metadata)
         features = Features.from_arrow_schema(read)
         made = {"columns": wanted, "batch_size": size, "features": features}
-        return _streamed(path, Parquet, wanted, size, made)
+        return _streamed(path, Parquet, wanted, most, size, made)
 
 
-def _measured(path: Path, file: Any, wanted: list[str]) -> int:
+def _measured(path: Path, file: Any, wanted: list[str], most: int) -> int:
     """Return how many rows to read at once, once all are seen to unpack to no more than is read.
 
     `datasets` unpacks a whole row group, and a few kB may unpack to more than there is memory.
@@ -42,12 +43,12 @@ def _measured(path: Path, file: Any, wanted: list[str]) -> int:
     meta = file.metadata
     groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
     chunks = [g.column(i) for g in groups for i in range(g.num_columns)]
-    most = max((c.total_uncompressed_size for c in chunks if _top(c) in wanted), default=0)
+    largest = max((c.total_uncompressed_size for c in chunks if _top(c) in wanted), default=0)
     # a value that stands once in a dictionary may fill every row: no batch can be far too large
-    size = max(256, min(8192, reading.ROWS // max(most, 1)))
-    left = reading.ROWS
+    size = max(256, min(8192, most // max(largest, 1)))
+    count = _counter(path, most)
     for batch in file.iter_batches(size, columns=wanted):
-        left = _less(path, left, batch.nbytes)
+        count(batch.nbytes)
     return size
 
 
@@ -55,23 +56,34 @@ def _top(chunk: Any) -> str:
     return chunk.path_in_schema.partition(".")[0]
 
 
-def _less(path: Path, left: int, count: int) -> int:
-    if count > left:
-        raise reading.too_large(f"'{path}'", reading.ROWS, "unpacks to more")
-    return left - count
+def _counter(path: Path, most: int) -> Callable[[int], None]:
+    """Return what is told of each part's bytes, and refuses the file once they are too many."""
+    left = most
+
+    def count(part: int) -> None:
+        nonlocal left
+        left -= part
+        if left < 0:
+            raise _too_large(path, most)
+
+    return count
 
 
-def arrow(path: Path, wanted: list[str]) -> Table:
-    """Read columns of an Arrow file or stream, none: all."""
+def _too_large(path: Path, most: int) -> IdimError:
+    return reading.too_large(f"'{path}'", most, "unpacks to more")
+
+
+def arrow(path: Path, wanted: list[str], most: int) -> Table:
+    """Read columns of an Arrow file or stream, none: all; texts of so many bytes at most."""
     import pyarrow as pa
     from datasets.packaged_modules.arrow.arrow import Arrow
 
-    with _one_line(path):
+    with _one_line(path, most):
         with pa.memory_map(str(path)) as file:
             if any(map(_is_packed, _messages(file))):  # a few kB may unpack to any size
                 raise malformed(path, "its buffers are compressed; save it as parquet")
-            _check_dictionaries(path, file)
-        return _streamed(path, Arrow, wanted, 8192, {})
+            _check_dictionaries(path, file, most)
+        return _streamed(path, Arrow, wanted, most, 8192, {})
 
 
 def _messages(file: Any) -> Iterator[bytes]:
@@ -112,7 +124,7 @@ def _is_packed(head: bytes) -> bool:
     return bool(is_batch and batch and field(batch, 3))
 
 
-def _check_dictionaries(path: Path, file: Any) -> None:
+def _check_dictionaries(path: Path, file: Any, most: int) -> None:
     """Refuse codes that would be more than is read once `datasets` has written out their texts."""
     import pyarrow as pa
 
@@ -120,7 +132,7 @@ def _check_dictionaries(path: Path, file: Any) -> None:
     is_file = file.read(6) == b"ARROW1"
     file.seek(0)
     opened = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
-    left = reading.ROWS
+    count = _counter(path, most)
     for i in range(opened.num_record_batches if is_file else 1 << 62):
         try:
             batch = opened.get_batch(i) if is_file else opened.read_next_batch()
@@ -129,24 +141,29 @@ def _check_dictionaries(path: Path, file: Any) -> None:
         for column in filter(lambda c: pa.types.is_dictionary(c.type), batch.columns):
             each = column.dictionary
             longest = max((len(t) for t in each.to_pylist() if isinstance(t, str)), default=8)
-            left = _less(path, left, longest * len(column))
+            count(longest * len(column))
 
 
 @contextmanager
-def _one_line(path: Path) -> Iterator[None]:
+def _one_line(path: Path, most: int) -> Iterator[None]:
     """Turn whatever Arrow or `datasets` says of a bad file into one line."""
     import pyarrow as pa
 
     try:
         yield
     except MemoryError:
-        raise reading.too_large(f"'{path}'", reading.ROWS, "unpacks to more") from None
+        raise _too_large(path, most) from None
     except (pa.ArrowException, OSError, RecursionError, ValueError, TypeError, LookupError) as e:
         raise malformed(path, (str(e).splitlines() or ["no reason given"])[0]) from None
 
 
 def _streamed(
-    path: Path, builder: Callable[..., Any], wanted: list[str], size: int, options: dict[str, Any]
+    path: Path,
+    builder: Callable[..., Any],
+    wanted: list[str],
+    most: int,
+    size: int,
+    options: dict[str, Any],
 ) -> Table:
     """Let a builder of `datasets` read one file, by a name of ours: it takes names for patterns."""
     from datasets import ClassLabel
@@ -163,24 +180,23 @@ def _streamed(
             features = stream.features or {}
             check_columns(path, wanted, list(features))
             columns: Columns = {name: [] for name in wanted or features}
-            left = reading.ROWS
+            count = _counter(path, most)
             for batch in stream.with_format("arrow").iter(size):
-                left = _less(path, left, batch.nbytes)
+                count(batch.nbytes)
                 for name, values in columns.items():
-                    values += _listed(path, batch.column(name))
+                    values += _listed(batch.column(name), _counter(path, most))
         finally:
             said.set_verbosity(loudness)
     names = {n: tuple(f.names) for n, f in features.items() if isinstance(f, ClassLabel)}
     return Table(path, columns, names=names)
 
 
-def _listed(path: Path, column: Any) -> list[Any]:
+def _listed(column: Any, count: Callable[[int], None]) -> list[Any]:
     """Turn a column into a list; many rows may be views of one long text, each a copy here."""
     if "view" not in str(column.type):
         return column.to_pylist()
     values: list[Any] = []
-    left = reading.ROWS
     for cell in column:
         values.append(cell.as_py())
-        left = _less(path, left, len(values[-1] or ""))
+        count(len(values[-1] or ""))
     return values

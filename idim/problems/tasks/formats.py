@@ -25,7 +25,13 @@ from idim.problems.tasks.info import TaskInfo
 from idim.problems.tasks.tables import Table, check_columns, malformed
 
 
-def table(task: TaskInfo, path: Path, wanted: Iterable[str] = (), separator: str = "") -> Table:
+def table(
+    task: TaskInfo,
+    path: Path,
+    wanted: Iterable[str] = (),
+    separator: str = "",
+    most: int = reading.ROWS,
+) -> Table:
     """Read the given columns of one file, or all of them.
 
     Args:
@@ -33,17 +39,18 @@ def table(task: TaskInfo, path: Path, wanted: Iterable[str] = (), separator: str
         path: the file.
         wanted: names of columns; none: all.
         separator: between the cells of a CSV file; empty: a comma.
+        most: bytes that it may hold, also once unpacked; of one JSON list, a quarter of them.
 
     Raises:
         IdimError: it is malformed, empty or too large, or a column is missing.
     """
-    if reading.check(path, reading.ROWS) == 0:
+    if reading.check(path, most) == 0:
         raise IdimError(f"'{path}' is empty.")
     reader = _READERS[form(path.name) or path.suffix]
     if separator and reader is _csv:
         reader = partial(_csv, separator=separator)
     try:
-        found = reader(task, path, list(wanted))
+        found = reader(task, path, list(wanted), most)
     except OSError as e:
         raise unreadable(f"'{path}'", e) from None
     except UnicodeDecodeError as e:
@@ -53,19 +60,19 @@ def table(task: TaskInfo, path: Path, wanted: Iterable[str] = (), separator: str
     return found
 
 
-def _jsonl(task: TaskInfo, path: Path, wanted: list[str]) -> Table:
-    lines = enumerate(reading.lines(path, whole=reading.ROWS), 1)
+def _jsonl(task: TaskInfo, path: Path, wanted: list[str], most: int) -> Table:
+    lines = enumerate(reading.lines(path, whole=most), 1)
     rows = [_parse(path, line.rstrip(), i) for i, line in lines if line.strip()]
     return _from_rows(path, wanted, rows)
 
 
-def _json(task: TaskInfo, path: Path, wanted: list[str]) -> Table:
+def _json(task: TaskInfo, path: Path, wanted: list[str], most: int) -> Table:
     """Read a list of objects, or else one object a line."""
     with reading.stream(path) as file:
         is_list = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
     if not is_list:
-        return _jsonl(task, path, wanted)
-    whole = reading.unpacked(path, reading.LIST).decode("utf-8-sig")
+        return _jsonl(task, path, wanted, most)
+    whole = reading.unpacked(path, most // reading.LIST_SHARE).decode("utf-8-sig")
     return _from_rows(path, wanted, _parse(path, whole, 1))
 
 
@@ -87,19 +94,19 @@ def _from_rows(path: Path, wanted: list[str], rows: list[Any]) -> Table:
     return Table(path, {name: [row.get(name) for row in rows] for name in names})
 
 
-def _csv(task: TaskInfo, path: Path, wanted: list[str], separator: str = ",") -> Table:
+def _csv(task: TaskInfo, path: Path, wanted: list[str], most: int, separator: str = ",") -> Table:
     # Strict: an unclosed quote is an error, not a cell that swallows the rest of the file.
-    return _delimited(task, path, wanted, delimiter=separator, strict=True)
+    return _delimited(task, path, wanted, most, delimiter=separator, strict=True)
 
 
-def _tsv(task: TaskInfo, path: Path, wanted: list[str]) -> Table:
+def _tsv(task: TaskInfo, path: Path, wanted: list[str], most: int) -> Table:
     # GLUE's files do not quote: a lone quotation mark is part of the sentence.
-    return _delimited(task, path, wanted, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return _delimited(task, path, wanted, most, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def _delimited(task: TaskInfo, path: Path, wanted: list[str], **dialect: Any) -> Table:
+def _delimited(task: TaskInfo, path: Path, wanted: list[str], most: int, **dialect: Any) -> Table:
     csv.field_size_limit(reading.ROW)  # Python's own is 131,072 characters
-    lines = csv.reader(reading.lines(path, whole=reading.ROWS), **dialect)
+    lines = csv.reader(reading.lines(path, whole=most), **dialect)
     try:
         first = next(lines, [])
         header = glue.header(task, first) or first
@@ -129,9 +136,9 @@ def _cells(
             yield cells
 
 
-_READERS: dict[str, Callable[[TaskInfo, Path, list[str]], Table]] = {
-    ".parquet": lambda _, path, wanted: columnar.parquet(path, wanted),
-    ".arrow": lambda _, path, wanted: columnar.arrow(path, wanted),
+_READERS: dict[str, Callable[[TaskInfo, Path, list[str], int], Table]] = {
+    ".parquet": lambda _, path, wanted, most: columnar.parquet(path, wanted, most),
+    ".arrow": lambda _, path, wanted, most: columnar.arrow(path, wanted, most),
     ".jsonl": _jsonl,
     ".json": _json,
     ".csv": _csv,
