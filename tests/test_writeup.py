@@ -277,8 +277,11 @@ def test_weights_and_rows_of_one_name_that_are_not_the_same_are_said(kind):
         {"setting": f"{what} of one name", "values": (first, "123412341234")}
     ]
     name = {"model": "model", "data": "task"}[kind]
-    named = replace(other, setting=replace(other.setting, **{name: "another"}))
-    assert comparison.compare([sweep("a"), sweep("b")], [EVIDENCE, named]).differences == ()
+    named = sweep("b", **{name: "another"})
+    assert comparison.compare([sweep("a"), named], [EVIDENCE, other]).differences == ()
+    # two task files of one name are two files all the same
+    elsewhere = replace(other, setting=replace(other.setting, **{name: "elsewhere"}))
+    assert comparison.compare([sweep("a"), sweep("b")], [EVIDENCE, elsewhere]).differences != ()
 
 
 @pytest.mark.parametrize(

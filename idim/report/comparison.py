@@ -101,7 +101,9 @@ def compare(summaries: Sequence[Summary], evidence: Sequence[Evidence]) -> Compa
     sweeps = tuple(map(Compared, _marks(), names, summaries))
     pairs = tuple(_pair(a, b) for a, b in itertools.combinations(sweeps, 2))
     first = summaries[0]
-    return Comparison(first.metric, first.threshold, sweeps, pairs, differences(evidence))
+    return Comparison(
+        first.metric, first.threshold, sweeps, pairs, differences(summaries, evidence)
+    )
 
 
 def text(compared: Comparison) -> str:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from idim.config import SweepSpec
-from idim.report.words import short
-from idim.results import Evidence
+from idim.results import Evidence, Summary
 
 # Told by the names of the sweeps and their table.
 _TOLD = {"model", "task", "method", "projection", "structure", "norm", "head", "threshold"}
@@ -33,20 +32,24 @@ class Difference:
         return f"{self.setting}: " + ", ".join(f"{v} ({', '.join(m)})" for v, m in by.items())
 
 
-def differences(sweeps: Sequence[Evidence]) -> tuple[Difference, ...]:
+def differences(summaries: Sequence[Summary], sweeps: Sequence[Evidence]) -> tuple[Difference, ...]:
     """Return what was set otherwise in some sweeps, and of weights and rows what has one name only.
 
     Args:
-        sweeps: one or more.
+        summaries: of one or more sweeps.
+        sweeps: what each rests on, in the same order.
     """
+    prints = [(s.model_fingerprint, s.data_fingerprint) for s in sweeps]
     found = [
         Difference(name, tuple(_said(getattr(s.setting, name)) for s in sweeps))
         for name in (f.name for f in fields(SweepSpec))
         if name not in _TOLD | _ASIDE
     ]
     found += [
-        _of_one_name("weights", [(short(s.setting.model), s.model_fingerprint) for s in sweeps]),
-        _of_one_name("rows", [(short(s.setting.task), s.data_fingerprint) for s in sweeps]),
+        _of_one_name(
+            "weights", [(s.model, p) for s, (p, _) in zip(summaries, prints, strict=True)]
+        ),
+        _of_one_name("rows", [(s.task, p) for s, (_, p) in zip(summaries, prints, strict=True)]),
     ]
     return tuple(one for one in found if len(set(one.values)) > 1)
 
