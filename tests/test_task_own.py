@@ -10,7 +10,7 @@ from made_rows import write
 
 from idim.config import Setup, SweepSpec, with_recipe
 from idim.errors import IdimError
-from idim.problems.tasks import info, load
+from idim.problems.tasks import info, load, own_name
 from idim.store import Store
 from idim.sweeps import default_out, execute, plan, plan_run, summarise
 
@@ -81,6 +81,14 @@ def test_a_sweep_goes_by_the_name_in_its_tasks_file(tmp_path, monkeypatch):
     assert plan_run(replace(run, task_name="")).id == run.id
 
 
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("Storms", "storms"), ("a/b", "a-b"), ("two words", "two-words"), ("\u6d77", ""), ("..", "")],
+)
+def test_a_name_is_written_as_ids_are(tmp_path, name, called):
+    assert own_name(str(own(tmp_path, name=name))) == called
+
+
 def test_a_folder_keeps_the_name_it_was_made_under(tmp_path, monkeypatch):
     """Before `name` counted, a sweep went by its file's name: it is found, and not done again."""
     monkeypatch.chdir(tmp_path)
@@ -106,6 +114,7 @@ BAD_TASKS = {
     "rmse": ({"labels": None, "metric": "rmse"}, "needs a metric that rises: put pearson or spear"),
     "one class": ({"labels": ["calm"]}, "two or more different class names"),
     "f1 of 3": ({"labels": list("abc"), "metric": "f1"}, "f1 is for two classes, got 3"),
+    "long": ({"name": 101 * "a"}, "100 characters at most"),
     "two places": ({"hub": "a/b"}, "give hub or data, not both"),
     "leak": ({"evaluation": "train"}, "'train' is in train and in evaluation"),
     "answer": ({"label": "text"}, "label is one of the text columns"),

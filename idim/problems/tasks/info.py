@@ -4,6 +4,7 @@ A published task is one row of `TASKS`; a user's own task is a TOML file (see `o
 columns and row counts of the GLUE tasks are those of the hub's `nyu-mll/glue` card.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -181,12 +182,16 @@ TASKS: dict[str, TaskInfo] = {task.name: task for task in _ALL}
 
 
 def own_name(task: str) -> str:
-    """Return what a task's file calls itself, as ids write it; empty for any other task.
+    """Return what a task's file calls itself, as ids write it; empty where that leaves nothing.
 
     Raises:
         IdimError: a bad file.
     """
-    return slug(info(task).name.replace("/", "-")) if task.endswith(".toml") else ""
+    if not task.endswith(".toml"):
+        return ""
+    # ids hold ASCII
+    name = info(task).name.replace("/", "-")
+    return slug(name) if re.search("[A-Za-z0-9]", name) else ""
 
 
 def info(name: str) -> TaskInfo:

@@ -13,6 +13,7 @@ from idim.reading import expanded
 KEYS = (
     "name", "data", "hub", "config", "columns", "label", "labels", "metric", "train", "evaluation",
 )  # fmt: skip
+LONGEST_NAME = 100
 _LISTS = ("columns", "labels", "metric", "train", "evaluation")
 
 
@@ -76,6 +77,8 @@ def _contradictions(values: dict[str, Any]) -> list[str]:
     problems = []
     if "hub" in values and "data" in values:
         problems.append("give hub or data, not both (--data overrides either).")
+    if len(values.get("name", "")) > LONGEST_NAME:
+        problems.append(f"name stands in folders' names; {LONGEST_NAME} characters at most.")
     if "columns" not in values:
         problems.append("columns is missing: name the text column, or the two of a sentence pair.")
     shared = set(values.get("train", ("train",))) & set(values.get("evaluation", ("validation",)))
