@@ -135,7 +135,7 @@ class Strategy(ABC):
     def rates(self) -> str:
         """Say which learning rates are tried, where none were given."""
         multiples = ", ".join(f"{m:g}" for m in self.spec.lr_multiples)
-        return f"{multiples} times {METHODS[self.spec.method].matched}"
+        return f"{multiples} times {METHODS[self.spec.method].matching(self.spec)}"
 
     @classmethod
     def state(cls, tally: Tally) -> str:
