@@ -203,8 +203,9 @@ def test_a_matched_step_is_as_long_as_full_trainings_and_no_other_is_called_so(
     optimizer, norm, projection
 ):
     # few d: where a tensor has fewer entries than d, the columns within it lie on each other
-    where = plan(SweepSpec(model="digits-mlp", d=(32,), train_samples=100, eval_samples=50,
-                           optimizer=optimizer, norm=norm, projection=projection)).space  # fmt: skip
+    few = {"train_samples": 100, "eval_samples": 50, "projection": projection}
+    spec = SweepSpec(model="digits-mlp", d=(32,), optimizer=optimizer, norm=norm, **few)
+    where = plan(spec).space
     full, inside = where.run(None, 0.01, 0), where.run(32, where.matched_rate(32), 0)
     full = replace(full, lr=math.sqrt(min(where.spec.baseline_lr) * max(where.spec.baseline_lr)))
     problem = kinds.load(full)
