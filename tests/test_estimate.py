@@ -259,9 +259,10 @@ def test_the_summary_part_is_json_with_the_promised_keys():
     part = to_json(parts(estimate(rows)))
     assert json.loads(json.dumps(part, allow_nan=False)) == part
     assert set(part) < {f.name for f in fields(Summary)}
-    assert set(part["reference"]) == {"mean", "std", "n", "lr", "scores"}
+    assert set(part["reference"]) == {"mean", "std", "n", "lr", "scores", "lrs", "failed"}
     first = part["points"][0]
-    assert list(first) == ["d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes"]
+    names = ["d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes", "failed"]
+    assert list(first) == names
     assert (first["lrs"], first["passes"], part["d90"]) == ([0.1, 0.4], False, 20)
 
 

@@ -1,6 +1,7 @@
 """A training of one's own: the same store, search, resume and report; mistakes are one line."""
 
 import copy
+import csv
 import logging
 import math
 import os
@@ -97,6 +98,41 @@ def test_a_frame_has_the_rows_of_the_table(tmp_path):
     assert str(found) == table.text(found).rstrip()
     assert found.plot(tmp_path / "figures" / "x").axes
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {"x.png", "x.svg"}
+
+
+def moody(trial: idim.Trial) -> float:
+    """Fails at one rate of the baseline and at one of d = 36; d = 10 has no score at all."""
+    if trial.d == 10 or (trial.d, trial.lr) in ((None, 0.3), (36, 2.0)):
+        raise ValueError("no")
+    return score(trial)
+
+
+def test_what_was_tried_and_what_failed_is_counted_in_every_row(tmp_path):
+    """Each row of the frame and of points.csv against the runs that the store holds."""
+    grid = GRID | {"lr": [1.0, 2.0], "baseline_lr": [0.1, 0.3]}
+    found = idim.measure(moody, D=500, out=tmp_path, **grid)
+    frame, runs = found.to_frame(), list(Store(tmp_path).runs())
+    rows = list(csv.DictReader((tmp_path / "points.csv").read_text().splitlines()))
+    ds = [None, 36, 37, 100]
+    assert [row["d"] for row in rows] == ["" if d is None else str(d) for d in ds]
+    for i, d in enumerate(ds):
+        here = [run for run in runs if run.spec().d == d]
+        assert frame["failed"][i] == sum(run.result() is None for run in here)
+        lrs = sorted({run.spec().lr for run in here})
+        assert rows[i]["lrs"] == ";".join(map(repr, lrs))
+    assert frame["failed"].tolist() == [2, 2, 0, 0]
+    assert idim.Summary.from_json(found.record).to_frame().equals(frame)
+
+
+def test_failed_is_missing_only_where_no_run_is_meant(tmp_path):
+    def hopeless(trial: idim.Trial) -> float:
+        return math.nan if trial.d is None else score(trial)
+
+    none = idim.measure(hopeless, D=500, out=tmp_path / "none", **GRID)
+    assert (none.baseline, none.reference.lrs, none.to_frame()["failed"][0]) == (None, (0.1,), 2)
+    grid = {k: v for k, v in GRID.items() if k != "baseline_lr"}
+    fixed = idim.measure(score, D=500, out=tmp_path / "fixed", baseline=0.8, **grid)
+    assert fixed.to_frame()["failed"].isna().tolist() == [True, False, False, False, False]
 
 
 # --- a module with its loss ----------------------------------------------------------------

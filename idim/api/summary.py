@@ -40,9 +40,11 @@ class Summary(results.Summary):
         return figure.compose(self)
 
     def to_frame(self) -> "DataFrame":
-        """Return a row for the baseline (d is NA) and for each d, as in points.csv.
+        """Return a row for the baseline (d is NA) and for each d with a score, as in points.csv.
 
-        Columns: d, trainable, lr, mean, std (over seeds), n (seeds), failed, passes.
+        Columns: d, trainable, lr, mean, std (over seeds), n (seeds), failed, passes.  `failed`
+        counts the runs of this row without a score, at any learning rate; it is NA where no run
+        is meant, of a fixed baseline, and in a summary.json that does not say it.
         """
         import pandas
 

@@ -66,6 +66,10 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         "chance",
     )
     part = parts(found)
+    if found.baseline is None:  # no point says what became of its runs
+        lost = [o.run for o in whole if o.run.measure is None and o.error is not None]
+        tried = tuple(sorted({run.lr for run in lost}))
+        part["reference"] = replace(part["reference"], lrs=tried, failed=len(lost))
     part["notes"] = (*sweep["notes"], *found.notes, *_unsealed(store))
     return Summary(
         **{name: sweep[name] for name in shared},
