@@ -354,6 +354,8 @@ def test_prefetch_needs_nothing_for_what_is_here():
         ("run", "a subspace run needs d; give --d."),
         ("estimate", "missing argument 'DIR'; see 'idim estimate -h'."),
         ("estimate x --threshold 0", "--threshold must be above 0, got 0."),
+        ("estimate x --threshold 1.5", "--threshold must be at most 1, got 1.5: it is a share"),
+        ("compare x --threshold 1.01", "--threshold must be at most 1, got 1.01: it is a share"),
         ("sweep --search adaptive --d 10", "an adaptive search chooses d itself; give d_min and"),
         ("prefetch --task digist", "unknown task 'digist'; did you mean 'digits'?"),
     ],

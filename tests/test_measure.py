@@ -135,6 +135,25 @@ def test_failed_is_missing_only_where_no_run_is_meant(tmp_path):
     assert fixed.to_frame()["failed"].isna().tolist() == [True, False, False, False, False]
 
 
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, -1e-320, 0.0, 1e-25, 1e30])
+def test_a_search_ends_in_one_line_whatever_the_scale_of_the_score(tmp_path, scale):
+    def scaled(trial: idim.Trial) -> float:
+        return scale * score(trial)
+
+    found = idim.measure(scaled, D=500, out=tmp_path, max_runs=30, seeds=1)
+    assert (found.d90 is not None) == (scale > 1e-30)
+    if scale < 1e-30:
+        assert found.search.why == "the baseline has no score above 0"
+
+
+@pytest.mark.parametrize("threshold", [1.5, 0, -1, math.nan, "x", True])
+def test_a_folder_is_read_at_a_share_alone(tmp_path, threshold):
+    with pytest.raises(IdimError, match=r"^threshold must be "):
+        idim.load(tmp_path, threshold)
+    with pytest.raises(IdimError, match="threshold"):
+        idim.measure(score, D=500, out=tmp_path, threshold=threshold)
+
+
 # --- a module with its loss ----------------------------------------------------------------
 
 

@@ -72,6 +72,7 @@ def load(folder: str | Path, threshold: float | None = None) -> Summary:
         threshold: share of the baseline, if not the sweep's own.
 
     Raises:
-        IdimError: the folder holds no sweep, or one with a damaged file.
+        IdimError: the folder holds no sweep, or one with a damaged file; a threshold that is no
+            share, above 0 and at most 1.
     """
     return Summary.of(summarise(Path(folder), threshold))

@@ -96,7 +96,7 @@ _RATE = Bound(0, 1e38, is_open=True)
 _BELOW_1 = Bound(0, 0.999999)
 _DIMENSION = Bound(1, 10**12)
 _ROWS = 10**12
-SHARE = Bound(0, 2, is_open=True, hint="it is a share, 0.9 and not 90")
+SHARE = Bound(0, 1, is_open=True, hint="it is a share, 0.9 and not 90")
 JOBS = Bound(1, 1024)
 _BOUNDS: dict[str, Bound] = {
     "epochs": Bound(0, 10**6, is_open=True), "steps": Bound(1, 10**9),

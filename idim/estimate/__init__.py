@@ -12,6 +12,7 @@ from idim.estimate.records import (
     Score,
     Success,
     baseline_score,
+    has_line,
     reaches,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "baseline_score",
     "estimate",
     "fit",
+    "has_line",
     "point",
     "reaches",
 ]

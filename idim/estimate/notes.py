@@ -3,7 +3,16 @@
 import math
 from collections.abc import Sequence
 
-from idim.estimate.records import Estimate, Point, Score, baseline_score, is_failed, places, reaches
+from idim.estimate.records import (
+    Estimate,
+    Point,
+    Score,
+    baseline_score,
+    has_line,
+    is_failed,
+    places,
+    reaches,
+)
 
 Groups = dict[int | None, list[Score]]
 
@@ -29,10 +38,9 @@ def _missing_note(e: Estimate, groups: Groups) -> str:
     if score is None:
         what = "every baseline run failed" if groups.get(None) else "no baseline run is done"
         return f"No line and no d90: {what}; a fixed baseline value would give one."
-    if score <= 0:
-        return (
-            f"No line and no d90: the baseline scores {score:.3f}, and a share of that is no aim."
-        )
+    if not has_line(score):
+        shown = f"{score:g}" if score > 0 else f"{score:.3f}"
+        return f"No line and no d90: the baseline scores {shown}, and a share of that is no aim."
     return "" if e.points else "No d90: no d has a score."
 
 

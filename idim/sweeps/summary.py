@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from idim import estimate
 from idim.config import RunSpec
+from idim.config.checks import SHARE
+from idim.errors import IdimError
 from idim.methods import METHODS
+from idim.plain import brief
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
 from idim.search import Done, Strategy, next_runs, strategy
@@ -38,8 +42,10 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         d90 with its evidence.
 
     Raises:
-        IdimError: the folder holds no sweep.
+        IdimError: the folder holds no sweep, or the threshold is no share.
     """
+    if threshold is not None:
+        _refuse_no_share(threshold)
     store = Store(out)
     sweep = store.sweep()
     space, metric = space_of(sweep), sweep["metric"]
@@ -87,6 +93,13 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         seconds=round(sum(o.seconds for o in ended.values()), 1),
         out=out,
     )
+
+
+def _refuse_no_share(threshold: Any) -> None:
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise IdimError(f"threshold must be a number, got {brief(threshold)}.")
+    if problem := SHARE.problem("threshold", threshold):
+        raise IdimError(f"{problem}.")
 
 
 def _unsealed(store: Store) -> list[str]:
