@@ -45,7 +45,6 @@ def trajectory(
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         sweeps = work.prepare(spec, out)
-        note(f"writing to {out}")
         found = work.run_all(sweeps, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
     show(found.to_json() if as_json else text(found), as_json=as_json)
     if failed := work.failures(found):
