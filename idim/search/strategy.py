@@ -155,7 +155,7 @@ def named(name: str) -> type[Strategy]:
         IdimError: there is none here.
     """
     if name not in STRATEGIES:
-        raise unknown("search", name, STRATEGIES)
+        raise unknown("search", name, STRATEGIES, STRATEGIES.elsewhere)
     return STRATEGIES[name]
 
 
