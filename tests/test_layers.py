@@ -51,3 +51,10 @@ def test_kernels_import_nothing_else_of_the_project():
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_reads_in_one_sitting(path):
     assert len(path.read_text().splitlines()) <= 350
+
+
+def test_every_public_name_can_be_found_and_got():
+    assert set(idim.__all__) <= set(dir(idim))
+    assert dir(idim) == sorted(set(dir(idim)))
+    for name in idim.__all__:
+        assert getattr(idim, name) is not None
