@@ -11,6 +11,7 @@ from idim import config
 from idim.cli import options
 from idim.cli.progress import follow
 from idim.cli.screen import note, show
+from idim.plain import many
 
 if TYPE_CHECKING:
     from idim.results import Summary
@@ -89,7 +90,7 @@ def measure(planned: "Plan", out: Path, jobs: int | None) -> "Summary":
 def _listed(planned: "Plan", out: Path, done: int | None) -> str:
     lines = planned.lines()
     if done:
-        lines.append(f"{out} holds {done} run{'s' if done > 1 else ''} of it already")
+        lines.append(f"{out} holds {many(done, 'run')} of it already")
     return "\n".join(lines)
 
 
@@ -134,6 +135,6 @@ def finish(summary: "Summary", *, as_json: bool) -> None:
     if summary.runs.lost:
         note(
             f"error: {summary.runs.lost} of {summary.runs.total} runs failed; "
-            f"the reasons are in {summary.out}/runs, the same command tries them again."
+            f"the reasons are in {summary.out}/runs, the same command tries again."
         )
         raise typer.Exit(1)

@@ -63,7 +63,7 @@ class Adaptive(Strategy):
                         kept.append(run)
                 scores = (yield kept) if kept else []
                 if len(kept) < len(batch):
-                    return f"all of {most} runs are spent"
+                    return f"all of {most} runs are spent" if most != 1 else "its one run is spent"
                 batch = going.send(scores)
         except StopIteration as stop:
             return stop.value

@@ -9,7 +9,7 @@ from idim.config import RunSpec
 from idim.config.checks import SHARE
 from idim.errors import IdimError
 from idim.methods import METHODS
-from idim.plain import brief
+from idim.plain import brief, many
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
 from idim.search import Done, Strategy, next_runs, strategy
@@ -164,7 +164,7 @@ def _training(sweep: Record) -> str:
     what, rows = _optimizer(sweep), f", batch {sweep['batch_size']}"
     if sweep["problem"] == "module":
         what, rows = f"{what} on its own loss", ""
-    length = _many(sweep["steps"], "step") if sweep["steps"] else _many(sweep["epochs"], "epoch")
+    length = many(float(sweep["steps"] or sweep["epochs"]), "step" if sweep["steps"] else "epoch")
     return (
         f"{what}, {length}{rows}, {_SCHEDULES[sweep['schedule']]}, warm-up {sweep['warmup']:g}, "
         f"weight decay {sweep['weight_decay']:g}{_DECAYS[sweep['decay_to']]}, "
@@ -197,7 +197,3 @@ def write(summary: Summary, out: Path) -> None:
     write_json(out / "summary.json", summary.to_json())
     write_text(out / "points.csv", table.csv(summary))
     figure.draw(summary, out / "curve")
-
-
-def _many(n: float, what: str) -> str:
-    return f"{n:g} {what}{'' if n == 1 else 's'}"
