@@ -146,6 +146,46 @@ def test_a_search_ends_in_one_line_whatever_the_scale_of_the_score(tmp_path, sca
         assert found.search.why == "the baseline has no score above 0"
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("more", [{}, GRID])
+@pytest.mark.parametrize("value", [0.5, 0.0])
+def test_an_objective_that_heeds_nothing_is_told_of(tmp_path, direction, more, value):
+    def constant(trial: idim.Trial) -> float:
+        del trial
+        return value
+
+    few = {"max_runs": 20, "seeds": 1} if not more else {}
+    found = idim.measure(constant, D=500, direction=direction, out=tmp_path, **more | few)
+    ds = {run.spec().d for run in Store(tmp_path).runs()}
+    told = [note for note in found.notes if "runs scored the same" in note]
+    # a search without a line asks for no d
+    assert len(told) == (len(ds) > 1) or found.line is None
+    for note in told:
+        shown = value if direction == "maximize" else 0.0
+        assert note.startswith(f"Every one of {found.runs.done} runs scored the same, {shown:g}:")
+
+
+def test_the_notes_of_ones_own_score_speak_of_no_evaluation_set_and_no_baseline_it_refuses(
+    tmp_path,
+):
+    def broken(trial: idim.Trial) -> float:
+        return math.nan if trial.d is None else loss(trial)
+
+    rates = GRID | {"lr": [1.0, 2.0], "seeds": 1}
+    for direction, own in (("maximize", score), ("minimize", loss)):
+        found = idim.measure(own, D=500, direction=direction, out=tmp_path / direction, **rates)
+        assert (
+            "Learning rates were selected by the reported score itself, which that flatters."
+            in (found.notes)
+        )
+        assert not any("evaluation set" in n or "scored the same" in n for n in found.notes)
+        gone = idim.measure(
+            broken, D=500, direction=direction, out=tmp_path / f"-{direction}", **GRID
+        )
+        (note,) = (n for n in gone.notes if n.startswith("No line"))
+        assert ("a fixed baseline value" in note) == (direction == "maximize")
+
+
 @pytest.mark.parametrize("threshold", [1.5, 0, -1, math.nan, "x", True])
 def test_a_folder_is_read_at_a_share_alone(tmp_path, threshold):
     with pytest.raises(IdimError, match=r"^threshold must be "):

@@ -2,6 +2,7 @@
 
 from idim.estimate.d90 import estimate
 from idim.estimate.fit import Target, fit
+from idim.estimate.notes import Scored
 from idim.estimate.points import point
 from idim.estimate.records import (
     Ends,
@@ -23,6 +24,7 @@ __all__ = [
     "Point",
     "Reading",
     "Score",
+    "Scored",
     "Success",
     "Target",
     "baseline_score",

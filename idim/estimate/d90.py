@@ -8,7 +8,7 @@ from idim.config.checks import SHARE
 from idim.errors import IdimError
 from idim.estimate.bootstrap import seed_interval
 from idim.estimate.fit import SHARES, Target, fit, read
-from idim.estimate.notes import explain
+from idim.estimate.notes import Scored, explain
 from idim.estimate.points import by_d, point
 from idim.estimate.records import (
     LARGEST,
@@ -31,6 +31,7 @@ def estimate(
     threshold: float = 0.9,
     baseline: Literal["own"] | float = "own",
     chance: float | None = None,
+    of: Scored = "rows",
 ) -> Estimate:
     """Estimate d90: the smallest d tried whose mean score is at least threshold * baseline.
 
@@ -52,6 +53,7 @@ def estimate(
         threshold: share of the baseline that counts as solved.
         baseline: "own" for the mean of the runs with `d=None`, or a fixed score.
         chance: score of the best constant prediction, to warn of a line that it reaches.
+        of: what the scores are of, for the notes.
 
     Raises:
         IdimError: two different results for one d, learning rate and seed; a threshold that is no
@@ -86,7 +88,7 @@ def estimate(
         chance_adjusted=None if chance is None else read(base, points, Target(threshold, chance)),
         success=success(points, line),
     )  # fmt: skip
-    return replace(partial, notes=explain(partial, groups, chance))
+    return replace(partial, notes=explain(partial, groups, chance, of))
 
 
 def _refuse_beyond(scores: list[Score], threshold: float, baseline: str | float) -> None:

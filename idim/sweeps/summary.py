@@ -10,6 +10,7 @@ from idim.config.checks import SHARE
 from idim.errors import IdimError
 from idim.methods import METHODS
 from idim.plain import brief, many
+from idim.problems.given import METRICS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
 from idim.search import Done, Strategy, next_runs, strategy
@@ -58,6 +59,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     found = estimate.estimate(
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
         threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
+        of=_scored(sweep),
     )  # fmt: skip
     shared = (
         "model",
@@ -100,6 +102,12 @@ def _refuse_no_share(threshold: Any) -> None:
         raise IdimError(f"threshold must be a number, got {brief(threshold)}.")
     if problem := SHARE.problem("threshold", threshold):
         raise IdimError(f"{problem}.")
+
+
+def _scored(sweep: Record) -> estimate.Scored:
+    if sweep["problem"] == "task":
+        return "rows"
+    return "gain" if sweep["metric"] == METRICS["minimize"] else "own"
 
 
 def _unsealed(store: Store) -> list[str]:
