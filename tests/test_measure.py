@@ -146,9 +146,10 @@ def test_a_search_ends_in_one_line_whatever_the_scale_of_the_score(tmp_path, sca
         assert found.search.why == "the baseline has no score above 0"
 
 
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("more", [{}, GRID])
-@pytest.mark.parametrize("value", [0.5, 0.0])
+@pytest.mark.parametrize(
+    ("direction", "more", "value"),
+    [("maximize", {}, 0.5), ("maximize", GRID, 0.0), ("minimize", {}, 0.5), ("minimize", GRID, 2)],
+)
 def test_an_objective_that_heeds_nothing_is_told_of(tmp_path, direction, more, value):
     def constant(trial: idim.Trial) -> float:
         del trial
