@@ -34,6 +34,11 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    """List the names that are imported when they are asked for, too."""
+    return sorted({*globals(), *_HOMES})
+
+
 def __getattr__(name: str) -> Any:
     """Import torch only when the library is used: `idim --help` must feel instant."""
     if name not in _HOMES:

@@ -73,10 +73,21 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> IdimE
     "unknown projection 'fastfod'; did you mean 'fastfood'? Known: dense, fastfood."
     """
     names = list(known)
-    near = get_close_matches(name[:100], names, n=1)
-    guess = f"; did you mean '{near[0]}'?" if near else "."
+    found = near(name, names)
+    guess = f"; did you mean '{found}'?" if found else "."
     tail = f" {hint}" if hint else ""
     return IdimError(f"unknown {kind} {_quoted(name)}{guess} Known: {', '.join(names)}.{tail}")
+
+
+def near(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like another, whatever its capitals; None: none is.
+
+    >>> near("Digit-MLP", ["toy", "digits-mlp"]), near("bert", ["toy", "digits-mlp"])
+    ('digits-mlp', None)
+    """
+    small = {k.lower(): k for k in known}
+    found = get_close_matches(name[:100].lower(), small, n=1, cutoff=cutoff)
+    return small[found[0]] if found else None
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Text that others wrote, made fit to be shown: on one line, without control codes or secrets."""
+"""Text that others wrote, made fit to be shown: on one line, without control codes or secrets.
+
+And a count with its noun.
+"""
 
 import os
 import re
@@ -23,6 +26,16 @@ _SECRETS = (
     ),
 )
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+def many(n: float, what: str) -> str:
+    """Write a count and what is counted.
+
+    >>> many(1, "run"), many(2000, "step"), many(1.5, "epoch")
+    ('1 run', '2,000 steps', '1.5 epochs')
+    """
+    shown = f"{n:,}" if isinstance(n, int) else f"{n:g}"
+    return f"{shown} {what}{'' if n == 1 else 's'}"
 
 
 def harmless(text: str, keep: str = "") -> str:

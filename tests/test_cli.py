@@ -3,6 +3,7 @@
 import errno
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -137,6 +138,52 @@ def test_dry_run_lists_the_runs_and_does_none(here):
     record = json.loads(idim("sweep", *TOY, "--dry-run", "--json", "--out", "s").stdout)
     assert [run["trainable"] for run in record["runs"]] == [10, 20]
     assert not any(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    "out", ["other", "file", "file/below", "foreign", "s", "new", "new/below", "damaged"]
+)
+def test_a_dry_run_refuses_what_the_sweep_would_and_nothing_is_said_of_writing(here, out, swept):
+    """The command itself is the oracle: its code and last line, in a folder of each kind."""
+    for name in ("other", "s", "damaged"):
+        shutil.copytree(swept, here / name)
+    (here / "file").write_text("")
+    (here / "foreign").mkdir()
+    (here / "foreign" / "summary.json").write_text("{}")
+    for result in (here / "damaged").rglob("result.json"):
+        result.write_text("{")
+    words = ["sweep", *TOY, "--jobs", "1", "--out", out]
+    words += ["--projection", "dense"] if out == "other" else []
+    before = {p: p.is_file() and p.read_bytes() for p in here.rglob("*")}
+    dry, listed = idim(*words, "--dry-run"), idim(*words, "--dry-run", "--json")
+    assert before == {p: p.is_file() and p.read_bytes() for p in here.rglob("*")}
+    real = idim(*words)
+    assert (dry.exit_code, listed.exit_code) == (real.exit_code,) * 2
+    if real.exit_code:
+        assert dry.stderr == listed.stderr == real.stderr
+        assert real.stderr.startswith("error: ")
+        assert real.stderr.count("\n") == 1
+        return
+    assert f"writing to {out}\n" in real.stderr
+    done = {"s": 2, "damaged": None}.get(out, 0)
+    assert json.loads(listed.stdout)["already"] == done
+    assert dry.stdout.count("s holds 2 runs of it already\n") == (done == 2)
+    assert ("is damaged" in dry.stderr) == (out == "damaged")
+
+
+@pytest.mark.parametrize("command", ["sweep", "run", "trajectory", "pretrain"])
+def test_nothing_is_said_of_writing_where_no_folder_can_be(here, command):
+    (here / "file").write_text("")
+    toy = ["--model", "toy", "--steps", "1", "--lr", "0.1"]
+    words = {
+        "sweep": [*toy, "--d", "5", "--baseline", "1"], "run": [*toy, "--d", "5"],
+        "trajectory": ["--models", "tiny@0,tiny@300", "--tasks", "paraphrase"],
+        "pretrain": ["paragraphs=20", "--steps", "1", "threads=1"],
+    }  # fmt: skip
+    result = idim(command, *words[command], "--out", "file")
+    assert result.exit_code == 2, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "writing to" not in result.stderr
 
 
 def test_failed_runs_make_the_exit_code_1_after_the_table(placed):
@@ -354,6 +401,8 @@ def test_prefetch_needs_nothing_for_what_is_here():
         ("run", "a subspace run needs d; give --d."),
         ("estimate", "missing argument 'DIR'; see 'idim estimate -h'."),
         ("estimate x --threshold 0", "--threshold must be above 0, got 0."),
+        ("estimate x --threshold 1.5", "--threshold must be at most 1, got 1.5: it is a share"),
+        ("compare x --threshold 1.01", "--threshold must be at most 1, got 1.01: it is a share"),
         ("sweep --search adaptive --d 10", "an adaptive search chooses d itself; give d_min and"),
         ("prefetch --task digist", "unknown task 'digist'; did you mean 'digits'?"),
     ],

@@ -259,9 +259,10 @@ def test_the_summary_part_is_json_with_the_promised_keys():
     part = to_json(parts(estimate(rows)))
     assert json.loads(json.dumps(part, allow_nan=False)) == part
     assert set(part) < {f.name for f in fields(Summary)}
-    assert set(part["reference"]) == {"mean", "std", "n", "lr", "scores"}
+    assert set(part["reference"]) == {"mean", "std", "n", "lr", "scores", "lrs", "failed"}
     first = part["points"][0]
-    assert list(first) == ["d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes"]
+    names = ["d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes", "failed"]
+    assert list(first) == names
     assert (first["lrs"], first["passes"], part["d90"]) == ([0.1, 0.4], False, 20)
 
 
@@ -269,6 +270,43 @@ def test_the_summary_part_of_a_fixed_or_missing_baseline_has_no_runs():
     for baseline, mean in ((0.8, 0.8), ("own", None)):
         part = parts(estimate([row(10, 0.9)], baseline=baseline))
         assert part["reference"] == Baseline(mean=mean, std=None, n=0, lr=None, scores=())
+
+
+# --- numbers that nobody means ---------------------------------------------------------------
+
+SCALES = [5e-324, 1e-320, 1e-200, 1e-160, 1e-40, 9e-31, 1e-30, 1e-9, 0.9, 1e9, 1e30, 3e38]
+
+
+@pytest.mark.parametrize("chance", [None, 0.0, -1.0, 1e-320, 0.5])
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("scale", [*SCALES, 0.0, *(-s for s in SCALES)])
+def test_a_baseline_of_any_size_has_d90_or_one_line_that_says_why_not(scale, fixed, seeds, chance):
+    """Scores in proportion to the baseline: d90 is the same whatever their scale."""
+    rows = table([] if fixed else [scale] * seeds, {
+        d: [share * scale] * seeds for d, share in ((10, 0.2), (20, 0.95), (40, 1.0))
+    })  # fmt: skip
+    found = estimate(rows, baseline=scale if fixed else "own", chance=chance)
+    if scale < 1e-30:
+        assert (found.line, found.d90, found.readings) == (None, None, {})
+        assert noted(found, "a share of that is no aim")
+        assert not noted(found, "baseline scores 0.000,") or scale == 0
+    else:
+        assert (found.d90, found.fit.d, len(found.readings)) == (20, 20 if seeds else None, 6)
+
+
+@pytest.mark.parametrize("scores", [(1e308, 0.5), (0.5, -1e39), (1e308, 1e308)])
+def test_scores_that_no_square_holds_are_refused(scores):
+    with pytest.raises(IdimError, match=r"a score of -?1e\+\d+ is out of range; at most 3.4e\+38"):
+        estimate(table([scores[0]] * 2, {10: [scores[1]] * 2}))
+    with pytest.raises(IdimError, match="is out of range"):
+        estimate(table([], {10: [0.5]}), baseline=scores[0] * scores[1] * 1e300)
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.5, 1.0000001, 1.5, math.nan, math.inf])
+def test_a_threshold_that_is_no_share_is_refused(threshold):
+    with pytest.raises(IdimError, match=r"^threshold must be (above 0|at most 1), got .*\.$"):
+        estimate(table([0.9], {10: [0.5]}), threshold=threshold)
 
 
 # --- the fitted curve -----------------------------------------------------------------------

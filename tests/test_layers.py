@@ -127,3 +127,10 @@ def test_tests_replace_nothing_of_the_project():
     files = sorted(Path(__file__).parent.rglob("*.py"))
     found = [f"{p.name}: {what}" for p in files for what in replaced(ast.parse(p.read_text()))]
     assert not found
+
+
+def test_every_public_name_can_be_found_and_got():
+    assert set(idim.__all__) <= set(dir(idim))
+    assert dir(idim) == sorted(set(dir(idim)))
+    for name in idim.__all__:
+        assert getattr(idim, name) is not None

@@ -91,20 +91,20 @@ class Plain:
         return found
 
     def train(self) -> float:
-        """Take every step; return the last loss."""
+        """Take every step; return the last loss of the rows, without a penalty."""
         rows = self.data.train
         x, y = torch.as_tensor(rows.inputs), torch.as_tensor(rows.targets)
         spec, optimizer = self.spec, self.optimizer()
         penalty = 0.0 if spec.decay_to == "trained" else spec.weight_decay / 2
         peaks = [group["lr"] for group in optimizer.param_groups]
-        loss = torch.zeros(())
+        of_rows = torch.zeros(())
         for step in range(STEPS):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * share(step, spec.schedule)
             at = batch_index(self.spec, len(rows), step)
             theta = self.theta()
             logits = functional_call(self.model.module, theta, (x[at],))
-            loss = -logits.log_softmax(dim=1)[range(len(at)), y[at]].mean()
+            loss = of_rows = -logits.log_softmax(dim=1)[range(len(at)), y[at]].mean()
             for name, p in theta.items() if penalty else ():
                 center = self.theta_0[name] if spec.decay_to == "theta_0" else 0
                 loss = loss + penalty * (p - center).square().sum()
@@ -115,7 +115,7 @@ class Plain:
             for p in trained if spec.clip and norm > spec.clip else ():
                 p.grad *= (spec.clip or 1) / (norm + 1e-6)
             optimizer.step()
-        return loss.item()
+        return of_rows.item()
 
     def optimizer(self) -> torch.optim.Optimizer:
         spec = self.spec

@@ -1,6 +1,7 @@
 """A training of one's own: the same store, search, resume and report; mistakes are one line."""
 
 import copy
+import csv
 import logging
 import math
 import os
@@ -97,6 +98,101 @@ def test_a_frame_has_the_rows_of_the_table(tmp_path):
     assert str(found) == table.text(found).rstrip()
     assert found.plot(tmp_path / "figures" / "x").axes
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {"x.png", "x.svg"}
+
+
+def moody(trial: idim.Trial) -> float:
+    """Fails at one rate of the baseline and at one of d = 36; d = 10 has no score at all."""
+    if trial.d == 10 or (trial.d, trial.lr) in ((None, 0.3), (36, 2.0)):
+        raise ValueError("no")
+    return score(trial)
+
+
+def test_what_was_tried_and_what_failed_is_counted_in_every_row(tmp_path):
+    """Each row of the frame and of points.csv against the runs that the store holds."""
+    grid = GRID | {"lr": [1.0, 2.0], "baseline_lr": [0.1, 0.3]}
+    found = idim.measure(moody, D=500, out=tmp_path, **grid)
+    frame, runs = found.to_frame(), list(Store(tmp_path).runs())
+    rows = list(csv.DictReader((tmp_path / "points.csv").read_text().splitlines()))
+    ds = [None, 36, 37, 100]
+    assert [row["d"] for row in rows] == ["" if d is None else str(d) for d in ds]
+    for i, d in enumerate(ds):
+        here = [run for run in runs if run.spec().d == d]
+        assert frame["failed"][i] == sum(run.result() is None for run in here)
+        lrs = sorted({run.spec().lr for run in here})
+        assert rows[i]["lrs"] == ";".join(map(repr, lrs))
+    assert frame["failed"].tolist() == [2, 2, 0, 0]
+    assert idim.Summary.from_json(found.record).to_frame().equals(frame)
+
+
+def test_failed_is_missing_only_where_no_run_is_meant(tmp_path):
+    def hopeless(trial: idim.Trial) -> float:
+        return math.nan if trial.d is None else score(trial)
+
+    none = idim.measure(hopeless, D=500, out=tmp_path / "none", **GRID)
+    assert (none.baseline, none.reference.lrs, none.to_frame()["failed"][0]) == (None, (0.1,), 2)
+    grid = {k: v for k, v in GRID.items() if k != "baseline_lr"}
+    fixed = idim.measure(score, D=500, out=tmp_path / "fixed", baseline=0.8, **grid)
+    assert fixed.to_frame()["failed"].isna().tolist() == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, -1e-320, 0.0, 1e-25, 1e30])
+def test_a_search_ends_in_one_line_whatever_the_scale_of_the_score(tmp_path, scale):
+    def scaled(trial: idim.Trial) -> float:
+        return scale * score(trial)
+
+    found = idim.measure(scaled, D=500, out=tmp_path, max_runs=30, seeds=1)
+    assert (found.d90 is not None) == (scale > 1e-30)
+    if scale < 1e-30:
+        assert found.search.why == "the baseline has no score above 0"
+
+
+@pytest.mark.parametrize(
+    ("direction", "more", "value"),
+    [("maximize", {}, 0.5), ("maximize", GRID, 0.0), ("minimize", {}, 0.5), ("minimize", GRID, 2)],
+)
+def test_an_objective_that_heeds_nothing_is_told_of(tmp_path, direction, more, value):
+    def constant(trial: idim.Trial) -> float:
+        del trial
+        return value
+
+    few = {"max_runs": 20, "seeds": 1} if not more else {}
+    found = idim.measure(constant, D=500, direction=direction, out=tmp_path, **more | few)
+    ds = {run.spec().d for run in Store(tmp_path).runs()}
+    told = [note for note in found.notes if "runs scored the same" in note]
+    # a search without a line asks for no d
+    assert len(told) == (len(ds) > 1) or found.line is None
+    for note in told:
+        shown = value if direction == "maximize" else 0.0
+        assert note.startswith(f"Every one of {found.runs.done} runs scored the same, {shown:g}:")
+
+
+def test_the_notes_of_ones_own_score_speak_of_no_evaluation_set_and_no_baseline_it_refuses(
+    tmp_path,
+):
+    def broken(trial: idim.Trial) -> float:
+        return math.nan if trial.d is None else loss(trial)
+
+    rates = GRID | {"lr": [1.0, 2.0], "seeds": 1}
+    for direction, own in (("maximize", score), ("minimize", loss)):
+        found = idim.measure(own, D=500, direction=direction, out=tmp_path / direction, **rates)
+        assert (
+            "Learning rates were selected by the reported score itself, which that flatters."
+            in (found.notes)
+        )
+        assert not any("evaluation set" in n or "scored the same" in n for n in found.notes)
+        gone = idim.measure(
+            broken, D=500, direction=direction, out=tmp_path / f"-{direction}", **GRID
+        )
+        (note,) = (n for n in gone.notes if n.startswith("No line"))
+        assert ("a fixed baseline value" in note) == (direction == "maximize")
+
+
+@pytest.mark.parametrize("threshold", [1.5, 0, -1, math.nan, "x", True])
+def test_a_folder_is_read_at_a_share_alone(tmp_path, threshold):
+    with pytest.raises(IdimError, match=r"^threshold must be "):
+        idim.load(tmp_path, threshold)
+    with pytest.raises(IdimError, match="threshold"):
+        idim.measure(score, D=500, out=tmp_path, threshold=threshold)
 
 
 # --- a module with its loss ----------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Learning rates of a search: where they start, how they move with d, and what chooses them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,15 @@ from test_adaptive import curve, search, space
 
 from idim.config import SweepSpec, with_recipe
 from idim.estimate import Score
-from idim.search import Space, coarse_steps, next_runs, paper_grid
+from idim.problems import kinds
+from idim.projection import PROJECTIONS
+from idim.search import Space, coarse_steps, next_runs, paper_grid, strategy
 from idim.search.adaptive import _Search as Search
 from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, best_notch
 from idim.search.space import RateScale
 from idim.search.tuner import Tuner, selection_score
+from idim.sweeps import plan
+from idim.training.single import Single
 
 
 @pytest.mark.parametrize(
@@ -180,3 +185,38 @@ def test_one_comparison_is_weighed_against_what_is_known_before():
 def test_a_strategy_is_asked_once_for_each_run():
     runs = next_runs(space(max_runs=5), {})
     assert len({r.id for r in runs}) == len(runs) <= 5
+
+
+def first_step(spec, problem):
+    """How far theta goes in the first step of a run, in its own space."""
+    run = Single(spec, problem)
+    theta = [p for n, p in run.model.module.named_parameters() if "theta_d" not in n]
+    before = [p.detach().clone() for p in theta]
+    run.step(run.model.encode(problem.train), 0, 100)
+    return sum((p.detach() - b).square().sum().item() for p, b in zip(theta, before, strict=True))
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+@pytest.mark.parametrize("norm", ["global", "tensor"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_a_matched_step_is_as_long_as_full_trainings_and_no_other_is_called_so(
+    optimizer, norm, projection
+):
+    # few d: where a tensor has fewer entries than d, the columns within it lie on each other
+    few = {"train_samples": 100, "eval_samples": 50, "projection": projection}
+    spec = SweepSpec(model="digits-mlp", d=(32,), optimizer=optimizer, norm=norm, **few)
+    where = plan(spec).space
+    full, inside = where.run(None, 0.01, 0), where.run(32, where.matched_rate(32), 0)
+    full = replace(full, lr=math.sqrt(min(where.spec.baseline_lr) * max(where.spec.baseline_lr)))
+    problem = kinds.load(full)
+    ratio = math.sqrt(first_step(inside, problem) / first_step(full, problem))
+    said = strategy(where).rates()
+    assert ("the matched step length" in said) == (1 / 1.6 < ratio < 1.6), (said, ratio)
+    assert ("/ sqrt(tensors)" in said) == (norm == "tensor")
+    assert ("longer than full training's" in said) == (ratio > 1.6)
+
+
+def test_the_rule_speaks_of_clipping_where_an_sgd_step_may_be_cut():
+    said = strategy(space(optimizer="sgd", clip=1.0)).rates()
+    assert said.startswith("1, 4, 16, 64 times lr_full sqrt(D/d), the matched step length of grad")
+    assert "that are not clipped" in said

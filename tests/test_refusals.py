@@ -78,9 +78,10 @@ NUMBERS = {
         ("90", "at most 1, got 90: it is a score, 0.9 and not 90"), ("own1", "'own' or a number"),
     ],
     "--threshold": [
-        ("90", "at most 2, got 90: it is a share, 0.9 and not 90"), ("1e308", "threshold must be"),
+        ("90", "at most 1, got 90: it is a share, 0.9 and not 90"), ("1e308", "threshold must be"),
         ("0", "above 0, got 0"), ("-0.9", "above 0"), ("nan", "above 0, got nan"),
-        ("1e999", "at most 2, got inf"), ("x", "threshold: expected float, got 'x'"),
+        ("1e999", "at most 1, got inf"), ("1.5", "at most 1, got 1.5"),
+        ("x", "threshold: expected float, got 'x'"),
         ("1_0", "expected float"), ("\u0661", "expected float"), ("0x1", "expected float"),
     ],
     "--d": [

@@ -72,7 +72,6 @@ CASES = {
     "two points, close": summary((100, 110), (0.75, 0.8)),
     "baseline and line close": summary(threshold=0.99),
     "baseline is the line": summary(threshold=1.0),
-    "line above the baseline": summary(threshold=1.1),
     "chance near the line": summary(chance=0.79),
     "chance is the line": summary(chance=0.9 * 0.88),
     "all lines close": summary(threshold=0.99, chance=0.868),

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -290,3 +292,44 @@ def test_a_value_beyond_float32_is_a_bad_row(tmp_path, value):
         write(tmp_path / f"{split}.csv", rows)
     with pytest.raises(IdimError, match=r"row 4 .*where a number is wanted"):
         load(Setup(task=str(own(tmp_path, data=None, labels=None)), data=str(tmp_path)))
+
+
+TIED = [f"{'0' * n}1" for n in range(8)] + [f"{'0' * n}2" for n in range(8)]
+
+
+def test_classes_that_tie_as_numbers_have_one_order_in_every_process(tmp_path):
+    """Of sixteen that a set lists in the process's own order, eight and eight of one value."""
+    rows = [{"text": f"row {i}", "label": TIED[(7 * i) % 16]} for i in range(160)]
+    write(tmp_path / "rows.csv", rows)
+    found = guessed(tmp_path / "rows.csv")
+    assert found.info.labels == tuple(sorted(TIED[:8])) + tuple(sorted(TIED[8:]))
+
+
+def _walked(walk, step, place):
+    """Walk as another file system may: each folder's names in another order."""
+    return [(here, folders[::step], files[::step]) for here, folders, files in walk(place)]
+
+
+@pytest.mark.parametrize("named", ["train", "validation"])
+@pytest.mark.parametrize("names", [["1", "0"], ["0", "1"], ["no", "yes"], ["yes", "no"]])
+def test_names_of_one_file_hold_beside_an_unnamed_one_in_any_order_of_files(
+    tmp_path, monkeypatch, named, names
+):
+    """The parquet file says its classes by name, the CSV beside it writes the names."""
+    for split, rows in (("train", 40), ("validation", 20)):
+        said = [{"text": f"{split} {i}", "label": names[i % 2]} for i in range(rows)]
+        if split == named:
+            codes = [row | {"label": names.index(row["label"])} for row in said]
+            write(tmp_path / "made" / f"{split}.parquet", codes, names)
+        else:
+            write(tmp_path / "made" / f"{split}.csv", said)
+    task = str(own(tmp_path, data=None, labels=sorted(names)))
+    walk, prints = os.walk, set()
+    for step in (1, -1):
+        turned = partial(_walked, walk, step)
+        monkeypatch.setattr(os, "walk", turned)
+        read = load(Setup(task=task, data=str(tmp_path / "made"), select="eval"))
+        for split in (read.train, read.evaluation):
+            assert [read.info.labels[t] for t in split.targets] == names * (len(split) // 2)
+        prints.add(read.fingerprint)
+    assert len(prints) == 1

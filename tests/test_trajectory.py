@@ -174,24 +174,23 @@ def test_the_figure_has_a_panel_for_the_second_line():
 
 
 def test_each_earlier_checkpoint_is_measured_again_to_the_line_of_the_last(tmp_path):
-    pretrain(SMALL, tmp_path / "made")
     command = [
-        "trajectory", "--models", str(tmp_path / "made"), "--tasks", "acceptability",
-        "--out", str(tmp_path / "out"), "--d", "5,10", "--seeds", "1", "--steps", "2",
-        "--lr", "0.1", "--baseline-lr", "0.001", "--train-samples", "64", "--eval-samples", "32",
-        "--threshold", "1.5", "--lines", "both", "--jobs", "1", "--device", "cpu", "--json",
+        "trajectory", "--models", "tiny@300,tiny@6000,tiny@10000", "--tasks", "sentiment",
+        "--out", str(tmp_path / "out"), "--d", "10", "--seeds", "1", "--steps", "15",
+        "--lr", "0.1", "--baseline-lr", "0.002", "--train-samples", "400", "--eval-samples", "64",
+        "--threshold", "1", "--lines", "both", "--jobs", "1", "--device", "cpu", "--json",
     ]  # fmt: skip
     first = CliRunner().invoke(app, command, prog_name="idim")
     assert first.exit_code == 0, first.stderr
-    assert "[2/2] acceptability" in first.stderr
+    assert "[2/2] sentiment" in first.stderr
     part = json.loads(first.stdout)["tasks"][0]
     last = part["rows"][-1]
     again = part["to_last"]["rows"]
-    assert [r["steps"] for r in again] == [0, 2, 3]
+    assert [r["steps"] for r in again] == [300, 6000, 10_000]
     assert [r["line"] for r in again] == [last["line"]] * 3
-    assert [r["runs"]["done"] for r in again] == [2, 2, 3]
+    assert [r["runs"]["done"] for r in again] == [1, 1, 2]
     assert again[-1] == last
-    assert (tmp_path / "out" / "acceptability" / "step-2-last" / "summary.json").exists()
+    assert (tmp_path / "out" / "sentiment" / "step-6000-last" / "summary.json").exists()
     assert CliRunner().invoke(app, command, prog_name="idim").stdout == first.stdout
 
 

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from made_results import EVIDENCE, made, without_runs
 
+from idim.config import SweepSpec
 from idim.errors import IdimError
 from idim.estimate import Fit, Score, estimate
-from idim.report import comparison, figure, formats, overlay, publish
+from idim.report import comparison, figure, formats, overlay, publish, table
 from idim.report.document import document
 from idim.report.methods import choices
-from idim.results import Runs, Summary
+from idim.results import Runs, Search, Summary
+from idim.search import Done, next_runs
+from idim.sweeps import plan
 
 GOLDEN = Path(__file__).parent / "golden"
 DS, RISE = (10, 30, 100, 300, 1000), (0.52, 0.6, 0.7, 0.77, 0.8)
@@ -114,6 +117,51 @@ def test_every_case_has_ten_choices_and_a_report_in_each_format(name: str):
 )  # fmt: skip
 def test_the_methods_say_what_was_done(name: str, topic: str, words: str):
     assert words in choices(CASES[name], EVIDENCE)[topic]
+
+
+# a count of one before a noun of many, a verb that does not fit it, or the half of one
+WRONG = re.compile(
+    r"(?<![\w.,%])1 (\w+ )?(runs|seeds|steps|rows|values|numbers|epochs|rates)\b(?! (were|of))"
+    r"|\b1 of [\d,]+ runs are\b|all of 1\b|from ([\d,]+) to \4 "
+)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("points", [1, 2, 5])
+@pytest.mark.parametrize("problem", ["task", "objective"])
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("lr", [(), (0.5,), (0.5, 1.0)])
+def test_prose_that_counts_is_true_of_one_as_of_many(seeds, points, problem, count, lr):
+    runs = Runs(total=count + 1, done=count, failed=0, diverged=0, stopped_early=0)
+    search = [
+        Search(strategy=name, done=True, why=None, steps=count, steps_saved=0)
+        for name in ("grid", "adaptive")
+    ]
+    evidence = replace(EVIDENCE, setting=replace(EVIDENCE.setting, lr=lr))
+    for one in search:
+        found = summary(
+            RISE[-points:], ds=DS[-points:], seeds=seeds, runs=runs, search=one, problem=problem
+        )
+        methods = choices(found, evidence)
+        said = " ".join([*methods.values(), *table.state(found), table.verdict(found)])
+        assert not WRONG.search(said), (WRONG.search(said), said)
+        assert ("was 0.5" in said) == (lr == (0.5,))
+        if problem == "task":
+            assert ("Half of the seeds" in said) == (seeds > 1)
+            assert ("The seed passes from" in said) == (seeds == 1)
+            assert ("on the mean over seeds" in said) == (seeds > 1)
+
+
+def test_a_searchs_words_count_its_runs():
+    words = {"model": "toy", "steps": 1, "lr": (0.1,), "baseline": 1.0, "d": (5,), "seeds": 1}
+    said = plan(SweepSpec(**words)).lines()
+    assert said[0].endswith("  1 run  lr 0.1  1 seed")
+    assert said[-1].startswith("1 run of 1 step, about ")
+    one = SweepSpec(**{k: v for k, v in words.items() if k != "d"} | {"max_runs": 1})
+    known = {run.id: Score(run.d, run.lr, 0, 5, None, 0.5) for run in plan(one).specs}
+    done = next_runs(plan(one).space, known)
+    assert isinstance(done, Done)
+    assert done.why == "its one run is spent"
 
 
 def test_the_methods_name_saids_lambdas_and_a_net_without_pretraining():

@@ -40,9 +40,11 @@ class Summary(results.Summary):
         return figure.compose(self)
 
     def to_frame(self) -> "DataFrame":
-        """Return a row for the baseline (d is NA) and for each d, as in points.csv.
+        """Return a row for the baseline (d is NA) and for each d with a score, as in points.csv.
 
-        Columns: d, trainable, lr, mean, std (over seeds), n (seeds), failed, passes.
+        Columns: d, trainable, lr, mean, std (over seeds), n (seeds), failed, passes.  `failed`
+        counts the runs of this row without a score, at any learning rate; it is NA where no run
+        is meant, of a fixed baseline, and in a summary.json that does not say it.
         """
         import pandas
 
@@ -70,6 +72,7 @@ def load(folder: str | Path, threshold: float | None = None) -> Summary:
         threshold: share of the baseline, if not the sweep's own.
 
     Raises:
-        IdimError: the folder holds no sweep, or one with a damaged file.
+        IdimError: the folder holds no sweep, or one with a damaged file; a threshold that is no
+            share, above 0 and at most 1.
     """
     return Summary.of(summarise(Path(folder), threshold))

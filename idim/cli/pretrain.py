@@ -43,8 +43,7 @@ def pretrain(
     from idim.pretrain import pretrain as run_pretraining
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
-        note(f"writing to {out}")
-        result = run_pretraining(spec, out, _Lines())
+        result = run_pretraining(spec, out, _Lines(), lambda: note(f"writing to {out}"))
     show(result if as_json else lines(_flat(result)), as_json=as_json)
 
 

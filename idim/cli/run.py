@@ -42,9 +42,8 @@ def run(
     with redirect_stdout(sys.stderr):
         spec = plan_run(spec, note)
         folder = folder_of(spec, out)
-        note(f"writing to {folder}")
         with follow() as progress:
-            found = train(spec, out, progress, note)
+            found = train(spec, out, progress, note, lambda: note(f"writing to {folder}"))
     result = {"id": spec.id, **to_json(found), "out": str(folder)}
     show(result if as_json else lines(result), as_json=as_json)
 

@@ -11,6 +11,7 @@ from idim import config
 from idim.cli import options
 from idim.cli.progress import follow
 from idim.cli.screen import note, show
+from idim.plain import many
 
 if TYPE_CHECKING:
     from idim.results import Summary
@@ -66,9 +67,9 @@ def sweep(
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         out = out or default_out(config.with_recipe(spec))
         planned = plan(spec, out)
-        found = preview(planned) if dry_run else measure(planned, out, jobs)
+        found = preview(planned, out) if dry_run else measure(planned, out, jobs)
     if isinstance(found, dict):
-        show(found if as_json else "\n".join(planned.lines()), as_json=as_json)
+        show(found if as_json else _listed(planned, out, found["already"]), as_json=as_json)
     else:
         finish(found, as_json=as_json)
 
@@ -77,18 +78,39 @@ def measure(planned: "Plan", out: Path, jobs: int | None) -> "Summary":
     """Do what is missing, and write the files that people look at."""
     from idim.sweeps import execute, write
 
-    note(f"writing to {out}")
     with follow() as progress:
-        summary = execute(planned, out, jobs=jobs, progress=progress, tell=note)
+        summary = execute(
+            planned, out, jobs=jobs, progress=progress, tell=note,
+            accepted=lambda: note(f"writing to {out}"),
+        )  # fmt: skip
     write(summary, out)
     return summary
 
 
-def preview(planned: "Plan") -> dict[str, Any]:
+def _listed(planned: "Plan", out: Path, done: int | None) -> str:
+    lines = planned.lines()
+    if done:
+        lines.append(f"{out} holds {many(done, 'run')} of it already")
+    return "\n".join(lines)
+
+
+def preview(planned: "Plan", out: Path) -> dict[str, Any]:
     """Return the dry run as one object: what each run trains, and a step's time by method.
 
-    The runs are those the search begins with; it makes `most` at most.
+    The runs are those the search begins with; it makes `most` at most, of which the folder holds
+    some `already`.
+
+    Raises:
+        IdimError: what the sweep itself would be refused for.
     """
+    from idim.store import Damaged
+    from idim.sweeps import already
+
+    try:
+        done = already(planned, out)
+    except Damaged as e:  # no refusal: the sweep does that run again
+        note(str(e))
+        done = None
     runs = [
         {
             "id": run.id,
@@ -100,7 +122,7 @@ def preview(planned: "Plan") -> dict[str, Any]:
         }
         for run in planned.specs
     ]
-    facts = {"search": planned.spec.search, "most": planned.most}
+    facts = {"search": planned.spec.search, "most": planned.most, "already": done}
     return {"D": planned.D, **facts, "runs": runs, "step_seconds": planned.step_seconds}
 
 
@@ -113,6 +135,6 @@ def finish(summary: "Summary", *, as_json: bool) -> None:
     if summary.runs.lost:
         note(
             f"error: {summary.runs.lost} of {summary.runs.total} runs failed; "
-            f"the reasons are in {summary.out}/runs, the same command tries them again."
+            f"the reasons are in {summary.out}/runs, the same command tries again."
         )
         raise typer.Exit(1)

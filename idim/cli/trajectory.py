@@ -12,6 +12,7 @@ from idim.cli import options
 from idim.cli.progress import follow
 from idim.cli.screen import note, show
 from idim.cli.sweep import Jobs
+from idim.plain import many
 
 Out = Annotated[
     Path, typer.Option(parser=options.place, metavar="DIR", help="Folder of the results")
@@ -45,9 +46,8 @@ def trajectory(
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         sweeps = work.prepare(spec, out)
-        note(f"writing to {out}")
         found = work.run_all(sweeps, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
     show(found.to_json() if as_json else text(found), as_json=as_json)
     if failed := work.failures(found):
-        note(f"error: {failed} runs failed; the same command tries them again.")
+        note(f"error: {many(failed, 'run')} failed; the same command tries again.")
         raise typer.Exit(1)

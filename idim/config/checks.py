@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from idim.config.names import METHODS, STRATEGIES
+from idim.config.names import METHODS, STRATEGIES, Choices, Names
 from idim.config.searches import strategy_of
-from idim.errors import unknown
+from idim.errors import IdimError, near, unknown
 from idim.plain import brief
 
 
@@ -21,12 +21,19 @@ def type_problems(spec: Any) -> list[str]:
                 listed = ", ".join(names)
                 problems.append(f"{f.name}: expected one of {listed}, got {brief(value)}")
             elif value not in names:
-                problems.append(str(unknown(f.name, value, names)).rstrip("."))
+                problems.append(str(_unknown(f.name, value, names)).rstrip("."))
         elif not _fits(value, kind):
             problems.append(f"{f.name}: expected {said(kind)}, got {brief(value)}")
         elif any(_is_no_name(v) for v in (value if isinstance(value, tuple) else (value,))):
             problems.append(f"{f.name}: {brief(value)} is no name: it holds a zero byte")
     return problems
+
+
+def _unknown(name: str, value: str, names: Collection[str]) -> IdimError:
+    table = names.names if isinstance(names, Choices) else names
+    is_a_slip = near(value, names) is not None
+    hint = table.elsewhere if isinstance(table, Names) and not is_a_slip else ""
+    return unknown(name, value, names, hint)
 
 
 def choices(kind: Any) -> Collection[str] | None:
@@ -96,7 +103,7 @@ _RATE = Bound(0, 1e38, is_open=True)
 _BELOW_1 = Bound(0, 0.999999)
 _DIMENSION = Bound(1, 10**12)
 _ROWS = 10**12
-SHARE = Bound(0, 2, is_open=True, hint="it is a share, 0.9 and not 90")
+SHARE = Bound(0, 1, is_open=True, hint="it is a share, 0.9 and not 90")
 JOBS = Bound(1, 1024)
 _BOUNDS: dict[str, Bound] = {
     "epochs": Bound(0, 10**6, is_open=True), "steps": Bound(1, 10**9),

@@ -12,11 +12,11 @@ from typing import Any, TypeVar, get_args, get_origin
 from idim import reading
 from idim.config.checks import choices, said
 from idim.config.names import STRATEGIES
-from idim.config.recipes import recipe
+from idim.config.recipes import SHIPPED, SMALL_NETS, recipe
 from idim.config.searches import strategy_of
 from idim.config.specs import PretrainSpec, RunSpec, SweepSpec, TrajectorySpec
 from idim.config.unused import idle, refuse_unused
-from idim.errors import IdimError, unknown
+from idim.errors import IdimError, near, unknown
 from idim.plain import brief
 
 AnySpec = TypeVar("AnySpec", RunSpec, SweepSpec)
@@ -88,7 +88,10 @@ def with_recipe(spec: AnySpec) -> AnySpec:
     r = recipe(spec.model)
     task = spec.task or r.task
     if task is None:
-        raise IdimError(f"model '{spec.model}' has no task of its own; give --task.")
+        own = () if "/" in spec.model else (*SMALL_NETS, *SHIPPED)
+        found = near(spec.model, own, cutoff=0.7)
+        guess = f"did you mean '{found}'? Else give" if found else "give"
+        raise IdimError(f"model '{spec.model}' has no task of its own; {guess} --task.")
     filled: dict[str, Any] = {"task": task, "batch_size": spec.batch_size or r.batch_size}
     if spec.epochs is None and spec.steps is None:
         filled |= {"epochs": r.epochs, "steps": r.steps}

@@ -10,7 +10,13 @@ from collections.abc import Collection, Iterator, MutableMapping
 from functools import cached_property
 from typing import Any
 
-from idim.errors import IdimError
+from idim.errors import IdimError, unknown
+
+
+class _NotKnown(IdimError, KeyError):
+    """A mapping's own error, which reads as a mistake of the user's where nobody expects it."""
+
+    __str__ = Exception.__str__
 
 
 class Names(MutableMapping[str, Any]):
@@ -44,6 +50,14 @@ class Names(MutableMapping[str, Any]):
 
         return {e.name: e.value for e in entry_points(group=self.group)}
 
+    @property
+    def elsewhere(self) -> str:
+        """Say how a name that is not known here may be known elsewhere, as one a folder holds."""
+        return (
+            f"One from outside is known where its package is installed (an entry point in the "
+            f"group {self.group}), and in a program that enters it first and then calls idim."
+        )
+
     def listed(self) -> str:
         """List all that can be typed, those of installed packages too: for a command's help."""
         words = [self.word] if self.word else []
@@ -53,7 +67,9 @@ class Names(MutableMapping[str, Any]):
         for known in (self._entered, self._found):
             if name in known:
                 return known[name]
-        at = self.own.get(name) or self._installed[name]
+        at = self.own.get(name) or self._installed.get(name)
+        if at is None:
+            raise _NotKnown(str(unknown(self.kind, name, self, self.elsewhere)))
         try:
             found = pkgutil.resolve_name(at)
         except (ImportError, AttributeError, ValueError) as e:

@@ -2,6 +2,7 @@
 
 from idim.estimate.d90 import estimate
 from idim.estimate.fit import Target, fit
+from idim.estimate.notes import Scored
 from idim.estimate.points import point
 from idim.estimate.records import (
     Ends,
@@ -12,6 +13,7 @@ from idim.estimate.records import (
     Score,
     Success,
     baseline_score,
+    has_line,
     reaches,
 )
 
@@ -22,11 +24,13 @@ __all__ = [
     "Point",
     "Reading",
     "Score",
+    "Scored",
     "Success",
     "Target",
     "baseline_score",
     "estimate",
     "fit",
+    "has_line",
     "point",
     "reaches",
 ]

@@ -4,11 +4,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from idim.config.checks import SHARE
+from idim.errors import IdimError
 from idim.estimate.bootstrap import seed_interval
 from idim.estimate.fit import SHARES, Target, fit, read
-from idim.estimate.notes import explain
+from idim.estimate.notes import Scored, explain
 from idim.estimate.points import by_d, point
-from idim.estimate.records import Ends, Estimate, Point, Reading, Score, baseline_score, reaches
+from idim.estimate.records import (
+    LARGEST,
+    Ends,
+    Estimate,
+    Point,
+    Reading,
+    Score,
+    baseline_score,
+    has_line,
+    is_done,
+    reaches,
+)
 from idim.estimate.success import success
 
 
@@ -18,6 +31,7 @@ def estimate(
     threshold: float = 0.9,
     baseline: Literal["own"] | float = "own",
     chance: float | None = None,
+    of: Scored = "rows",
 ) -> Estimate:
     """Estimate d90: the smallest d tried whose mean score is at least threshold * baseline.
 
@@ -39,9 +53,11 @@ def estimate(
         threshold: share of the baseline that counts as solved.
         baseline: "own" for the mean of the runs with `d=None`, or a fixed score.
         chance: score of the best constant prediction, to warn of a line that it reaches.
+        of: what the scores are of, for the notes.
 
     Raises:
-        IdimError: two different results for one d, learning rate and seed.
+        IdimError: two different results for one d, learning rate and seed; a threshold that is no
+            share; scores beyond what a float32 holds, whose squares no float does.
 
     Source:
         Aghajanyan et al. 2020 (the rule); the code of Li et al. 2018 (bootstrap over runs).
@@ -51,6 +67,8 @@ def estimate(
     >>> found.d90, found.bracket, found.interval
     (20, (10, 20), (None, None))
     """
+    scores = list(scores)
+    _refuse_beyond(scores, threshold, baseline)
     groups = by_d(scores)
     if baseline == "own":
         base = point(groups.get(None, []))
@@ -70,7 +88,16 @@ def estimate(
         chance_adjusted=None if chance is None else read(base, points, Target(threshold, chance)),
         success=success(points, line),
     )  # fmt: skip
-    return replace(partial, notes=explain(partial, groups, chance))
+    return replace(partial, notes=explain(partial, groups, chance, of))
+
+
+def _refuse_beyond(scores: list[Score], threshold: float, baseline: str | float) -> None:
+    if problem := SHARE.problem("threshold", threshold):
+        raise IdimError(f"{problem}.")
+    found = [s.score for s in scores if s.score is not None and is_done(s)]
+    for value in (*found, *(() if baseline == "own" else (float(baseline),))):
+        if not abs(value) <= LARGEST:
+            raise IdimError(f"a score of {value:g} is out of range; at most {LARGEST:.2g}.")
 
 
 def _readings(base: Point | float | None, points: Sequence[Point]) -> dict[str, Reading]:
@@ -80,7 +107,7 @@ def _readings(base: Point | float | None, points: Sequence[Point]) -> dict[str, 
 
 def _line(reference: float | None, threshold: float) -> float | None:
     # A share of a score at or below 0 is no harder to reach than that score: it asks for nothing.
-    return None if reference is None or reference <= 0 else threshold * reference
+    return threshold * reference if reference is not None and has_line(reference) else None
 
 
 def _smallest(

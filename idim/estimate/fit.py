@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from idim.estimate.isotonic import Crossing, crossing
 from idim.estimate.noise import Noise, noise
-from idim.estimate.records import Fit, Point, Reading, baseline_score, reaches
+from idim.estimate.records import Fit, Point, Reading, baseline_score, has_line, reaches
 
 METHOD = (
     "isotonic regression on log d; 95% likelihood-ratio interval over the seeds of each d and of "
@@ -45,8 +45,9 @@ def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> 
         return Fit(None, (None, None), UNDEFINED)
     goal = target.at(score)
     seen = [*points, *([base] if isinstance(base, Point) else [])]
+    # a line at 0 lies between a floor below it and the baseline: there any scale will do
     known = noise(seen, [p.d or p.trainable for p in seen], goal)
-    spread = known or [Noise(goal**2, 1)] * len(seen)
+    spread = known or [Noise(goal**2 or 1.0, 1)] * len(seen)
     found = _cross(base, points, target, spread)
     return Fit(found.d, found.interval, METHOD) if known else Fit(found.d, (None, None), ALONE)
 
@@ -54,7 +55,7 @@ def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> 
 def read(base: Point | float | None, points: Sequence[Point], target: Target) -> Reading | None:
     """Read d off the points and off the fitted curve; None where the line asks for nothing."""
     score = baseline_score(base)
-    if score is None or score <= target.floor:
+    if score is None or not has_line(score - target.floor):
         return None
     goal = target.at(score)
     first = next((p.d for p in points if reaches(p.mean, goal)), None)

@@ -50,4 +50,4 @@ def _pooled(i: int, points: Sequence[Point], sizes: Sequence[float], line: float
         before = crossed
         squares += (points[j].n - 1) * (points[j].std or 0.0) ** 2
         dof += points[j].n - 1
-    return Noise(max(squares / dof, (FLOOR * line) ** 2), dof)
+    return Noise(max(squares / dof, (FLOOR * (line or 1.0)) ** 2), dof)

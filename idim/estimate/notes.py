@@ -2,38 +2,67 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
-from idim.estimate.records import Estimate, Point, Score, baseline_score, is_failed, places, reaches
+from idim.estimate.records import (
+    Estimate,
+    Point,
+    Score,
+    baseline_score,
+    has_line,
+    is_done,
+    is_failed,
+    places,
+    reaches,
+)
 
 Groups = dict[int | None, list[Score]]
+# What scores are of: a task's evaluation rows, or what a user's own code returns, as it is or as
+# its gain over the untrained model.
+Scored = Literal["rows", "own", "gain"]
 
 
-def explain(e: Estimate, groups: Groups, chance: float | None) -> tuple[str, ...]:
+def explain(
+    e: Estimate, groups: Groups, chance: float | None, of: Scored = "rows"
+) -> tuple[str, ...]:
     """Say in sentences what a reader of d90 must know beside it."""
     every = [*([e.baseline] if isinstance(e.baseline, Point) else []), *e.points]
     notes = [
-        _missing_note(e, groups),
+        _missing_note(e, groups, of),
+        _constant_note(groups),
         _chance_note(e.line, chance),
         _edge_note(every),
         _monotone_note(e),
         _seeds_note(every),
         _outside_note(e),
         _failed_note(e, groups),
-        _evaluation_note(every),
+        _evaluation_note(every, of),
     ]
     return tuple(note for note in notes if note)
 
 
-def _missing_note(e: Estimate, groups: Groups) -> str:
+def _missing_note(e: Estimate, groups: Groups, of: Scored) -> str:
     score = baseline_score(e.baseline)
     if score is None:
         what = "every baseline run failed" if groups.get(None) else "no baseline run is done"
-        return f"No line and no d90: {what}; a fixed baseline value would give one."
-    if score <= 0:
-        return (
-            f"No line and no d90: the baseline scores {score:.3f}, and a share of that is no aim."
-        )
+        # a gain is over an untrained model: a number says nothing of it
+        way = "" if of == "gain" else "; a fixed baseline value would give one"
+        return f"No line and no d90: {what}{way}."
+    if not has_line(score):
+        shown = f"{score:g}" if score > 0 else f"{score:.3f}"
+        return f"No line and no d90: the baseline scores {shown}, and a share of that is no aim."
     return "" if e.points else "No d90: no d has a score."
+
+
+def _constant_note(groups: Groups) -> str:
+    found = [[r.score for r in runs if is_done(r)] for runs in groups.values()]
+    values = {value for scores in found for value in scores}
+    if sum(map(bool, found)) < 2 or len(values) != 1:
+        return ""
+    return (
+        f"Every one of {sum(map(len, found))} runs scored the same, {values.pop():.6g}: as if the "
+        "score did not depend on what is trained."
+    )
 
 
 def _chance_note(line: float | None, chance: float | None) -> str:
@@ -88,7 +117,9 @@ def _failed_note(e: Estimate, groups: Groups) -> str:
     return f"{runs} left out, at {places(lost)}.{tail}"
 
 
-def _evaluation_note(every: Sequence[Point]) -> str:
+def _evaluation_note(every: Sequence[Point], of: Scored) -> str:
     if not any(p.on_evaluation for p in every):
         return ""
+    if of != "rows":
+        return "Learning rates were selected by the reported score itself, which that flatters."
     return "Learning rates were selected on the evaluation set, as the papers do."

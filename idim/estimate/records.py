@@ -4,10 +4,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from idim.config.checks import TINY
+
 # Two d that bound another; None is an open end.
 Ends = tuple[int | None, int | None]
 # A mean of floats that equals the line on paper may miss it by rounding: that is a pass.
 ROUNDING = 1e-9
+# What is squared in a fit of scores stays far from what a float holds: the largest float32.
+LARGEST = 3.4028234663852886e38
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,14 @@ def is_done(run: Score) -> bool:
 def is_failed(run: Score) -> bool:
     """Say whether a run was meant to give a score and gave none."""
     return not run.pruned and not is_done(run)
+
+
+def has_line(baseline: float | None) -> bool:
+    """Say whether a share of a baseline's score is an aim: of nothing, or less, it asks for none.
+
+    So does a share of a score that float32 would take for nothing, as a fixed one is refused.
+    """
+    return baseline is not None and baseline >= TINY
 
 
 def reaches(value: float, goal: float) -> bool:

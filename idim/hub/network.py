@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from glob import escape
 from pathlib import Path
@@ -12,7 +11,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from idim.errors import IdimError, OffLine, RunFailed
+from idim.errors import IdimError, OffLine, RunFailed, near
 from idim.hub.files import matching, needed
 from idim.hub.pins import CANONICAL, Pin, Wanted
 
@@ -84,11 +83,11 @@ def _offline_message(wanted: Wanted, pin: Pin | None, why: str, known: Iterable[
     state = "is not on this machine"
     if pin is not None:
         state = f"is pinned to commit {pin.commit[:8]}, whose files are not all in the hub's cache"
-    near = "" if "/" in wanted.name else _near(wanted, known)
+    guess = "" if "/" in wanted.name else _near(wanted, known)
     option = "model" if wanted.kind == "model" else "data"
     fetch = f"--model {wanted.name}" if wanted.kind == "model" else "--task TASK"
     return (
-        f"{wanted} {state} and {why}{near}; give a folder with --{option} FOLDER, "
+        f"{wanted} {state} and {why}{guess}; give a folder with --{option} FOLDER, "
         f"or run `idim prefetch {fetch}` where there is a network."
     )
 
@@ -98,8 +97,8 @@ def _near(wanted: Wanted, known: Iterable[str] = ()) -> str:
     names = [*known, *CANONICAL, *CANONICAL.values()]
     if wanted.kind == "dataset" or wanted.repo in names:
         return ""
-    near = get_close_matches(wanted.name, names, n=1, cutoff=0.7)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    found = near(wanted.name, names, cutoff=0.7)
+    return f"; did you mean '{found}'?" if found else ""
 
 
 def fetch(wanted: Wanted, pin: Pin | None, known: Iterable[str]) -> Pin:
@@ -150,8 +149,7 @@ def _one_line_errors(wanted: Wanted, revision: str, known: Iterable[str]) -> Ite
             f"{wanted} is gated: accept its terms at {page} and set HF_TOKEN to your access token."
         ) from None
     except RepositoryNotFoundError:
-        near = _near(wanted, known)
-        tail = near or "; if it is private, set HF_TOKEN."
+        tail = _near(wanted, known) or "; if it is private, set HF_TOKEN."
         raise IdimError(f"no {wanted} at {constants.ENDPOINT}{tail}") from None
     except RevisionNotFoundError:
         raise IdimError(f"{wanted} has no revision '{revision}'; see {page}.") from None

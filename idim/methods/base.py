@@ -37,7 +37,7 @@ class Method(ABC):
     symbol: ClassVar[str] = "size"
     # What a seed draws for it, beside the head, the data order and dropout.
     draws: ClassVar[str] = ""
-    # What `matched_rate` is.
+    # What `matched_rate` is; see `matching`.
     matched: ClassVar[str] = "lr_full"
     # Settings of a run that mean nothing here: they are not in its id.
     ignores: ClassVar[tuple[str, ...]] = ONLY_IN_SUBSPACE
@@ -95,6 +95,11 @@ class Method(ABC):
             setting: of the sweep.
         """
         return rate
+
+    @classmethod
+    def matching(cls, setting: "Setup") -> str:
+        """Say what `matched_rate` is in a setting, and how near it comes to a match."""
+        return cls.matched
 
     @classmethod
     def transfer(cls, setting: "SweepSpec") -> float:

@@ -77,9 +77,25 @@ class InSubspace(Method):
         """Return the rate whose Adam steps are as long as full fine-tuning's.
 
         Such a step moves theta by lr sqrt(d) in a subspace of unit columns, and by lr sqrt(D) in
-        full space; with unit columns within each tensor, sqrt(tensors) times as far.
+        full space; with unit columns within each tensor, sqrt(tensors) times as far.  SGD's moves
+        it by lr |g| sqrt(d/D) and by lr |g|, the same ratio; with unit columns within each tensor
+        by lr sqrt(tensors d sum |g_t|^2 / D_t), which no rule of D and tensors foretells.
         """
         return rate * (D / size) ** 0.5 / (tensors**0.5 if setting.norm == "tensor" else 1)
+
+    @classmethod
+    def matching(cls, setting: "Setup") -> str:
+        """Say the rule, and where SGD's steps keep it from being a match."""
+        is_tensor = setting.norm == "tensor"
+        rule = "lr_full sqrt(D/d) / sqrt(tensors)" if is_tensor else "lr_full sqrt(D/d)"
+        if setting.optimizer == "sgd" and is_tensor:
+            return (
+                f"{rule}, with which steps of SGD are longer than full training's, by a factor "
+                "that depends on the gradient"
+            )
+        if setting.optimizer == "sgd" and setting.clip is not None:
+            return f"{rule}, the matched step length of gradients that are not clipped"
+        return cls.matched if not is_tensor else f"{rule}, the matched step length"
 
     @classmethod
     def transfer(cls, setting: "SweepSpec") -> float:

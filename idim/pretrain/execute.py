@@ -37,13 +37,19 @@ SAVE_EVERY_S = 20.0
 Progress = Callable[[int, int, float], None]
 
 
-def pretrain(spec: PretrainSpec, out: Path, progress: Progress = lambda *_: None) -> dict[str, Any]:
+def pretrain(
+    spec: PretrainSpec,
+    out: Path,
+    progress: Progress = lambda *_: None,
+    accepted: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Pretrain, or go on where a killed pretraining stopped; the same bits either way.
 
     Args:
         spec: what to do.
         out: the folder.
         progress: told (step, steps, loss) at each look.
+        accepted: called once the folder is this pretraining's, if there is anything to do.
 
     Returns:
         the result: steps, last loss, parameters, tokens, rows, seconds of this call, checkpoints.
@@ -62,6 +68,7 @@ def pretrain(spec: PretrainSpec, out: Path, progress: Progress = lambda *_: None
     made = tokenizer.make(spec, text)
     rows = corpus.encode(text, made, spec.max_length)
     _claim(spec, out)
+    accepted()
     work = Pretraining(spec, made.get_vocab_size())
     if (saved := _saved(run)) is not None:
         work.restore(saved)

@@ -4,6 +4,7 @@ import math
 
 from idim.config import SMALL_NETS, SweepSpec
 from idim.methods import METHODS
+from idim.plain import many
 from idim.report.table import fitted
 from idim.report.words import full_training, name, seeds
 from idim.results import Evidence, Summary
@@ -47,20 +48,22 @@ def _is_subspace(summary: Summary) -> bool:
 
 def _other_method(summary: Summary) -> str:
     trained = [p.trainable for p in summary.points]
-    many = f" {min(trained):,} to {max(trained):,}" if trained else ""
+    sizes = [f"{n:,}" for n in sorted({min(trained), max(trained)})] if trained else []
     title = METHODS[summary.method].title(summary)
     return (
-        f"Of {summary.D:,} numbers the method {title} trains{many}, by its size {summary.letter}; "
+        f"Of {summary.D:,} numbers the method {title} trains{' ' * bool(sizes)}"
+        f"{' to '.join(sizes)}, by its size {summary.letter}; "
         "nothing is projected."
     )
 
 
 def _objective(summary: Summary, evidence: Evidence) -> str:
+    rates = evidence.setting.lr
+    chosen = f"{rates[0]:g}, as given" if len(rates) == 1 else "chosen by the reported score"
     return (
         f"Each run is a call of {summary.model} (fingerprint {evidence.model_fingerprint}), "
         "which trains and scores by itself, given d, a learning rate and a seed. "
-        f"{seeds(summary)[0].upper()}{seeds(summary)[1:]} a d; the learning rate was chosen by "
-        "the reported score."
+        f"{seeds(summary)[0].upper()}{seeds(summary)[1:]} a d; the learning rate was {chosen}."
     )
 
 
@@ -126,10 +129,10 @@ def _baseline(summary: Summary, setting: SweepSpec) -> str:
     if base.n:
         tried = ", ".join(f"{lr:g}" for lr in setting.baseline_lr)
         spread = "" if base.std is None else f" (standard deviation {base.std:.3f})"
-        many = f"{base.n} seed{'' if base.n == 1 else 's'}"
         said = (
             f"The baseline is {full_training(summary.problem)} of the same model, "
-            f"{metric} {base.mean:.3f}{spread} over {many} at the learning rate {base.lr:g}; "
+            f"{metric} {base.mean:.3f}{spread} over {many(base.n, 'seed')} at the learning rate "
+            f"{base.lr:g}; "
             f"{tried} {'was' if len(setting.baseline_lr) == 1 else 'were'} the first tried."
         )
     else:
@@ -162,9 +165,10 @@ def _values(summary: Summary, setting: SweepSpec) -> str:
     if not ds:
         return f"No {summary.letter} has a score yet."
     how = named(setting.search).called
-    many = "one value" if len(ds) == 1 else f"{len(ds)} values"
-    many = f"{many[0].upper()}{many[1:]} of {summary.letter}"
-    said = f"{many} from {ds[0]:,} to {ds[-1]:,} came from {how}"
+    values = f"{len(ds)} values of {summary.letter} from {ds[0]:,} to {ds[-1]:,}"
+    if len(ds) == 1:
+        values = f"One value of {summary.letter}, {ds[0]:,},"
+    said = f"{values} came from {how}"
     low, high = summary.bracket
     if low is None or high is None:
         return f"{said}; the line was not crossed between two of them."
@@ -176,16 +180,21 @@ def _values(summary: Summary, setting: SweepSpec) -> str:
 
 def _replicates(summary: Summary, setting: SweepSpec) -> str:
     success, failed = summary.success, summary.runs.failed
-    lost = f"; {failed} failed run{'' if failed == 1 else 's'} left out" if failed else ""
+    lost = f"; {many(failed, 'failed run')} left out" if failed else ""
+    is_alone = max((n for _, _, n in success.points), default=1) == 1
+    criterion = "that seed's score" if is_alone else "the mean over seeds"
     half = ""
     if success.d is not None:
-        half = f" Half of the seeds pass at {summary.letter} = {success.d:,} (fitted)."
+        at = f"{summary.letter} = {success.d:,} (fitted)"
+        half = (
+            f" The seed passes from {at} on." if is_alone else f" Half of the seeds pass at {at}."
+        )
     drawn = "dropout" if setting.keep_head else "dropout and the head or initial net"
     own = METHODS[summary.method].draws
     drawn = f"{f'{own}, ' if own else ''}the order of the data, {drawn}"
     return (
         f"Each {summary.letter} has {seeds(summary)} at its learning rate; a seed redraws "
-        f"{drawn}. The criterion is on the mean over seeds"
+        f"{drawn}. The criterion is on {criterion}"
         f"{lost}.{half}"
     )
 
@@ -198,9 +207,12 @@ def _rates(summary: Summary, setting: SweepSpec) -> str:
     elif summary.problem != "task":
         on = "by the reported score"
     given = ", ".join(f"{lr:g}" for lr in setting.lr)
+    chosen = f"was chosen at each {summary.letter} {on}: {given or protocol.lr}"
+    if len(setting.lr) == 1:
+        chosen = f"was {given} at each {summary.letter}, as given"
     by = ", its gradient by the exact transpose of P" if _is_subspace(summary) else ""
     return (
-        f"The learning rate was chosen at each {summary.letter} {on}: {given or protocol.lr}. "
+        f"The learning rate {chosen}. "
         f"Training was {protocol.training}; the optimizer sees only what is trained{by}. Scores "
         f"are those of {protocol.checkpoint}."
     )

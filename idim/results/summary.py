@@ -25,6 +25,10 @@ class Baseline:
     n: int
     lr: float | None
     scores: tuple[float, ...]
+    # Every rate that was tried, ascending; none of a fixed score.
+    lrs: tuple[float, ...] = ()
+    # Runs of it without a score, at any rate; None: an older summary does not say.
+    failed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +48,8 @@ class PointRow:
     scores: tuple[float, ...]
     # None: there is no line.
     passes: bool | None
+    # Runs of this d without a score, at any rate; None: an older summary does not say.
+    failed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +187,10 @@ def parts(found: Estimate) -> dict[str, Any]:
     """Return the fields of a summary that come from its estimate."""
     base, adjusted = found.baseline, found.chance_adjusted
     if isinstance(base, Point):
-        about = Baseline(mean=base.mean, std=base.std, n=base.n, lr=base.lr, scores=base.scores)
+        about = Baseline(
+            mean=base.mean, std=base.std, n=base.n, lr=base.lr, scores=base.scores,
+            lrs=base.tried, failed=base.failed,
+        )  # fmt: skip
     else:
         about = Baseline(mean=base, std=None, n=0, lr=None, scores=())
     return {
@@ -209,5 +218,5 @@ def _row(p: Point, passes: bool | None) -> PointRow:
     assert p.d is not None
     return PointRow(
         d=p.d, trainable=p.trainable, lr=p.lr, lrs=p.tried, mean=p.mean, std=p.std, n=p.n,
-        scores=p.scores, passes=passes,
+        scores=p.scores, passes=passes, failed=p.failed,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from idim.config import SweepSpec
-from idim.estimate import Fit, Point, Score, Target, baseline_score, fit, point, reaches
+from idim.estimate import Fit, Point, Score, Target, baseline_score, fit, has_line, point, reaches
 from idim.methods import METHODS
 from idim.search.best_rate import best_notch
 from idim.search.interval import next_d, tried_inside
@@ -63,7 +63,7 @@ class Adaptive(Strategy):
                         kept.append(run)
                 scores = (yield kept) if kept else []
                 if len(kept) < len(batch):
-                    return f"all of {most} runs are spent"
+                    return f"all of {most} runs are spent" if most != 1 else "its one run is spent"
                 batch = going.send(scores)
         except StopIteration as stop:
             return stop.value
@@ -119,7 +119,7 @@ class _Search:
         else:
             self.base = float(self.spec.baseline)
         score, chance = baseline_score(self.base) or 0.0, self.space.chance
-        if score <= 0:
+        if not has_line(score):
             return "the baseline has no score above 0"
         goal = self.tuner.goal = self.target.at(score)
         if chance is not None and reaches(chance, goal):

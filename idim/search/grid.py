@@ -6,6 +6,7 @@ from typing import Any
 
 from idim.config import Recipe, RunSpec, SweepSpec
 from idim.estimate import point
+from idim.plain import many
 from idim.search.space import Space, beyond
 from idim.search.strategy import Asking, Strategy, Tally
 
@@ -132,7 +133,9 @@ class Grid(Strategy):
     def state(cls, tally: Tally) -> str:
         """Say what is missing; why it is over needs no word."""
         left = tally.total - tally.done - tally.failed - tally.stopped_early
-        return f"incomplete: {left} of {tally.total} runs are still to do" if left > 0 else ""
+        verb = "is" if left == 1 else "are"
+        said = f"incomplete: {left} of {many(tally.total, 'run')} {verb} still to do"
+        return said if left > 0 else ""
 
 
 def _count(spec: SweepSpec) -> int:

@@ -11,6 +11,7 @@ from idim.config.searches import strategy_of
 from idim.errors import unknown
 from idim.estimate import Score
 from idim.methods import METHODS
+from idim.plain import many
 from idim.search.space import Space
 
 # What is known of runs, by run id; a run that failed is known by a score of None.
@@ -135,12 +136,12 @@ class Strategy(ABC):
     def rates(self) -> str:
         """Say which learning rates are tried, where none were given."""
         multiples = ", ".join(f"{m:g}" for m in self.spec.lr_multiples)
-        return f"{multiples} times {METHODS[self.spec.method].matched}"
+        return f"{multiples} times {METHODS[self.spec.method].matching(self.spec)}"
 
     @classmethod
     def state(cls, tally: Tally) -> str:
         """Say what was spent and why it ended, or what is missing; empty: nothing to say."""
-        spent = f"search: {tally.done} runs"
+        spent = f"search: {many(tally.done, 'run')}"
         if tally.stopped_early:
             every = tally.steps + tally.steps_saved
             spent += f" and {tally.stopped_early} stopped early, which saved "
@@ -155,7 +156,7 @@ def named(name: str) -> type[Strategy]:
         IdimError: there is none here.
     """
     if name not in STRATEGIES:
-        raise unknown("search", name, STRATEGIES)
+        raise unknown("search", name, STRATEGIES, STRATEGIES.elsewhere)
     return STRATEGIES[name]
 
 

@@ -18,6 +18,7 @@ Every file that a number comes from carries a checksum and whose it is (`idim.st
 of schema 1 have neither, and their runs lie in OUT/runs/<id>/: they are read, never written.
 """
 
+import errno
 import itertools
 import json
 import os
@@ -178,32 +179,45 @@ class Store:
         Raises:
             IdimError: it holds another sweep; the line names the first keys that differ.
         """
+        held, damage = self.check(sweep, loose)
+        said = [] if damage is None else [self.set_aside(damage)]
+        if held is None:
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError:  # as /proc answers
+                raise IdimError(f"'{self.root}' cannot be made; choose another --out.") from None
+        if _differing(sweep, held):
+            write_sealed(self.root / "sweep.json", sweep | {"schema": SCHEMA}, "sweep", "sweep")
+        return said
+
+    def check(
+        self, sweep: Record, loose: Container[str] = ()
+    ) -> tuple[Record | None, Damaged | None]:
+        """Refuse what `claim` refuses of a folder that is there, and write nothing.
+
+        Returns:
+            what the folder says its sweep is, and what is wrong with the file that says it.
+
+        Raises:
+            IdimError: as `claim`.
+            OSError: there is a file in the folder's place.
+        """
         held = damage = None
         try:
             held = self.held()
         except Damaged as e:
             damage = e
         self._refuse_foreign(is_new=held is None, damage=damage)
-        said = [] if damage is None else [self.set_aside(damage)]
-        wanted = json.loads(json.dumps(sweep))
-        differ = [k for k in wanted | (held or {}) if wanted.get(k) != (held or {}).get(k)]
-        strict = [k for k in differ if k not in loose]
+        differ = _differing(sweep, held)
         if held is None:
-            try:
-                self.root.mkdir(parents=True, exist_ok=True)
-            except FileNotFoundError:  # as /proc answers
-                raise IdimError(f"'{self.root}' cannot be made; choose another --out.") from None
-        elif strict:
-            first = ", ".join(
-                f"{k}={held.get(k)!r} there, {wanted.get(k)!r} here" for k in strict[:2]
-            )
+            _refuse_file(self.root)
+        elif strict := [k for k in differ if k not in loose]:
+            first = ", ".join(f"{k}={held.get(k)!r} there, {differ[k]!r} here" for k in strict[:2])
             what = "holds another sweep"
             if "schema" not in read_json(self.root / "sweep.json"):
                 what = "was made by an older version, and holds what this one calls another sweep"
             raise IdimError(f"'{self.root}' {what} ({first}); choose another --out.")
-        if differ:
-            write_sealed(self.root / "sweep.json", sweep | {"schema": SCHEMA}, "sweep", "sweep")
-        return said
+        return held, damage
 
     def held(self) -> Record | None:
         """Return what the folder says its sweep is, in today's schema; None if it has none.
@@ -266,6 +280,22 @@ class Store:
                 f"'{self.root}' holds no sweep (no sweep.json); give the --out of an idim sweep."
             )
         return record
+
+
+def _differing(sweep: Record, held: Record | None) -> Record:
+    """Return what is wanted of each key that a folder holds otherwise; None: it is not wanted."""
+    wanted, there = json.loads(json.dumps(sweep)), held or {}
+    return {k: wanted.get(k) for k in wanted | there if wanted.get(k) != there.get(k)}
+
+
+def _refuse_file(folder: Path) -> None:
+    """Raise what making a folder would, where a file is in its way."""
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            return
+        if os.path.lexists(place):
+            code = errno.EEXIST if place == folder else errno.ENOTDIR
+            raise OSError(code, os.strerror(code), str(folder))
 
 
 def _filled(record: Record) -> Record:

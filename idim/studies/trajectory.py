@@ -22,7 +22,7 @@ from idim.problems import tasks
 from idim.reading import expanded, is_folder
 from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
 from idim.store import write_json, write_text
-from idim.sweeps import Event, Plan, against, execute, plan, write
+from idim.sweeps import Event, Plan, against, check, execute, plan, write
 from idim.sweeps.execute import default_jobs
 
 # "...@step1000" (Pythia), "...-step_20k" (MultiBERTs), "step-300" (`idim pretrain`), "tiny@300"
@@ -126,12 +126,15 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
         out: folder of the trajectory.
         lines: "both" sweeps each checkpoint again, to the line of the last.
         jobs: processes; by default one for each core a run leaves idle.
-        tell: given a line before each sweep.
+        tell: given a line once no sweep's folder is another's, and one before each sweep.
         follow: makes the display of one sweep.
 
     Returns:
         What they say together.
     """
+    for one in sweeps:
+        check(one.plan, one.folder(out))
+    tell(f"writing to {out}")
     with launch.start(default_jobs(sweeps[0].plan, jobs)) as workers:
 
         def measure(chosen: list[CheckpointSweep]) -> Rows:

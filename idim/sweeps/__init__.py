@@ -1,7 +1,7 @@
 """The main job: plan the runs, execute what is missing, summarise what is there."""
 
 from idim.sweeps.evidence import evidence
-from idim.sweeps.execute import Event, default_out, execute, folder_of, run
+from idim.sweeps.execute import Event, already, check, default_out, execute, folder_of, run
 from idim.sweeps.plan import Plan, against, plan, plan_run
 from idim.sweeps.summary import summarise, write
 
@@ -9,6 +9,8 @@ __all__ = [
     "Event",
     "Plan",
     "against",
+    "already",
+    "check",
     "default_out",
     "evidence",
     "execute",

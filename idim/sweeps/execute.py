@@ -59,6 +59,7 @@ def execute(
     workers: launch.Launched | None = None,
     progress: Progress = lambda _: None,
     tell: Tell = lambda _: None,
+    accepted: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Do the runs of a sweep that have no result yet, and return the summary.
 
@@ -69,13 +70,40 @@ def execute(
         workers: processes that stay for another sweep, in place of `jobs` new ones.
         progress: told of every event.
         tell: given a line for what was damaged in the folder, and is set aside and done again.
+        accepted: called once the folder is this sweep's.
 
     Raises:
         IdimError: `out` holds another sweep, or another process is at work in it.
         RunFailed: a launcher came back without having stored what became of a run.
     """
     with alone(out):
+        said = Store(out).claim(_claim(plan), loose=LOOSE)
+        accepted()
+        for line in said:
+            tell(line)
         return _execute(plan, out, jobs, workers, progress, tell)
+
+
+def check(plan: Plan, out: Path) -> None:
+    """Refuse a folder that holds another sweep; nothing is written or made.
+
+    Raises:
+        IdimError: as `execute`.
+    """
+    Store(out).check(_claim(plan), loose=LOOSE)
+
+
+def already(plan: Plan, out: Path) -> int:
+    """Count the runs of a sweep that a folder holds already; nothing is written or made.
+
+    Raises:
+        IdimError: as `execute`, but for another process at work in it.
+        Damaged: a run's file is not as it was written; `execute` does that run again.
+    """
+    check(plan, out)
+    store = Store(out)
+    ended = distinct_runs(outcomes(store, plan.space)).values()
+    return sum(outcome.result is not None for outcome in ended)
 
 
 def _execute(
@@ -87,7 +115,7 @@ def _execute(
     tell: Tell,
 ) -> Summary:
     store = Store(out)
-    for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
+    for line in store.mend():
         tell(line)
     watch = _Watch(store, progress, plan.most, is_bound=plan.search.bound is not None)
     for outcome in distinct_runs(outcomes(store, plan.space)).values():
@@ -141,7 +169,11 @@ def _claim(plan: Plan) -> Record:
 
 
 def run(
-    spec: RunSpec, out: Path, progress: Progress = lambda _: None, tell: Tell = lambda _: None
+    spec: RunSpec,
+    out: Path,
+    progress: Progress = lambda _: None,
+    tell: Tell = lambda _: None,
+    accepted: Callable[[], None] = lambda: None,
 ) -> Result:
     """Do one run, or return its stored result.
 
@@ -150,6 +182,7 @@ def run(
         out: folder of the store.
         progress: told of every event.
         tell: given a line for what was damaged, and is set aside and done again.
+        accepted: called once the run's folder is there, if there is anything to do in it.
 
     Raises:
         RunFailed: with the reason.
@@ -163,6 +196,8 @@ def run(
         watch = _Watch(store, progress, 1)
         watch.expect([spec])
         with alone(stored.folder), launch.start(1) as workers:
+            stored.folder.mkdir(parents=True, exist_ok=True)
+            accepted()
             workers.run_all([spec], out, watch)
         result = stored.result()
     if isinstance(result, Result):

@@ -11,6 +11,7 @@ from idim.config import RunSpec, SweepSpec, recipe, slug, with_recipe
 from idim.errors import IdimError
 from idim.machine import cores
 from idim.methods import METHODS
+from idim.plain import many
 from idim.problems import given, kinds, reach, tasks
 from idim.problems.given import Objective
 from idim.projection import kernels_for
@@ -77,10 +78,10 @@ class Plan:
             rates = ", ".join(f"{lr:g}" for lr in dict.fromkeys(r.lr for r in runs))
             seeds = len({r.seed for r in runs})
             trained = self.trainable(runs[0])
-            many = "?" if trained is None else f"{trained:,}"
+            size = "?" if trained is None else f"{trained:,}"
             out.append(
-                f"{key:>10}  {many:>13} trained  {len(runs):>3} runs  lr {rates}  "
-                f"{seeds} seed{'s' if seeds > 1 else ''}"
+                f"{key:>10}  {size:>13} trained  {len(runs):>3} run{'s' * (len(runs) > 1)}  "
+                f"lr {rates}  {many(seeds, 'seed')}"
             )
         steps = count_steps(self.specs[0], self.rows)
         each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
@@ -89,7 +90,7 @@ class Plan:
         bound = "" if self.search.bound is None else "at most "
         out += self.search.lines()
         out.append(
-            f"{bound}{self.most} runs of {steps:,} steps, {bound or 'about '}"
+            f"{bound}{many(self.most, 'run')} of {many(steps, 'step')}, {bound or 'about '}"
             f"{_hours((known + rest) * steps)} one after another "
             f"(a step here: {each}; evaluation not counted)"
         )

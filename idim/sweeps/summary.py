@@ -2,10 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from idim import estimate
 from idim.config import RunSpec
+from idim.config.checks import SHARE
+from idim.errors import IdimError
 from idim.methods import METHODS
+from idim.plain import brief, many
+from idim.problems.given import METRICS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
 from idim.search import Done, Strategy, next_runs, strategy
@@ -38,8 +43,10 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         d90 with its evidence.
 
     Raises:
-        IdimError: the folder holds no sweep.
+        IdimError: the folder holds no sweep, or the threshold is no share.
     """
+    if threshold is not None:
+        _refuse_no_share(threshold)
     store = Store(out)
     sweep = store.sweep()
     space, metric = space_of(sweep), sweep["metric"]
@@ -52,6 +59,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     found = estimate.estimate(
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
         threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
+        of=_scored(sweep),
     )  # fmt: skip
     shared = (
         "model",
@@ -66,6 +74,10 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         "chance",
     )
     part = parts(found)
+    if found.baseline is None:  # no point says what became of its runs
+        lost = [o.run for o in whole if o.run.measure is None and o.error is not None]
+        tried = tuple(sorted({run.lr for run in lost}))
+        part["reference"] = replace(part["reference"], lrs=tried, failed=len(lost))
     part["notes"] = (*sweep["notes"], *found.notes, *_unsealed(store))
     return Summary(
         **{name: sweep[name] for name in shared},
@@ -83,6 +95,19 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         seconds=round(sum(o.seconds for o in ended.values()), 1),
         out=out,
     )
+
+
+def _refuse_no_share(threshold: Any) -> None:
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise IdimError(f"threshold must be a number, got {brief(threshold)}.")
+    if problem := SHARE.problem("threshold", threshold):
+        raise IdimError(f"{problem}.")
+
+
+def _scored(sweep: Record) -> estimate.Scored:
+    if sweep["problem"] == "task":
+        return "rows"
+    return "gain" if sweep["metric"] == METRICS["minimize"] else "own"
 
 
 def _unsealed(store: Store) -> list[str]:
@@ -147,7 +172,7 @@ def _training(sweep: Record) -> str:
     what, rows = _optimizer(sweep), f", batch {sweep['batch_size']}"
     if sweep["problem"] == "module":
         what, rows = f"{what} on its own loss", ""
-    length = _many(sweep["steps"], "step") if sweep["steps"] else _many(sweep["epochs"], "epoch")
+    length = many(float(sweep["steps"] or sweep["epochs"]), "step" if sweep["steps"] else "epoch")
     return (
         f"{what}, {length}{rows}, {_SCHEDULES[sweep['schedule']]}, warm-up {sweep['warmup']:g}, "
         f"weight decay {sweep['weight_decay']:g}{_DECAYS[sweep['decay_to']]}, "
@@ -180,7 +205,3 @@ def write(summary: Summary, out: Path) -> None:
     write_json(out / "summary.json", summary.to_json())
     write_text(out / "points.csv", table.csv(summary))
     figure.draw(summary, out / "curve")
-
-
-def _many(n: float, what: str) -> str:
-    return f"{n:g} {what}{'' if n == 1 else 's'}"

@@ -41,7 +41,7 @@ class Single:
         self.best = Best(self, problem) if spec.checkpoint == "best" else None
 
     def step(self, rows: Rows, step: int, steps: int) -> Tensor:
-        """Take one step; return the loss, (1,)."""
+        """Take one step; return the loss of the rows, (1,), without what a penalty adds."""
         spec, model = self.spec, self.model
         share = learning_rate(step, steps, spec.warmup, spec.schedule)
         for group in self.optimizer.param_groups:
@@ -51,6 +51,7 @@ class Single:
         batch = rows.batch(batch_index(spec, len(rows), step))
         with _autocast(spec):
             loss = model.loss(model.outputs(batch), batch)
+        of_rows = loss.detach()
         for p, center in self.penalised:
             away = p.float() if center is None else p.float() - center
             loss = loss + 0.5 * spec.weight_decay * away.square().sum()
@@ -63,7 +64,9 @@ class Single:
             trained = [p for group in self.optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(trained, spec.clip)
         self.optimizer.step()
-        return loss.detach().reshape(1)
+        # a penalty that is no number ends the run as a loss does
+        total = loss.detach()
+        return torch.where(total.isfinite(), of_rows, total).reshape(1)
 
     def outputs(self, split: Split) -> Sequence[Tensor]:
         """Return what the model puts out on a split, (rows, ...), on the CPU."""

@@ -183,7 +183,7 @@ def _names(folder: Path) -> tuple[list[str], list[str]]:
         seen = [f for f in folders if not f.startswith((".", "__"))]
         folders[:] = sorted(seen) if len(below.parts) < DEEPEST else []
         links += ((below / f).as_posix() for f in seen if os.path.islink(os.path.join(here, f)))
-        found += ((below / f).as_posix() for f in files if _is_file(os.path.join(here, f)))
+        found += ((below / f).as_posix() for f in sorted(files) if _is_file(os.path.join(here, f)))
         if len(found) > MOST_FILES:
             raise IdimError(
                 f"'{folder}' holds more than {MOST_FILES:,} files; give the data set's own folder."

@@ -149,7 +149,7 @@ def _found(task: TaskInfo, tables: Sequence[Table], codes: bool) -> tuple[str, .
         many = len(whole) > _MOST_CODES
         # a row of -1 is unlabelled, but where it makes the second class
         classes = whole - {"-1"} if len(whole) != 2 else whole
-        return () if many or not codes else tuple(sorted(classes, key=int))
+        return () if many or not codes else tuple(sorted(classes, key=_in_order))
     if all(map(_is_number, different)):
         return ()
     if len(different) > min(_MOST_NAMES, max(_MOST_CODES, len(values) // 2)):
@@ -158,6 +158,11 @@ def _found(task: TaskInfo, tables: Sequence[Table], codes: bool) -> tuple[str, .
             f"{len(values):,} rows, which are no classes; {read.ONE_LABEL}."
         )
     return tuple(sorted(different))
+
+
+def _in_order(whole: str) -> tuple[int, str]:
+    """Order by value, and 1 before 01: a set lists what ties otherwise in each process."""
+    return int(whole), whole
 
 
 def _is_number(text: str) -> bool:
