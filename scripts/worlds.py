@@ -79,6 +79,8 @@ class World:
     bend: Callable[[Array], Array] = field(default=lambda u: u)
     # What is taken off the score there.
     dip: Callable[[Array], Array] = field(default=np.zeros_like)
+    # How many times its noise a score has there.
+    unrest: Callable[[Array], Array] = field(default=np.ones_like)
     # Standard deviation of a seed's effect on all its runs, the baseline's too.
     common: float = 0.0
     # Share of the runs that fail by accident.
@@ -122,9 +124,15 @@ class World:
             mean: the expected score at d and the run's learning rate.
             luck: the run's.
         """
-        noise = self.base_noise if d is None else self.noise
+        noise = self.scatter(here, d)
         level = mean + noise * SHARED * luck.shared + self.common * luck.seed
         return level + noise * OWN * luck.own, level + self.select(d, luck)
+
+    def scatter(self, here: "Trial", d: int | None) -> Any:
+        """Return the standard deviation of one run's score over seeds, without `common`."""
+        if d is None:
+            return self.base_noise
+        return self.noise * self.unrest(np.asarray(math.log(d / here.crossing)))
 
     def select(self, d: int | None, luck: Luck) -> Any:
         """Return what the held-out rows add to what a run has learned."""
@@ -178,8 +186,8 @@ class SharedRows(World):
     def outcome(self, here: "Trial", d: int | None, mean: Any, luck: Luck) -> tuple[Any, Any]:
         """Return the share of the trial's rows that a run answers, and of the held-out ones."""
         right = ndtr(luck.rows) < self.on_rows(here, mean)
-        noise = self.base_noise if d is None else self.noise
-        return right.mean(-1), mean + noise * SHARED * luck.shared + self.select(d, luck)
+        level = mean + self.scatter(here, d) * SHARED * luck.shared
+        return right.mean(-1), level + self.select(d, luck)
 
     def on_rows(self, here: "Trial", mean: Any) -> Array:
         """Return P(right), (..., rows), where the expected score over all rows is `mean`."""
@@ -197,6 +205,11 @@ def flat_below(u: Array) -> Array:
 def hollow(u: Array) -> Array:
     """Take a score back down to the digits' line at 2.2 times d90."""
     return 0.06 * np.exp(-(((u - 0.8) / 0.3) ** 2) / 2)
+
+
+def restless(u: Array) -> Array:
+    """Make scores scatter more the lower they are, as digits' do: 1.4 times at d90/1.4."""
+    return np.clip(np.exp(-u), 1 / 3, 5)
 
 
 @dataclass(frozen=True)
@@ -326,6 +339,8 @@ BROKEN = {
     "rates fall more": replace(DIGITS, about="best rate ~ (D/d)^1.1", transfer=1.1),
     # Data order and head come from the seed, at every d and for the baseline.
     "seed effects": replace(DIGITS, about="a seed moves all its runs", common=0.0101),
+    # Scores far below the line scatter more than those at it: of no use as its neighbours' noise.
+    "uneven noise": replace(DIGITS, about="scores scatter more below the line", unrest=restless),
     # A subspace that never gets there.  Truth: above every d, held by an interval that is open.
     "never reached": replace(DIGITS, about="the curve's top lies below the line", top=0.865),
 }  # fmt: skip

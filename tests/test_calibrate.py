@@ -110,7 +110,7 @@ def test_runs_scatter_about_the_expected_score_as_the_world_says(name, d):
         mean = float(world.on_rows(trial, mean).mean())
     assert abs(found.mean() - mean) < 4 * found.std() / len(found) ** 0.5
     if type(world) is worlds.World:
-        noise = math.hypot(world.base_noise if d is None else world.noise, world.common)
+        noise = math.hypot(world.scatter(trial, d), world.common)
         assert found.std() == pytest.approx(noise, rel=0.15)
 
 
