@@ -1,0 +1,155 @@
+"""Trials of one world and budget as a row of a table, and all rows as a figure; pure."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from worlds import D_MAX, D_MIN, WORLDS
+
+# Coverage that is as good as 95%.
+GOOD = (0.90, 0.99)
+# How notes begin that say nothing of whether d90 can be believed.
+USUAL = re.compile(
+    "The best learning rate is|Fewer than|One seed each|d90 lies outside|Not monotone"
+    "|Learning rates were selected|[0-9]+ failed runs? |No line|No d90"
+)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
+MARKERS = "os^Dv<>"
+HEADER = (
+    "                                                |------ fit: -------------------|- shown: ---"
+    "--|- smallest d -|      |- covers, by end -|\n"
+    "world            d90 of      budget trials  runs    d| covers  width   bias    rms| covers  "
+    "width|   bias    rms|  none| narrow      spent    | warned"
+)
+FOOTER = (
+    f"covers: share of intervals that hold the truth, * outside {GOOD[0]:.0%} to {GOOD[1]:.0%}; "
+    "width: median of upper end / lower end;\nbias, rms: of ln(d / truth); none: share of trials "
+    "without an interval; narrow, spent: share of the\nshown intervals that cover where the search "
+    "ended by its tolerance, or by its runs (share of trials)."
+)
+
+
+def warns(note: str) -> bool:
+    """Say whether a note of an estimate is a warning, not one of the usual."""
+    return USUAL.match(note) is None
+
+
+def summaries(
+    trials: Sequence[dict[str, Any]], is_warning: Callable[[str], bool] = warns
+) -> list[dict[str, Any]]:
+    """Summarise the trials of one world and budget, against each of its truths."""
+    return [_summary(trials, name, is_warning) for name in trials[0]["truths"]]
+
+
+def _summary(
+    trials: Sequence[dict[str, Any]], name: str, is_warning: Callable[[str], bool]
+) -> dict[str, Any]:
+    truths = [t["truths"][name] or math.inf for t in trials]
+    row: dict[str, Any] = {
+        "world": trials[0]["world"], "truth": name, "budget": trials[0]["budget"],
+        "trials": len(trials),
+        "runs": float(np.mean([t["runs"] for t in trials])),
+        "ds": float(np.mean([t["ds"] for t in trials])),
+    }  # fmt: skip
+    for kind in ("fit", "shown"):
+        ends = [t["intervals"][kind] for t in trials]
+        row[kind] = {
+            "covers": _mean([covers(e, d) for e, d in zip(ends, truths, strict=True) if e]),
+            "width": float(np.median([width(e) for e in ends if e])) if any(ends) else None,
+        }
+    for kind, key in (("fit", "fit"), ("d90", "d90")):
+        pairs = zip(trials, truths, strict=True)
+        off = [math.log((t[key] or D_MAX) / d) for t, d in pairs if d < math.inf]
+        row.setdefault(kind, {}).update(bias=_mean(off), rms=_root(_mean([x * x for x in off])))
+    row["none"] = _mean([t["intervals"]["shown"] is None for t in trials])
+    for word in ("narrower", "spent"):
+        ended = [
+            covers(t["intervals"]["shown"], d)
+            for t, d in zip(trials, truths, strict=True)
+            if word in t["why"] and t["intervals"]["shown"]
+        ]
+        row[word] = {"share": len(ended) / len(trials), "covers": _mean(ended)}
+    row["warned"] = _mean([any(map(is_warning, t["notes"])) for t in trials])
+    return row
+
+
+def covers(ends: Sequence[int | None], truth: float) -> bool:
+    """Say whether an interval holds the truth; inf lies above every d, where only None reaches."""
+    low, high = ends
+    return (low or 0) <= truth <= (high or math.inf)
+
+
+def width(ends: Sequence[int | None]) -> float:
+    """Return the upper end over the lower one; an open end is as far as a search may go."""
+    low, high = ends
+    return max((high or D_MAX) / (low or D_MIN), 1.0)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _root(value: float | None) -> float | None:
+    return None if value is None else math.sqrt(value)
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return a row as text."""
+    fit, shown, d90 = row["fit"], row["shown"], row["d90"]
+    return (
+        f"{row['world']:16} {row['truth']:11} {row['budget']:6} {row['trials']:6} "
+        f"{row['runs']:5.0f} {row['ds']:4.1f}| {_share(fit['covers'])} {_number(fit['width'], 2)} "
+        f"{_number(fit['bias'])} {_number(fit['rms'])}| {_share(shown['covers'])} "
+        f"{_number(shown['width'], 2)}| {_number(d90['bias'])} {_number(d90['rms'])}|"
+        f"{row['none']:6.2f}|{_ended(row['narrower'])}{_ended(row['spent'])}|{row['warned']:7.2f}"
+    )
+
+
+def _share(value: float | None) -> str:
+    if value is None:
+        return "      -"
+    return f"{value:6.3f}" + (" " if GOOD[0] <= value <= GOOD[1] else "*")
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "     -" if value is None else f"{value:6.{digits}f}"
+
+
+def _ended(part: dict[str, Any]) -> str:
+    if not part["share"]:
+        return "       -    "
+    return f"{_share(part['covers'])}({part['share']:3.0%})"
+
+
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Plot the coverage of the shown intervals and the error of the fit, a line a world."""
+    from matplotlib.figure import Figure
+
+    places = list(dict.fromkeys((r["world"], r["truth"]) for r in rows))
+    figure = Figure(figsize=(11, 1.6 + 0.32 * len(places)), layout="constrained")
+    figure.suptitle("d90 in worlds where it is known: is it held, and how far off is it?")
+    left, right = figure.subplots(1, 2, sharey=True)
+    left.axvspan(*(100 * share for share in GOOD), color="#222222", alpha=0.08, lw=0)
+    budgets = list(dict.fromkeys(r["budget"] for r in rows))
+    for i, budget in enumerate(budgets):
+        mine = [r for r in rows if r["budget"] == budget]
+        lift = 0.6 * ((i + 0.5) / len(budgets) - 0.5)
+        y = [places.index((r["world"], r["truth"])) + lift for r in mine]
+        style = {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)], "ls": ""}
+        held = [math.nan if (c := r["shown"]["covers"]) is None else 100 * c for r in mine]
+        off = [100 * math.expm1(math.nan if (e := r["fit"]["rms"]) is None else e) for r in mine]
+        runs = np.mean([r["runs"] for r in mine])
+        left.plot(held, y, **style, ms=5, label=f"{budget}: {runs:.0f} trainings")
+        right.plot(off, y, **style, ms=5)
+    about = [f"{WORLDS[w].about}{f': d90 of {t}' if t else ''}" for w, t in places]
+    left.set(yticks=range(len(places)), yticklabels=about, ylim=(len(places) - 0.5, -0.5))
+    left.set(xlabel="95% intervals shown that hold the true d90, %", xlim=(-3, 103))
+    right.set(xlabel="rms error of the fitted d90, %", xscale="log")
+    figure.legend(loc="outside lower center", ncols=len(budgets), fontsize=8, frameon=False)
+    for ax in (left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(axis="y", color="#222222", alpha=0.1)
+    figure.savefig(path, dpi=160)
