@@ -89,6 +89,8 @@ def preview(planned: "Plan") -> dict[str, Any]:
 
     The runs are those the search begins with; it makes `most` at most.
     """
+    for line in planned.search.warnings():
+        note(f"warning: {line}")
     runs = [
         {
             "id": run.id,

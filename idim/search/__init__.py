@@ -2,9 +2,10 @@
 
 from idim.config.names import STRATEGIES
 from idim.search.adaptive import coarse_steps
+from idim.search.asked import next_runs
 from idim.search.grid import paper_grid
 from idim.search.space import Space
-from idim.search.strategy import Asking, Done, Known, Strategy, Tally, named, next_runs, strategy
+from idim.search.strategy import Asking, Done, Known, Strategy, Tally, named, strategy
 
 __all__ = [
     "STRATEGIES",

@@ -64,6 +64,15 @@ class Strategy(ABC):
     def __init__(self, space: Space) -> None:
         self.space, self.spec = space, space.spec
 
+    @staticmethod
+    def unfit(of: "type[Strategy]") -> str | None:
+        """Say why a class cannot be entered as a strategy."""
+        if not (isinstance(of.called, str) and of.called.strip()):
+            return "called must be what sentences call it"
+        if not (isinstance(of.heeds, tuple) and all(isinstance(name, str) for name in of.heeds)):
+            return "heeds must be a tuple of settings' names"
+        return None
+
     # --- the settings -----------------------------------------------------------------------
 
     @classmethod
@@ -125,8 +134,12 @@ class Strategy(ABC):
 
     def lines(self) -> list[str]:
         """Say what a dry run cannot list: the runs that come after those it begins with."""
-        low, high = self.ends
-        return [f"then the search chooses d from {low:,} to {high:,} by what it finds"]
+        (low, high), letter = self.ends, METHODS[self.spec.method].symbol
+        return [f"then the search chooses {letter} from {low:,} to {high:,} by what it finds"]
+
+    def warnings(self) -> list[str]:
+        """Say what a user should know before the first run."""
+        return []
 
     def seeds(self) -> str:
         """Say how many seeds each d has."""
@@ -162,19 +175,3 @@ def named(name: str) -> type[Strategy]:
 def strategy(space: Space) -> Strategy:
     """Return the strategy that a sweep names, with its setting."""
     return named(strategy_of(space.spec))(space)
-
-
-def next_runs(space: Space, known: Known) -> list[RunSpec] | Done:
-    """Return the runs that the search needs next, or that it is done.
-
-    A strategy sees nothing but the scores it asked for, so replaying it from the start on what
-    the store holds takes the same decisions again: a killed search goes on as if undisturbed.
-    """
-    going = strategy(space).runs()
-    try:
-        batch = next(going)
-        while all(run.id in known for run in batch):
-            batch = going.send([known[run.id] for run in batch])
-    except StopIteration as stop:
-        return Done(stop.value)
-    return [run for run in batch if run.id not in known]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from idim import estimate
 from idim.config import RunSpec
+from idim.errors import CodeFailed, Misled
 from idim.methods import METHODS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
@@ -44,7 +45,12 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     sweep = store.sweep()
     space, metric = space_of(sweep), sweep["metric"]
     ended = outcomes(store, space)
-    coming = next_runs(space, {i: o.score(metric) for i, o in ended.items()})
+    known = {i: o.score(metric) for i, o in ended.items()}
+    coming, stuck = [], []
+    try:
+        coming = next_runs(space, known)
+    except (Misled, CodeFailed) as e:  # what was found stands
+        stuck = [f"the search cannot go on: {e}"]
     counted = distinct_runs(ended).values()
     whole = [o for o in counted if o.run.stop_at is None]
     stopped = [o for o in counted if o.run.stop_at is not None]
@@ -66,7 +72,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         "chance",
     )
     part = parts(found)
-    part["notes"] = (*sweep["notes"], *found.notes, *_unsealed(store))
+    part["notes"] = (*sweep["notes"], *found.notes, *stuck, *_unsealed(store))
     return Summary(
         **{name: sweep[name] for name in shared},
         **part,
