@@ -254,3 +254,44 @@ def test_what_sentences_are_made_of_is_checked_when_it_is_entered(fields, line):
     with pytest.raises(IdimError, match=f"strategy 'mine': {line}"):
         STRATEGIES["mine"] = one
     assert "mine" not in STRATEGIES
+
+
+def over(_):
+    return "nothing to do"
+    yield
+
+
+SAYS = {
+    "bound": ("many", -1, True, 0.5), "lines": ("a text", [1], None), "warnings": (None, [b"x"]),
+    "must_fit": (None, 5, ["x"]), "seeds": (None, 3), "rates": ([], None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "value"), [(what, v) for what in SAYS for v in SAYS[what]])
+def test_what_it_says_beside_its_runs_is_checked(enter, tmp_path, what, value):
+    enter(over)
+    said = value if what in ("bound", "must_fit") else lambda _: value
+    setattr(STRATEGIES["mine"], what, said)
+    with pytest.raises(Misled, match=f"^{what} of strategy 'mine' is .*; it must be "):
+        said_of_it(tmp_path)
+
+
+@pytest.mark.parametrize("what", [*SAYS, "__init__"])
+def test_what_raises_beside_its_runs_names_it(enter, tmp_path, what):
+    def refuse(*_):
+        raise ValueError("oh no\nand more")
+
+    enter(over)
+    is_value = what in ("bound", "must_fit")
+    setattr(STRATEGIES["mine"], what, property(refuse) if is_value else refuse)
+    with pytest.raises(CodeFailed) as found:
+        said_of_it(tmp_path)
+    whose = "" if what == "__init__" else f"{what} of "
+    assert str(found.value).startswith(f"{whose}strategy 'mine' raised ValueError: oh no; ")
+
+
+def said_of_it(out):
+    """Have everything said that a sweep says of its strategy."""
+    planned = plan(load(SweepSpec, None, WORDS))
+    execute(planned, out, jobs=1)
+    return planned.lines()

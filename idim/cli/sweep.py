@@ -89,7 +89,7 @@ def preview(planned: "Plan") -> dict[str, Any]:
 
     The runs are those the search begins with; it makes `most` at most.
     """
-    for line in planned.search.warnings():
+    for line in planned.warnings:
         note(f"warning: {line}")
     runs = [
         {

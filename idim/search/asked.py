@@ -51,8 +51,9 @@ def next_runs(space: Space, known: Known) -> list[RunSpec] | Done:
 
 
 def _begin(name: str, space: Space) -> Generator[Any, Any, Any]:
+    of = strategy(space)
     try:
-        going = strategy(space).runs()
+        going = of.runs()
     except (Exception, SystemExit) as e:
         if name in STRATEGIES.own:  # a bug like others
             raise

@@ -1,16 +1,17 @@
 """One interface for every strategy: results so far -> the next runs, or done and why."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from idim.config import Recipe, RunSpec, SweepSpec
 from idim.config.names import STRATEGIES
 from idim.config.searches import strategy_of
-from idim.errors import unknown
+from idim.errors import Misled, code_error, unknown
 from idim.estimate import Score
 from idim.methods import METHODS
+from idim.plain import brief
 from idim.search.space import Space
 
 # What is known of runs, by run id; a run that failed is known by a score of None.
@@ -173,5 +174,52 @@ def named(name: str) -> type[Strategy]:
 
 
 def strategy(space: Space) -> Strategy:
-    """Return the strategy that a sweep names, with its setting."""
-    return named(strategy_of(space.spec))(space)
+    """Return the strategy that a sweep names, with its setting.
+
+    Raises:
+        IdimError: there is none of this name, or it is from outside and raised.
+    """
+    name = strategy_of(space.spec)
+    of = named(name)
+    try:
+        return of(space)
+    except Exception as e:
+        if name in STRATEGIES.own:  # a bug like others
+            raise
+        raise code_error(f"strategy '{name}'", e) from e
+
+
+def _are(kind: type) -> Callable[[Any], bool]:
+    return lambda found: isinstance(found, list | tuple) and all(type(x) is kind for x in found)
+
+
+# What a strategy says beside its runs: whether it is an answer, and what would be one.
+_ANSWERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bound": (lambda n: n is None or (type(n) is int and n >= 0), "a number of runs, or None"),
+    "must_fit": (_are(int), "whole numbers"),
+    "lines": (_are(str), "a list of texts"),
+    "warnings": (_are(str), "a list of texts"),
+    "seeds": (lambda text: isinstance(text, str), "a text"),
+    "rates": (lambda text: isinstance(text, str), "a text"),
+}
+
+
+def ask(of: Strategy, what: str) -> Any:
+    """Return what a strategy says by one of its words or properties beside `runs`.
+
+    Raises:
+        Misled: it says what cannot be.
+        CodeFailed: it is from outside and raised.
+    """
+    name = strategy_of(of.spec)
+    try:
+        found = getattr(of, what)
+        found = found() if callable(found) else found
+    except Exception as e:
+        if name in STRATEGIES.own:
+            raise
+        raise code_error(f"{what} of strategy '{name}'", e) from e
+    is_one, wanted = _ANSWERS[what]
+    if not is_one(found):
+        raise Misled(f"{what} of strategy '{name}' is {brief(found)}; it must be {wanted}.")
+    return found

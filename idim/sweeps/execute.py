@@ -98,9 +98,9 @@ def _execute(
     store = Store(out)
     for line in (*store.claim(_claim(plan), loose=LOOSE), *store.mend()):
         tell(line)
-    for line in plan.search.warnings():
+    for line in plan.warnings:
         tell(f"warning: {line}")
-    watch = _Watch(store, progress, plan.most, is_bound=plan.search.bound is not None)
+    watch = _Watch(store, progress, plan.most, is_bound=plan.bound is not None)
     for outcome in distinct_runs(outcomes(store, plan.space)).values():
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not

@@ -16,6 +16,7 @@ from idim.problems.given import Objective
 from idim.projection import kernels_for
 from idim.results import Problem
 from idim.search import Done, Known, Space, Strategy, named, next_runs, strategy
+from idim.search import ask as ask_search
 from idim.store import Record, Store
 from idim.subspace.layout import Extent, extent
 
@@ -67,9 +68,19 @@ class Plan:
         return found
 
     @property
+    def warnings(self) -> list[str]:
+        """What a user should know before the first run."""
+        return ask_search(self.search, "warnings")
+
+    @property
+    def bound(self) -> int | None:
+        """The most runs that the search says it makes, if it says so."""
+        return ask_search(self.search, "bound")
+
+    @property
     def most(self) -> int:
         """How many runs the search makes at most; where it has no bound, those it begins with."""
-        return self.search.bound or len(self.specs)
+        return self.bound or len(self.specs)
 
     def trainable(self, run: RunSpec) -> int | None:
         """How many numbers a run trains; None where that shows when it runs."""
@@ -88,7 +99,7 @@ class Plan:
         from idim.training.schedule import count_steps
 
         if not self.specs:
-            return [*self.search.lines(), "it begins with no run"]
+            return [*ask_search(self.search, "lines"), "it begins with no run"]
         out = []
         for key, runs in self._groups().items():
             rates = ", ".join(f"{lr:g}" for lr in dict.fromkeys(r.lr for r in runs))
@@ -103,8 +114,8 @@ class Plan:
         each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
         known = sum(self.step_seconds[r.method] for r in self.specs)
         rest = (self.most - len(self.specs)) * max(self.step_seconds.values())
-        bound = "" if self.search.bound is None else "at most "
-        out += self.search.lines()
+        bound = "" if self.bound is None else "at most "
+        out += ask_search(self.search, "lines")
         out.append(
             f"{bound}{self.most} runs of {steps:,} steps, {bound or 'about '}"
             f"{_hours((known + rest) * steps)} one after another "
@@ -142,7 +153,7 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
     span, chance = facts.span, facts.chance.get(facts.metric)
     spec = named(spec.search).within(spec, ask(spec.method, "sizes", span))
     space = Space(spec, span.D, span.tensors, facts.resolved, chance=chance)
-    for d in strategy(space).must_fit:
+    for d in ask_search(strategy(space), "must_fit"):
         ask(spec.method, "check", d, span, spec)
     return Plan(
         spec=spec,

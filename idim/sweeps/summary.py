@@ -9,7 +9,7 @@ from idim.errors import CodeFailed, Misled
 from idim.methods import METHODS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
-from idim.search import Done, Strategy, next_runs, strategy
+from idim.search import Done, Strategy, ask, next_runs, strategy
 from idim.store import Record, Result, Store, write_json, write_text
 from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes, space_of
 
@@ -142,9 +142,9 @@ def _protocol(sweep: Record, search: Strategy) -> Protocol:
         f"{sweep['threshold']:g} x baseline",
         selection=f"learning rate {selection}",
         checkpoint=own if is_own else _checkpoint(sweep),
-        seeds=f"{search.seeds()}; each {_THEIRS if is_own else redraws}",
+        seeds=f"{ask(search, 'seeds')}; each {_THEIRS if is_own else redraws}",
         training=own if is_own else _training(sweep),
-        lr="as given" if sweep["lr"] else search.rates(),
+        lr="as given" if sweep["lr"] else ask(search, "rates"),
         head=own if is_own else place,
     )
 
