@@ -226,7 +226,7 @@ def test_where_it_raised_is_kept_and_what_was_found_stands(enter, tmp_path):
     assert "in raises_later\n" in log.read_text()
     so_far = summarise(tmp_path)
     assert (so_far.search.done, so_far.search.why, so_far.runs.done) == (False, None, 1)
-    assert next(n for n in so_far.notes if line in n).startswith("the search cannot go on: ")
+    assert f"the search cannot go on: {line}." in so_far.notes
     assert [p.d for p in so_far.points] == [5]
     words = [f"{k}={v}" for k, v in WORDS.items()]
     for more, code in ((["--dry-run"], 0), ([], 1)):

@@ -50,7 +50,8 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     try:
         coming = next_runs(space, known)
     except (Misled, CodeFailed) as e:  # what was found stands
-        stuck = [f"the search cannot go on: {e}"]
+        why = f"{e.said}." if isinstance(e, CodeFailed) else str(e)
+        stuck = [f"the search cannot go on: {why}"]
     counted = distinct_runs(ended).values()
     whole = [o for o in counted if o.run.stop_at is None]
     stopped = [o for o in counted if o.run.stop_at is not None]
