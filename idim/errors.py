@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 from idim.plain import brief
 
@@ -44,8 +45,42 @@ class RunFailed(IdimError):
     exit_code = 1
 
 
+class Misled(IdimError):
+    """Code from outside does not do what its base class says."""
+
+
+class CodeFailed(RunFailed):
+    """Code from outside raised: what is the `__cause__`.
+
+    Args:
+        said: whose code it is and what it raised.
+        log: where its traceback was written; None: nowhere.
+    """
+
+    def __init__(self, said: str, log: Path | None = None) -> None:
+        self.said = said
+        where = f"its traceback is in {log}" if log else "IDIM_DEBUG=1 shows its traceback"
+        super().__init__(f"{said}; {where}.")
+
+
 class OffLine(RunFailed):
     """A hub file is needed, is not on this machine, and the hub cannot be reached."""
+
+
+def code_error(whose: str, e: BaseException) -> IdimError:
+    """Build the error for code from outside that raised; one that was phrased keeps its line."""
+    if isinstance(e, IdimError):
+        return (RunFailed if isinstance(e, RunFailed) else Misled)(f"{whose}: {e}")
+    return CodeFailed(f"{whose} raised {type(e).__name__}: {first_line(e)}")
+
+
+def first_line(e: BaseException) -> str:
+    r"""Return the first line of what an exception says.
+
+    >>> first_line(ValueError("no such k\nat all")), first_line(ValueError())
+    ('no such k', 'no message')
+    """
+    return (str(e).strip() or "no message").splitlines()[0]
 
 
 def unreadable(name: str, e: OSError) -> IdimError:

@@ -8,10 +8,12 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outside_method import LastTensors
 
 from idim.config import RunSpec, SweepSpec, with_recipe
 from idim.estimate import Score, Target, fit, point
-from idim.search import Done, Space, coarse_steps, next_runs
+from idim.methods import METHODS
+from idim.search import Done, Space, coarse_steps, next_runs, strategy
 
 PRINTS = {"model_fingerprint": "m", "data_fingerprint": "r"}
 
@@ -187,3 +189,62 @@ def test_the_rate_that_stands_for_a_d_has_more_seeds_than_any_other_tried_there(
         several += [counts] if len(counts) > 1 else []
     assert len(several) > 1
     assert all(first > second for (_, first), (_, second) in several)
+
+
+FEW = [
+    {}, {"seeds": 1}, {"seeds": 5}, {"pruning": "none"}, {"lr": (0.1, 1.0)}, {"baseline": 0.9},
+    {"baseline_lr": (0.01,)}, {"baseline_lr": (0.01,), "seeds": 1, "lr": (0.5,)},
+    {"baseline_lr": (1e-4, 0.01)}, {"baseline_lr": (1e-5, 1e-4), "seeds": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", FEW, ids=str)
+def test_too_few_runs_for_any_d_are_told_before_and_after_with_a_number_that_does(given):
+    def scored(n: int) -> tuple[bool, str, list[str]]:
+        where = space(max_runs=n, **given)
+        known, batches, done = search(where)
+        whole = {r.d for b in batches for r in b if r.stop_at is None and known[r.id].score}
+        return bool(whole - {None}), done.why, strategy(where).warnings()
+
+    least, enough = strategy(space(**given)).runs_before_a_score()
+    assert 1 <= least <= enough
+    said = f": no d gets a score; give max_runs {enough} or more"
+    assert scored(enough)[0]
+    for n in {1, least - 1} - {0} if least > 1 else ():
+        has, why, warned = scored(n)
+        assert not has
+        assert why == f"all of {n} runs are spent{said}"
+        assert warned == [f"max_runs {n} are too few{said}"]
+    for n in {least, max(least, enough - 1)} - {enough}:  # they may do, so nothing is said before
+        has, why, warned = scored(n)
+        assert warned == []
+        assert why == f"all of {n} runs are spent{'' if has else said}"
+
+
+@pytest.mark.parametrize("method", ["subspace", "last_tensors"])
+def test_what_it_says_is_said_of_the_method_s_own_size(method):
+    METHODS["last_tensors"] = LastTensors
+    try:
+        where = space(method=method, max_runs=60)
+        letter = METHODS[method].symbol
+        here = strategy(where)
+        told = [*here.lines(), here.seeds(), here.rates(), *strategy(space(max_runs=1)).warnings()]
+        assert f"chooses {letter} from 10 to 10,000" in here.lines()[0]
+        assert (
+            here.seeds()
+            == f"at least 3 for the baseline and, runs allowing, each {letter} that decides"
+        )
+        assert all("\n" not in line for line in told)
+        few = strategy(space(method=method, max_runs=1)).warnings()
+        assert few[0].startswith(f"max_runs 1 are too few: no {letter} gets a score; give")
+        narrow = space(method=method, d_min=10, d_max=20)
+        for score, why in ((1.0, "= 10, the smallest allowed, passes"), (0.1, "= 20, the largest")):
+            _, _, done = search(
+                narrow,
+                lambda r, score=score: dataclasses.replace(
+                    curve(r), d=r.measure, score=1.0 if r.method == "full" else score
+                ),
+            )
+            assert done.why.startswith(f"{letter} {why}")
+    finally:
+        del METHODS["last_tensors"]

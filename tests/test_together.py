@@ -8,6 +8,7 @@ from alone import finish
 
 from idim import sweeps
 from idim.config import SweepSpec
+from idim.errors import IdimError
 from idim.launch.worker import run_stack, stacks
 from idim.store import Store
 from idim.training.events import Diverged, Step
@@ -130,7 +131,13 @@ def test_what_trains_together_follows_from_the_spec_alone():
         {"optimizer": "sgd"}, {"clip": 1.0}, {"checkpoint": "best"},
         {"model": "lenet", "task": "cifar10"},
     ):  # fmt: skip
-        assert not replace(spec, **alone).is_stackable
+        wrong = replace(spec, **alone)
+        assert not wrong.is_stackable
+        with pytest.raises(IdimError, match="says stacked, and no run of its model"):
+            key(wrong)
+        if "task" not in alone:  # those rows are not here
+            with pytest.raises(IdimError, match="says stacked, and no run of its model"):
+                next(train([wrong], [None]))
     assert key(replace(spec, stacked=False)) is None
 
 

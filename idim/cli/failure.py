@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from idim import signals
-from idim.errors import AGAIN, IdimError, refused
+from idim.errors import AGAIN, CodeFailed, IdimError, refused
 from idim.plain import shown
 from idim.terminal import STDOUT, drop_stdout
 
@@ -41,7 +41,8 @@ def reported() -> Iterator[None]:
         if signals.code() is not None:
             signals.say(code)
             raise typer.Exit(code) from None
-        if os.environ.get("IDIM_DEBUG") and isinstance(e, Exception) and _known(e) is None:
+        is_code = isinstance(e, CodeFailed) or (isinstance(e, Exception) and _known(e) is None)
+        if os.environ.get("IDIM_DEBUG") and is_code:
             raise
         if isinstance(e, OSError):  # it may have been stdout's
             _drop_if_full()

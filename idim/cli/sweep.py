@@ -111,6 +111,8 @@ def preview(planned: "Plan", out: Path) -> dict[str, Any]:
     except Damaged as e:  # no refusal: the sweep does that run again
         note(str(e))
         done = None
+    for line in planned.warnings:
+        note(f"warning: {line}")
     runs = [
         {
             "id": run.id,

@@ -113,6 +113,8 @@ class Names(MutableMapping[str, Any]):
         if inspect.isabstract(value):
             missing = ", ".join(sorted(value.__abstractmethods__))
             raise IdimError(f"{said} lacks {missing}, which {base.__name__} leaves to it.")
+        if why := getattr(base, "unfit", lambda _: None)(value):
+            raise IdimError(f"{said}: {why}.")
 
 
 class Choices(Collection[str]):

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 from idim import kernels
 from idim.config import RunSpec, recipe
-from idim.errors import IdimError, RunFailed
+from idim.errors import CodeFailed, IdimError, RunFailed, first_line
 from idim.store import Damaged, Failed, Place, Record, Result, Store
 from idim.training import events
 from idim.training.events import Diverged, State, Step
 from idim.training.loop import train
 from idim.training.stack import key
+from idim.training.start import blame
 
 log = logging.getLogger(__name__)
 
@@ -69,17 +70,18 @@ def run_stack(specs: list[RunSpec], root: Path, tick: Tick = lambda: None) -> li
     except OSError:
         raise
     except Exception as e:
+        why, trace = _one_line(blame(specs[0], e)), traceback.format_exc()
         for r, run in enumerate(runs):
             if run.result() is None and failures[r] is None:
-                failures[r] = _one_line(e)
-                run.fail(places[r], _one_line(e), traceback.format_exc())
+                failures[r] = why
+                run.fail(places[r], why, trace)
     return failures
 
 
 def _one_line(e: Exception) -> str:
-    if isinstance(e, IdimError):
-        return str(e)
-    return f"{type(e).__name__}: {str(e).strip() or 'no message'}".splitlines()[0]
+    if isinstance(e, CodeFailed):  # its traceback is kept beside
+        return e.said
+    return str(e) if isinstance(e, IdimError) else f"{type(e).__name__}: {first_line(e)}"
 
 
 def _end(

@@ -8,8 +8,9 @@ here, `METHODS["mine"] = Mine` in a program, or in an installed package
 from collections.abc import MutableMapping
 
 from idim.config import names
+from idim.methods.ask import ask
 from idim.methods.base import EXACT_EVERY, Method
 
 METHODS: MutableMapping[str, type[Method]] = names.METHODS
 
-__all__ = ["EXACT_EVERY", "METHODS", "Method"]
+__all__ = ["EXACT_EVERY", "METHODS", "Method", "ask"]

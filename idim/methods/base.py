@@ -1,11 +1,13 @@
 """The contract of a method; known without torch, which only its instances need."""
 
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from idim.config.schema import ONLY_IN_SUBSPACE
 from idim.errors import IdimError
+from idim.plain import brief
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,6 +46,18 @@ class Method(ABC):
 
     @abstractmethod
     def __init__(self, spec: "RunSpec", model: "Model", seed: int) -> None: ...
+
+    @staticmethod
+    def unfit(of: "type[Method]") -> str | None:
+        """Say why a class cannot be entered as a method: what names are made of is none."""
+        if of.size not in ("d", "size", None):
+            return f"size must be 'd', 'size' or None, not {brief(of.size)}"
+        if not (isinstance(of.symbol, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", of.symbol)):
+            return f"symbol must be a word of letters, digits and _, not {brief(of.symbol)}"
+        words = (of.draws, of.matched, *(of.ignores if isinstance(of.ignores, tuple) else (None,)))
+        if not all(isinstance(word, str) for word in words):
+            return "draws and matched must be texts, and ignores a tuple of them"
+        return None
 
     # What specs, searches and tables ask
 

@@ -2,9 +2,10 @@
 
 from idim.config.names import STRATEGIES
 from idim.search.adaptive import coarse_steps
+from idim.search.asked import next_runs
 from idim.search.grid import paper_grid
 from idim.search.space import Space
-from idim.search.strategy import Asking, Done, Known, Strategy, Tally, named, next_runs, strategy
+from idim.search.strategy import Asking, Done, Known, Strategy, Tally, ask, named, strategy
 
 __all__ = [
     "STRATEGIES",
@@ -14,6 +15,7 @@ __all__ = [
     "Space",
     "Strategy",
     "Tally",
+    "ask",
     "coarse_steps",
     "named",
     "next_runs",

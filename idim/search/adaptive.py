@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from idim.config import SweepSpec
 from idim.estimate import Fit, Point, Score, Target, baseline_score, fit, has_line, point, reaches
-from idim.methods import METHODS
+from idim.methods import METHODS, ask
 from idim.search.best_rate import best_notch
 from idim.search.interval import next_d, tried_inside
 from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
-from idim.search.tuner import PAIR, Tuner, selection_score
+from idim.search.tuner import MANY, PAIR, Tuner, selection_score
 
 # Coarse steps of d are at most this factor.
 COARSE = 4.0
@@ -51,6 +51,7 @@ class Adaptive(Strategy):
     def runs(self) -> Asking[str]:
         """Yield the next runs, as `Strategy` says."""
         going, most = _Search(self.space, *self.ends).stages(), self.bound
+        has_score = False  # of any d
         asked: set[tuple[int | None, float, int]] = set()  # a run and its first quarter are one
         try:
             batch = next(going)
@@ -62,11 +63,44 @@ class Adaptive(Strategy):
                         asked.add(key)
                         kept.append(run)
                 scores = (yield kept) if kept else []
+                has_score = has_score or any(
+                    run.measure and run.stop_at is None and score.score is not None
+                    for run, score in zip(kept, scores, strict=True)
+                )
                 if len(kept) < len(batch):
-                    return f"all of {most} runs are spent" if most != 1 else "its one run is spent"
+                    few = "" if has_score or most is None else self._few(most)
+                    spent = f"all of {most} runs are spent" if most != 1 else "its one run is spent"
+                    return f"{spent}{few}"
                 batch = going.send(scores)
         except StopIteration as stop:
             return stop.value
+
+    def warnings(self) -> list[str]:
+        """Say that the runs are too few for any d."""
+        most = self.bound
+        if most is None or most >= self.runs_before_a_score()[0]:
+            return []
+        return [f"max_runs {most} are too few{self._few(most)}"]
+
+    def runs_before_a_score(self) -> tuple[int, int]:
+        """Return how many runs it takes until a d has a score, at least and at most."""
+        spec, rates = self.spec, len(self.spec.baseline_lr)
+        first = len(RateScale(self.space, self.ends[0]).start())
+        least = first if spec.pruning == "halving" and first >= MANY else 1
+        if spec.baseline != "own":
+            return least, first
+        pair = min(PAIR, spec.seeds)
+        # its rate gets one seed more than its rivals
+        base = rates * pair + max(spec.seeds, pair + 1) - pair if rates > 1 else spec.seeds
+        widened = 0 if rates == 1 else EXTENSIONS * pair
+        return base + least, base + first + widened
+
+    def _few(self, most: int) -> str:
+        """Say how many runs would do where so many are too few for any d; empty: they may do."""
+        enough = self.runs_before_a_score()[1]
+        letter = METHODS[self.spec.method].symbol
+        more = f": no {letter} gets a score; give max_runs {enough} or more"
+        return more if most < enough else ""
 
     def lines(self) -> list[str]:
         """Say from where to where d goes, and when it ends."""
@@ -76,13 +110,14 @@ class Adaptive(Strategy):
     def seeds(self) -> str:
         """Say which d have all seeds."""
         return (
-            f"at least {self.spec.seeds} for the baseline and, runs allowing, each d that decides"
+            f"at least {self.spec.seeds} for the baseline and, runs allowing, each "
+            f"{METHODS[self.spec.method].symbol} that decides"
         )
 
     def rates(self) -> str:
         """Say how the first d's rates are carried to the others."""
-        method = METHODS[self.spec.method]
-        letter, exponent = method.symbol, method.transfer(self.spec)
+        method = self.spec.method
+        letter, exponent = METHODS[method].symbol, ask(method, "transfer", self.spec)
         moved = f"lr ~ (D/d)^{exponent:g}" if exponent else "the same"
         return (
             f"{super().rates()}, at the first {letter}; from there {moved}, "
@@ -105,6 +140,7 @@ class _Search:
 
     def __init__(self, space: Space, d_min: int, d_max: int) -> None:
         self.space, self.spec, self.target = space, space.spec, Target(space.spec.threshold)
+        self.letter = METHODS[self.spec.method].symbol
         self.coarse = coarse_steps(d_min, d_max)
         self.tuner = Tuner(space, RateScale(space, self.coarse[len(self.coarse) // 2]))
         self.base_runs: list[Score] = []
@@ -208,7 +244,7 @@ class _Search:
         while True:
             points = self.tuner.points()
             if not points:
-                return "no d gave a score"
+                return f"no {self.letter} gave a score"
             found = fit(self.base, points, self.target)
             ds = tried_inside(found, points, PAIR)
             why = self.enough(*found.interval)
@@ -243,9 +279,9 @@ class _Search:
     def enough(self, low: int | None, high: int | None) -> str:
         """Say why the interval is good enough; nothing when it is not."""
         if high is None and low is not None and low > self.coarse[-1]:
-            return f"d = {self.coarse[-1]:,}, the largest allowed, fails"
+            return f"{self.letter} = {self.coarse[-1]:,}, the largest allowed, fails"
         if low is None and high == self.coarse[0]:
-            return f"d = {self.coarse[0]:,}, the smallest allowed, passes"
+            return f"{self.letter} = {self.coarse[0]:,}, the smallest allowed, passes"
         if low is None or high is None:
             return ""
         # as a grid's bracket, from the last d that fails: [9, 10] leaves (8, 10] open

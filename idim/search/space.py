@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from idim.config import RunSpec, Setup, SweepSpec
-from idim.methods import METHODS
+from idim.methods import METHODS, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Space:
         """
         rates = sorted(self.spec.baseline_lr)
         anchor = (rates[0] * rates[-1]) ** 0.5
-        method = METHODS[self.spec.method]
-        return method.matched_rate(anchor, d, self.D, self.tensors, self.spec)
+        about = anchor, d, self.D, self.tensors, self.spec
+        return ask(self.spec.method, "matched_rate", *about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class RateScale:
         if self.space.spec.lr:
             return sorted(self.space.spec.lr)[int(notch)]
         spec = self.space.spec
-        moved = (self.d_ref / d) ** METHODS[spec.method].transfer(spec)
+        moved = (self.d_ref / d) ** ask(spec.method, "transfer", spec)
         return rounded(2**notch * self.space.matched_rate(self.d_ref) * moved)
 
     def start(self) -> list[float]:

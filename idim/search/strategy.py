@@ -1,17 +1,17 @@
 """One interface for every strategy: results so far -> the next runs, or done and why."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from idim.config import Recipe, RunSpec, SweepSpec
 from idim.config.names import STRATEGIES
 from idim.config.searches import strategy_of
-from idim.errors import unknown
+from idim.errors import Misled, code_error, unknown
 from idim.estimate import Score
 from idim.methods import METHODS
-from idim.plain import many
+from idim.plain import brief, many
 from idim.search.space import Space
 
 # What is known of runs, by run id; a run that failed is known by a score of None.
@@ -64,6 +64,15 @@ class Strategy(ABC):
 
     def __init__(self, space: Space) -> None:
         self.space, self.spec = space, space.spec
+
+    @staticmethod
+    def unfit(of: "type[Strategy]") -> str | None:
+        """Say why a class cannot be entered as a strategy."""
+        if not (isinstance(of.called, str) and of.called.strip()):
+            return "called must be what sentences call it"
+        if not (isinstance(of.heeds, tuple) and all(isinstance(name, str) for name in of.heeds)):
+            return "heeds must be a tuple of settings' names"
+        return None
 
     # --- the settings -----------------------------------------------------------------------
 
@@ -126,8 +135,12 @@ class Strategy(ABC):
 
     def lines(self) -> list[str]:
         """Say what a dry run cannot list: the runs that come after those it begins with."""
-        low, high = self.ends
-        return [f"then the search chooses d from {low:,} to {high:,} by what it finds"]
+        (low, high), letter = self.ends, METHODS[self.spec.method].symbol
+        return [f"then the search chooses {letter} from {low:,} to {high:,} by what it finds"]
+
+    def warnings(self) -> list[str]:
+        """Say what a user should know before the first run."""
+        return []
 
     def seeds(self) -> str:
         """Say how many seeds each d has."""
@@ -161,21 +174,52 @@ def named(name: str) -> type[Strategy]:
 
 
 def strategy(space: Space) -> Strategy:
-    """Return the strategy that a sweep names, with its setting."""
-    return named(strategy_of(space.spec))(space)
+    """Return the strategy that a sweep names, with its setting.
 
-
-def next_runs(space: Space, known: Known) -> list[RunSpec] | Done:
-    """Return the runs that the search needs next, or that it is done.
-
-    A strategy sees nothing but the scores it asked for, so replaying it from the start on what
-    the store holds takes the same decisions again: a killed search goes on as if undisturbed.
+    Raises:
+        IdimError: there is none of this name, or it is from outside and raised.
     """
-    going = strategy(space).runs()
+    name = strategy_of(space.spec)
+    of = named(name)
     try:
-        batch = next(going)
-        while all(run.id in known for run in batch):
-            batch = going.send([known[run.id] for run in batch])
-    except StopIteration as stop:
-        return Done(stop.value)
-    return [run for run in batch if run.id not in known]
+        return of(space)
+    except Exception as e:
+        if name in STRATEGIES.own:  # a bug like others
+            raise
+        raise code_error(f"strategy '{name}'", e) from e
+
+
+def _are(kind: type) -> Callable[[Any], bool]:
+    return lambda found: isinstance(found, list | tuple) and all(type(x) is kind for x in found)
+
+
+# What a strategy says beside its runs: whether it is an answer, and what would be one.
+_ANSWERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bound": (lambda n: n is None or (type(n) is int and n >= 0), "a number of runs, or None"),
+    "must_fit": (_are(int), "whole numbers"),
+    "lines": (_are(str), "a list of texts"),
+    "warnings": (_are(str), "a list of texts"),
+    "seeds": (lambda text: isinstance(text, str), "a text"),
+    "rates": (lambda text: isinstance(text, str), "a text"),
+}
+
+
+def ask(of: Strategy, what: str) -> Any:
+    """Return what a strategy says by one of its words or properties beside `runs`.
+
+    Raises:
+        Misled: it says what cannot be.
+        CodeFailed: it is from outside and raised.
+    """
+    name = strategy_of(of.spec)
+    try:
+        found = getattr(of, what)
+        found = found() if callable(found) else found
+    except Exception as e:
+        if name in STRATEGIES.own:
+            raise
+        raise code_error(f"{what} of strategy '{name}'", e) from e
+    is_one, wanted = _ANSWERS[what]
+    if not is_one(found):
+        raise Misled(f"{what} of strategy '{name}' is {brief(found)}; it must be {wanted}.")
+    return found

@@ -12,6 +12,7 @@ OUT/runs/<xx>/<id>/attempts/<n>/         each start of the run writes in a folde
     state.safetensors                    the last checkpoint, gone when the run is finished
     failed.json                          why the try failed, where another may succeed
     traceback.log                        where it failed, if by an error
+OUT/traceback.log                        where a strategy from outside failed, if by an error
 OUT/damaged/                             what was not as it was written, set aside
 
 Every file that a number comes from carries a checksum and whose it is (`idim.store.seal`).  Stores

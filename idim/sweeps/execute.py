@@ -1,6 +1,7 @@
 """Execute the runs of a plan that have no result yet, and tell what happens."""
 
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -9,13 +10,13 @@ from typing import Any, Literal
 
 from idim import launch
 from idim.config import QUARTER, RunSpec, SweepSpec, slug
-from idim.errors import RunFailed
+from idim.errors import CodeFailed, RunFailed
 from idim.machine import cores
 from idim.methods import METHODS
 from idim.problems import tasks
 from idim.results import Summary
-from idim.search import Done, next_runs
-from idim.store import Ended, Record, Result, Run, Store, alone
+from idim.search import Done
+from idim.store import Ended, Record, Result, Run, Store, alone, write_text
 from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes
 from idim.sweeps.plan import Plan
 from idim.sweeps.summary import summarise
@@ -69,19 +70,27 @@ def execute(
         jobs: processes; by default one for each core a run leaves idle.
         workers: processes that stay for another sweep, in place of `jobs` new ones.
         progress: told of every event.
-        tell: given a line for what was damaged in the folder, and is set aside and done again.
+        tell: given a line for what was damaged in the folder, and is set aside and done again, and
+            for what a user should know before the first run.
         accepted: called once the folder is this sweep's.
 
     Raises:
-        IdimError: `out` holds another sweep, or another process is at work in it.
-        RunFailed: a launcher came back without having stored what became of a run.
+        IdimError: `out` holds another sweep, another process is at work in it, or a strategy asks
+            for what is no run of the sweep.
+        RunFailed: a launcher came back without having stored what became of a run, or a strategy
+            raised.
     """
     with alone(out):
         said = Store(out).claim(_claim(plan), loose=LOOSE)
         accepted()
         for line in said:
             tell(line)
-        return _execute(plan, out, jobs, workers, progress, tell)
+        try:
+            return _execute(plan, out, jobs, workers, progress, tell)
+        except CodeFailed as e:
+            log, cause = out / "traceback.log", e.__cause__
+            write_text(log, "".join(traceback.format_exception(cause)))
+            raise CodeFailed(e.said, log) from cause
 
 
 def check(plan: Plan, out: Path) -> None:
@@ -117,7 +126,9 @@ def _execute(
     store = Store(out)
     for line in store.mend():
         tell(line)
-    watch = _Watch(store, progress, plan.most, is_bound=plan.search.bound is not None)
+    for line in plan.warnings:
+        tell(f"warning: {line}")
+    watch = _Watch(store, progress, plan.most, is_bound=plan.bound is not None)
     for outcome in distinct_runs(outcomes(store, plan.space)).values():
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not
@@ -138,7 +149,7 @@ def _execute(
 def _next(plan: Plan, store: Store, tried: set[str]) -> list[RunSpec] | Done:
     ended = outcomes(store, plan.space).items()
     final = {i: o for i, o in ended if o.result is not None or i in tried}
-    return next_runs(plan.space, {i: o.score(plan.metric) for i, o in final.items()})
+    return plan.next_runs({i: o.score(plan.metric) for i, o in final.items()})
 
 
 def default_jobs(plan: Plan, jobs: int | None) -> int:

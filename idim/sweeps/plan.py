@@ -8,15 +8,16 @@ from typing import Any
 
 from idim import kernels
 from idim.config import RunSpec, SweepSpec, recipe, slug, with_recipe
-from idim.errors import IdimError
+from idim.errors import IdimError, code_error
 from idim.machine import cores
-from idim.methods import METHODS
+from idim.methods import METHODS, ask
 from idim.plain import many
 from idim.problems import given, kinds, reach, tasks
 from idim.problems.given import Objective
 from idim.projection import kernels_for
 from idim.results import Problem
-from idim.search import Done, Space, Strategy, named, next_runs, strategy
+from idim.search import Done, Known, Space, Strategy, named, next_runs, strategy
+from idim.search import ask as ask_search
 from idim.store import Record, Store
 from idim.subspace.layout import Extent, extent
 
@@ -49,17 +50,42 @@ class Plan:
     @cached_property
     def specs(self) -> list[RunSpec]:
         """The runs the search begins with."""
-        first = next_runs(self.space, {})
+        first = self.next_runs({})
         return [] if isinstance(first, Done) else first
+
+    def next_runs(self, known: Known) -> list[RunSpec] | Done:
+        """Return the runs that come next, of sizes that the model allows.
+
+        Raises:
+            IdimError: as `search.next_runs`, or a strategy asks for another size.
+        """
+        found = next_runs(self.space, known)
+        sizes = [] if isinstance(found, Done) else [r.measure for r in found]
+        for size in dict.fromkeys(n for n in sizes if n is not None):
+            try:
+                ask(self.spec.method, "check", size, self.span, self.spec)
+            except IdimError as e:
+                raise code_error(f"strategy '{self.spec.search}'", e) from None
+        return found
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know before the first run."""
+        return ask_search(self.search, "warnings")
+
+    @property
+    def bound(self) -> int | None:
+        """The most runs that the search says it makes, if it says so."""
+        return ask_search(self.search, "bound")
 
     @property
     def most(self) -> int:
         """How many runs the search makes at most; where it has no bound, those it begins with."""
-        return self.search.bound or len(self.specs)
+        return self.bound or len(self.specs)
 
     def trainable(self, run: RunSpec) -> int | None:
         """How many numbers a run trains; None where that shows when it runs."""
-        return METHODS[run.method].trained(run.measure or 0, self.span)
+        return ask(run.method, "trained", run.measure or 0, self.span)
 
     @cached_property
     def step_seconds(self) -> dict[str, float]:
@@ -73,6 +99,8 @@ class Plan:
         """Describe the runs, what each trains and what they would cost on this machine."""
         from idim.training.schedule import count_steps
 
+        if not self.specs:
+            return [*ask_search(self.search, "lines"), "it begins with no run"]
         out = []
         for key, runs in self._groups().items():
             rates = ", ".join(f"{lr:g}" for lr in dict.fromkeys(r.lr for r in runs))
@@ -87,8 +115,8 @@ class Plan:
         each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
         known = sum(self.step_seconds[r.method] for r in self.specs)
         rest = (self.most - len(self.specs)) * max(self.step_seconds.values())
-        bound = "" if self.search.bound is None else "at most "
-        out += self.search.lines()
+        bound = "" if self.bound is None else "at most "
+        out += ask_search(self.search, "lines")
         out.append(
             f"{bound}{many(self.most, 'run')} of {many(steps, 'step')}, {bound or 'about '}"
             f"{_hours((known + rest) * steps)} one after another "
@@ -124,11 +152,10 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
     """
     spec, facts = _resolve(with_recipe(spec), _held(out))
     span, chance = facts.span, facts.chance.get(facts.metric)
-    method = METHODS[spec.method]
-    spec = named(spec.search).within(spec, method.sizes(span))
+    spec = named(spec.search).within(spec, ask(spec.method, "sizes", span))
     space = Space(spec, span.D, span.tensors, facts.resolved, chance=chance)
-    for d in strategy(space).must_fit:
-        method.check(d, span, spec)
+    for d in ask_search(strategy(space), "must_fit"):
+        ask(spec.method, "check", d, span, spec)
     return Plan(
         spec=spec,
         space=replace(space, full_stacked=space.run(None, 1e-3, 0).is_stackable),
@@ -162,7 +189,7 @@ def plan_run(spec: RunSpec, tell: Callable[[str], None] = lambda _: None) -> Run
     for note in facts.notes:
         tell(f"note: {note}")
     if spec.measure is not None:
-        METHODS[spec.method].check(spec.measure, facts.span, spec)
+        ask(spec.method, "check", spec.measure, facts.span, spec)
     spec = replace(spec, **facts.resolved)
     return replace(spec, stacked=spec.is_stackable)
 

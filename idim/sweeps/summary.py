@@ -7,13 +7,13 @@ from typing import Any
 from idim import estimate
 from idim.config import RunSpec
 from idim.config.checks import SHARE
-from idim.errors import IdimError
+from idim.errors import CodeFailed, IdimError, Misled
 from idim.methods import METHODS
 from idim.plain import brief, many
 from idim.problems.given import METRICS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
-from idim.search import Done, Strategy, next_runs, strategy
+from idim.search import Done, Strategy, ask, next_runs, strategy
 from idim.store import Record, Result, Store, write_json, write_text
 from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes, space_of
 
@@ -51,7 +51,13 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     sweep = store.sweep()
     space, metric = space_of(sweep), sweep["metric"]
     ended = outcomes(store, space)
-    coming = next_runs(space, {i: o.score(metric) for i, o in ended.items()})
+    known = {i: o.score(metric) for i, o in ended.items()}
+    coming, stuck = [], []
+    try:
+        coming = next_runs(space, known)
+    except (Misled, CodeFailed) as e:  # what was found stands
+        why = f"{e.said}." if isinstance(e, CodeFailed) else str(e)
+        stuck = [f"the search cannot go on: {why}"]
     counted = distinct_runs(ended).values()
     whole = [o for o in counted if o.run.stop_at is None]
     stopped = [o for o in counted if o.run.stop_at is not None]
@@ -78,7 +84,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         lost = [o.run for o in whole if o.run.measure is None and o.error is not None]
         tried = tuple(sorted({run.lr for run in lost}))
         part["reference"] = replace(part["reference"], lrs=tried, failed=len(lost))
-    part["notes"] = (*sweep["notes"], *found.notes, *_unsealed(store))
+    part["notes"] = (*sweep["notes"], *found.notes, *stuck, *_unsealed(store))
     return Summary(
         **{name: sweep[name] for name in shared},
         **part,
@@ -161,9 +167,9 @@ def _protocol(sweep: Record, search: Strategy) -> Protocol:
         f"{sweep['threshold']:g} x baseline",
         selection=f"learning rate {selection}",
         checkpoint=own if is_own else _checkpoint(sweep),
-        seeds=f"{search.seeds()}; each {_THEIRS if is_own else redraws}",
+        seeds=f"{ask(search, 'seeds')}; each {_THEIRS if is_own else redraws}",
         training=own if is_own else _training(sweep),
-        lr="as given" if sweep["lr"] else search.rates(),
+        lr="as given" if sweep["lr"] else ask(search, "rates"),
         head=own if is_own else place,
     )
 

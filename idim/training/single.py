@@ -21,7 +21,7 @@ from idim.problems.tasks import Split
 from idim.training.events import State
 from idim.training.optimizer import held, hold, optimizer_of
 from idim.training.schedule import batch_index, learning_rate, stream
-from idim.training.start import build, make, prepare_torch
+from idim.training.start import blame, build, make, prepare_torch
 
 # Rows of a batch where nothing is trained.
 EVALUATED = 256
@@ -174,12 +174,17 @@ def time_step(spec: RunSpec) -> float:
     """Measure one training step of a spec: the faster of two after a warm-up, in seconds."""
     prepare_torch(spec)
     problem = kinds.load(spec)
-    run = Single(spec, problem)
-    rows, seconds = run.model.encode(problem.train), []
-    for step in range(3):
-        started = time.perf_counter()
-        run.step(rows, step, 3).item()
-        seconds.append(time.perf_counter() - started)
+    try:
+        run = Single(spec, problem)
+        rows, seconds = run.model.encode(problem.train), []
+        for step in range(3):
+            started = time.perf_counter()
+            run.step(rows, step, 3).item()
+            seconds.append(time.perf_counter() - started)
+    except Exception as e:
+        if (error := blame(spec, e)) is not e:
+            raise error from e
+        raise
     return min(seconds[1:])
 
 

@@ -16,7 +16,9 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from idim.config import RunSpec
+from idim.errors import Misled
 from idim.methods import Method
+from idim.methods.full import Full
 from idim.methods.subspace import InSubspace
 from idim.problems.base import Batch, Model, Problem, Rows
 from idim.problems.tasks import Split
@@ -38,11 +40,24 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def key(spec: RunSpec) -> str | None:
-    """Return what runs must have in common to train together; None: this one trains alone."""
+    """Return what runs must have in common to train together; None: this one trains alone.
+
+    Raises:
+        Misled: it says that it is a row of a stack, which takes no such run.
+    """
     if not spec.stacked:
         return None
+    _check(spec)
     shared = {k: v for k, v in json.loads(spec.canonical()).items() if k not in APART}
     return json.dumps([shared, spec.data], sort_keys=True)
+
+
+def _check(spec: RunSpec) -> None:
+    """Refuse a row that the stack would train otherwise than its spec says."""
+    if not spec.is_stackable:
+        raise Misled(
+            f"run '{spec.id}' says stacked, and no run of its model, method and recipe can be."
+        )
 
 
 class _Net(nn.Module):
@@ -95,6 +110,8 @@ class Stack:
     best: Best | None = None
 
     def __init__(self, specs: Sequence[RunSpec], problem: Problem) -> None:
+        for spec in specs:
+            _check(spec)
         self.specs, models = specs, [build(spec, problem) for spec in specs]
         self.model, self.net = models[0], _Net(models[0])
         inside, _, _ = partition(self.model.module, [], [])
@@ -109,6 +126,11 @@ class Stack:
             for segment in laid
         }
         self.methods: list[Method] = list(map(make, specs, models))
+        if not all(isinstance(method, Full | InSubspace) for method in self.methods):
+            raise Misled(
+                f"method '{specs[0].method}' says that its runs stack, which only those of full "
+                "training and of a subspace can."
+            )
         self.projected = [
             _Projected(method.subspace, row[: self.D])
             for method, row in zip(self.methods, theta, strict=True)

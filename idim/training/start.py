@@ -4,10 +4,11 @@ import os
 
 import torch
 
-from idim.config import RunSpec, recipe
-from idim.errors import IdimError, RunFailed
+from idim.config import RunSpec, names, recipe
+from idim.errors import IdimError, Misled, RunFailed, code_error
 from idim.machine import cores
 from idim.methods import METHODS, Method
+from idim.plain import brief
 from idim.problems.base import Model, Problem
 from idim.training.schedule import stream
 
@@ -33,9 +34,25 @@ def make(spec: RunSpec, model: Model) -> Method:
     """Make a model trainable as the spec says.
 
     Raises:
-        IdimError: a size out of range for this model, SAID with too few d, no head to set apart.
+        IdimError: a size out of range for this model, SAID with too few d, no head to set apart;
+            a method from outside that trains nothing.
     """
-    return METHODS[spec.method](spec, model, stream(spec.seed, "projection"))
+    method = METHODS[spec.method](spec, model, stream(spec.seed, "projection"))
+    count = method.trainable
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise Misled(
+            f"method '{spec.method}' trains {brief(count)} numbers at {spec.sized or 'any size'}; "
+            "it must train 1 or more, and say how many in trainable."
+        )
+    return method
+
+
+def blame(spec: RunSpec, e: Exception) -> Exception:
+    """Return what a run raised; where its method is from outside, as an error that names it."""
+    is_known = isinstance(e, IdimError | OSError | MemoryError | torch.OutOfMemoryError)
+    if is_known or "memory" in str(e) or spec.method in names.METHODS.own:
+        return e
+    return code_error(f"a run of method '{spec.method}'", e)
 
 
 def refuse_changed(spec: RunSpec, problem: Problem) -> None:
