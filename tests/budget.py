@@ -14,8 +14,8 @@ BUDGET = {
     "adaptive": 30, "bound": 90, "cli": 60, "damage": 60, "distributed": 90, "estimate": 60,
     "families": 60, "hub": 90, "kernels": 60, "measure": 90, "models": 90, "older": 30,
     "pretrain": 60, "projection": 60, "projections": 60, "refusals": 90, "report": 30, "rows": 90,
-    "search": 30, "subspace": 120, "sweep": 60, "task": 30, "texts": 60, "together": 60,
-    "trainer": 60, "trajectory": 60, "triton": 120, "writeup": 30,
+    "search": 30, "source": 60, "subspace": 120, "sweep": 60, "task": 30, "texts": 60,
+    "together": 60, "trainer": 60, "trajectory": 60, "triton": 120, "writeup": 30,
 }  # fmt: skip
 # Of a room that is not in the table.
 OTHER = 30
