@@ -166,7 +166,7 @@ UNSPELLED = {
     "made ufunc": lambda: np.frompyfunc(lambda x: x, 1, 1),
     "storage": lambda: torch.zeros(2).untyped_storage(),
     "quantized": lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
-    "run": Run,
+    "run": Run, "nested": lambda: torch.nested.nested_tensor([torch.ones(2)]),
 }  # fmt: skip
 
 
@@ -339,3 +339,10 @@ def test_objects_that_all_hold_one_another_are_not_gone_through_forever():
     for one in some:
         one.k = list(some)
     assert here(some[0]) == here(some[0])
+
+
+def test_code_that_wraps_itself_is_one_line():
+    code = bound_to(1)
+    vars(code)["__wrapped__"] = code
+    with pytest.raises(IdimError, match="bound to itself too often"):
+        source.fingerprint(code)

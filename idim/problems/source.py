@@ -4,6 +4,7 @@ import hashlib
 import pickle
 from typing import Any
 
+from idim.errors import IdimError
 from idim.problems.code import main_file, name_of
 from idim.problems.spelled import Spelled
 
@@ -49,5 +50,12 @@ def fingerprint(*codes: Any, version: str = "", asked: str = "") -> str:
     """
     digest = hashlib.sha256(f"{version}{asked}".encode())
     for code in codes:
-        digest.update(Spelled(code, version).source(code).encode(errors="surrogatepass"))
+        try:
+            text = Spelled(code, version).source(code)
+        except RecursionError:
+            raise IdimError(
+                f"'{name_of(code)}' is called too deep, or bound to itself too often, to be told; "
+                "call measure from fewer functions."
+            ) from None
+        digest.update(text.encode(errors="surrogatepass"))
     return digest.hexdigest()[:16]

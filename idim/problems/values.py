@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.utils.hooks import RemovableHandle
 
 from idim.errors import IdimError
 from idim.plain import shown
@@ -209,7 +210,7 @@ class Values:
         kind = type(value)
         if kind is nn.Parameter and (seen := self.once(value)):  # tied
             return seen
-        if value.is_quantized:
+        if value.is_quantized or value.is_nested:
             raise Unspelled
         told = "" if kind in (Tensor, nn.Parameter) else self.value(kind)
         if is_lazy(value):
@@ -249,6 +250,8 @@ def _reduced(value: Any) -> Any:
     """Ask an object what a copy of it would need; nothing is copied."""
     if isinstance(value, torch.UntypedStorage | torch.TypedStorage):
         raise Unspelled  # its answer holds addresses
+    if isinstance(value, RemovableHandle):  # its number is of this process; its module has the hook
+        return copyreg.__newobj__, (type(value),)  # type: ignore[attr-defined]
     special = copyreg.dispatch_table.get(type(value))
     try:
         with warnings.catch_warnings():
