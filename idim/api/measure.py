@@ -82,8 +82,10 @@ def measure(
             training.
         out: folder of the results; by default one in ./idim-out, by the name of the function.
         version: say another one when code has changed that the function calls; a change of its
-            own source is seen, and of what it is bound to: defaults, what it closes over, the
-            attributes of an object.
+            own source is seen, and of what it is bound to when this is called: defaults, what it
+            closes over, the attributes and the class of an object.  What has no source, or no
+            content that could be told (a lock, an open file), is refused unless this is given;
+            it then counts by its name or its type's, with the object of another module around it.
         jobs: processes.  With more than one, a script must call this below
             `if __name__ == "__main__":`, as any that starts processes.
         progress: told of every event of a run.
@@ -149,7 +151,8 @@ def _module(
             f"{others[0]} would not be used: a module's loss draws its own rows; leave it out."
         )
     parts = (head,) if isinstance(head, str) else tuple(head or ())
-    prints = source.fingerprint(make, loss, evaluate, version=f"{version}/{[*parts]}/{direction}")
+    asked = f"/{[*parts]}/{direction}"
+    prints = source.fingerprint(make, loss, evaluate, version=version, asked=asked)
     return Own(
         name=source.name_of(make), make=make, loss=loss, evaluate=evaluate,
         head=parts, direction=direction, fingerprint=prints,
@@ -178,7 +181,7 @@ def _objective(
         )
     return Objective(
         name=source.name_of(call), call=call, D=D, direction=direction,
-        fingerprint=source.fingerprint(call, version=f"{version}/{D}/{direction}"),
+        fingerprint=source.fingerprint(call, version=version, asked=f"/{D}/{direction}"),
     )  # fmt: skip
 
 
@@ -212,8 +215,8 @@ def _refuse_changed(code: Given, out: Path) -> None:
         held = Store(out).held()
     if held and held["model"] == slug(code.name) and held["model_fingerprint"] != code.fingerprint:
         raise IdimError(
-            f"'{out}' holds runs of other code: '{code.name}' (or its version, D or direction) "
-            "has changed since; give another out=."
+            f"'{out}' holds runs of other code: '{code.name}' (or what it is bound to, its "
+            "version, D or direction) has changed since; give another out=."
         )
 
 
