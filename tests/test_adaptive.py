@@ -198,6 +198,10 @@ FEW = [
 ]  # fmt: skip
 
 
+def spent(n: int) -> str:
+    return f"all of {n} runs are spent" if n > 1 else "its one run is spent"
+
+
 @pytest.mark.parametrize("given", FEW, ids=str)
 def test_too_few_runs_for_any_d_are_told_before_and_after_with_a_number_that_does(given):
     def scored(n: int) -> tuple[bool, str, list[str]]:
@@ -213,12 +217,12 @@ def test_too_few_runs_for_any_d_are_told_before_and_after_with_a_number_that_doe
     for n in {1, least - 1} - {0} if least > 1 else ():
         has, why, warned = scored(n)
         assert not has
-        assert why == f"all of {n} runs are spent{said}"
+        assert why == f"{spent(n)}{said}"
         assert warned == [f"max_runs {n} are too few{said}"]
     for n in {least, max(least, enough - 1)} - {enough}:  # they may do, so nothing is said before
         has, why, warned = scored(n)
         assert warned == []
-        assert why == f"all of {n} runs are spent{'' if has else said}"
+        assert why == f"{spent(n)}{'' if has else said}"
 
 
 @pytest.mark.parametrize("method", ["subspace", "last_tensors"])

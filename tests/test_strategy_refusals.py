@@ -211,9 +211,9 @@ def test_a_search_that_has_returned_is_over_whatever_it_returns(enter, tmp_path,
     write(found, tmp_path)
     for summary in (found, summarise(tmp_path)):
         assert (summary.search.done, summary.search.why) == (True, why)
-        assert f"search: 1 runs; {why}" in table.text(summary)
+        assert f"search: 1 run; {why}" in table.text(summary)
     done = CliRunner().invoke(app, ["estimate", str(tmp_path)])
-    assert (done.exit_code, f"search: 1 runs; {why}" in done.stdout) == (0, True), done.output
+    assert (done.exit_code, f"search: 1 run; {why}" in done.stdout) == (0, True), done.output
 
 
 def test_where_it_raised_is_kept_and_what_was_found_stands(enter, tmp_path):
