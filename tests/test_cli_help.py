@@ -58,7 +58,8 @@ def test_sweep_documents_every_option():
 @pytest.mark.parametrize(("command", "spec"), [("sweep", SweepSpec), ("run", RunSpec)])
 def test_every_setting_is_an_option_or_named_as_a_key(command, spec):
     help_text = show(command, "-h")
-    looked_up = {"model_fingerprint", "data_fingerprint", "changed", "kernels", "stacked"}
+    looked_up = {"model_fingerprint", "data_fingerprint", "changed", "kernels", "stacked",
+                 "task_name"}  # fmt: skip
     settings = {f.name for f in fields(spec)} - looked_up
     without = {name for name in settings if f"--{name.replace('_', '-')}" not in help_text.split()}
     own = {"lr_multiples", "lr_transfer", "pruning"} if spec is SweepSpec else {"stop_at"}
