@@ -24,7 +24,7 @@ from idim.sweeps.summary import summarise
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
 STOP_RULES = ("tolerance", "max_runs")
 # What was said of a sweep does not make it another.
-LOOSE = (*STOP_RULES, "notes", "problem", "held_out")
+LOOSE = (*STOP_RULES, "notes", "problem", "held_out", "chance")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 

@@ -219,7 +219,13 @@ def _in_both(task: TaskInfo, whole: Split, evaluation: Split) -> list[str]:
 
 
 def _chance(task: TaskInfo, train: Split, evaluation: Split) -> dict[str, float]:
-    """Score a constant: the most frequent training class, or the mean for regression."""
+    """Score a constant: the most frequent training class, or the mean for regression.
+
+    F1's is class 1: it is of that class alone, and any other constant scores 0.
+    """
     constant = np.bincount(train.targets).argmax() if task.labels else train.targets.mean()
-    predictions = np.full(len(evaluation), constant)
-    return {metric: score(metric, predictions, evaluation.targets) for metric in task.metrics}
+    found = {}
+    for metric in task.metrics:
+        answer = np.full(len(evaluation), 1 if metric == "f1" else constant)
+        found[metric] = score(metric, answer, evaluation.targets)
+    return found

@@ -53,7 +53,7 @@ class TaskData:
     evaluation: Split
     # Hash of the rows used in all three splits, of the label order and of the metrics.
     fingerprint: str
-    # By metric: the score on `evaluation` of always predicting the most frequent training class.
+    # By metric: the score on `evaluation` of the constant answer that the training rows commend.
     chance: dict[str, float]
     # What a reader of the results must know about the rows, one sentence each.
     notes: tuple[str, ...] = ()
