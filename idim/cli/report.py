@@ -23,9 +23,12 @@ ReportOut = Annotated[
     ),
 ]
 CompareOut = Annotated[
-    Path,
+    Path | None,
     typer.Option(
-        parser=options.place, metavar="DIR", help="Write compare.png and compare.svg there"
+        parser=options.place,
+        metavar="DIR",
+        help="Draw compare.png and compare.svg there",
+        show_default=False,
     ),
 ]
 
@@ -56,14 +59,14 @@ def compare(
     folders: Folders,
     *,
     threshold: Threshold = None,
-    out: CompareOut = Path(),
+    out: CompareOut = None,
     as_json: options.Json = False,
 ) -> None:
     """Compare the d90 of several sweeps.
 
     Prints a table, of each two sweeps whether their intervals tell them apart, and in which
-    settings they differ; draws all curves, each over its own baseline, on one figure. Trains
-    nothing.
+    settings they differ; with --out it draws all curves, each over its own baseline, on one
+    figure. Trains nothing.
 
     Example:
       idim compare idim-out/sst2-minilm-fastfood-did idim-out/sst2-minilm-fastfood-said
@@ -73,10 +76,12 @@ def compare(
 
     summaries = [summarise(folder, threshold) for folder in folders]
     compared = comparison.compare(summaries, list(map(evidence, folders)))
-    drawn = canvas.files(overlay.compose(compared), overlay.title(compared))
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [str(path) for path in canvas.save(drawn, out / "compare")]
+    paths = []
+    if out is not None:
+        drawn = canvas.files(overlay.compose(compared), overlay.title(compared))
+        out.mkdir(parents=True, exist_ok=True)
+        paths = [str(path) for path in canvas.save(drawn, out / "compare")]
     if as_json:
         show(compared.to_json() | {"files": paths}, as_json=True)
     else:
-        show(comparison.text(compared) + "\n" + "\n".join(paths), as_json=False)
+        show("\n".join([comparison.text(compared), *paths]).rstrip(), as_json=False)
