@@ -26,8 +26,7 @@ import cells
 from worlds import D_MAX, D_MIN, WORLDS, D, Trial, World
 
 from idim.config import RunSpec, SweepSpec
-from idim.estimate import Estimate, Score, estimate
-from idim.estimate.records import Ends
+from idim.estimate import Score, estimate
 from idim.search import Space, Strategy, paper_grid, strategy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,18 +95,6 @@ def search(trial: Trial, settings: dict[str, Any]) -> tuple[list[Score], float, 
         return scores, len(full) + 0.25 * len(early - full), stop.value, one
 
 
-def shown(found: Estimate, by: Strategy) -> Ends | None:
-    """Return the interval that a report shows, as `Summary.interval`; None where there is none."""
-    if by.is_fitted:
-        return fitted(found)
-    return None if found.interval_method.startswith("none") else found.interval
-
-
-def fitted(found: Estimate) -> Ends | None:
-    """Return the interval of the fit; None where there is none."""
-    return None if found.fit.method.startswith("none") else found.fit.interval
-
-
 def measure(world: str, budget: str, number: int) -> dict[str, Any]:
     """Measure d90 once: what was found, the truth beside it."""
     trial = Trial(world, number)
@@ -117,8 +104,7 @@ def measure(world: str, budget: str, number: int) -> dict[str, Any]:
         "world": world, "budget": budget, "number": number, "why": why, "runs": runs,
         "ds": len({s.d for s in scores if s.d}),
         "truths": {name: d if d < math.inf else None for name, d in trial.truths.items()},
-        "fit": found.fit.d, "d90": found.d90,
-        "intervals": {"fit": fitted(found), "shown": shown(found, by)},
+        "d90": found.fit.at, "interval": found.fit.interval, "smallest": found.smallest.d,
         "notes": found.notes,
     }  # fmt: skip
 
@@ -138,13 +124,13 @@ def known(path: Path) -> list[dict[str, Any]]:
     """Return the trials of today's code that a file holds; a line cut short by a kill is none."""
     if not path.exists():
         return []
-    rows = []
+    rows, today = [], code()
     for line in path.read_text().splitlines():
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:
             continue
-    return [row for row in rows if row.pop("code") == code()]
+    return [row for row in rows if row.pop("code") == today]
 
 
 def trials(

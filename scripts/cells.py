@@ -13,22 +13,23 @@ from worlds import D_MAX, D_MIN, WORLDS
 GOOD = (0.90, 0.99)
 # How notes begin that say nothing of whether d90 can be believed.
 USUAL = re.compile(
-    "The best learning rate is|Fewer than|One seed each|d90 lies outside|Not monotone"
+    "The best learning rate is|Fewer than|One seed each|Not monotone"
     "|Learning rates were selected|[0-9]+ failed runs? |No line|No d90"
 )
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
 MARKERS = "os^Dv<>"
 HEADER = (
-    "                                                |------ fit: -------------------|- shown: ---"
-    "--|- smallest d -|      |- covers, by end -|\n"
-    "world            d90 of      budget trials  runs    d| covers  width   bias    rms| covers  "
-    "width|   bias    rms|  none| narrow      spent    | warned"
+    "                                                |------ d90: -------------------|"
+    "- smallest d -|      |- covers, by end -|\n"
+    "world            d90 of      budget trials  runs    d| covers  width   bias    rms|"
+    "   bias    rms|  none| narrow      spent    | warned"
 )
 FOOTER = (
-    f"covers: share of intervals that hold the truth, * outside {GOOD[0]:.0%} to {GOOD[1]:.0%}; "
-    "width: median of upper end / lower end;\nbias, rms: of ln(d / truth); none: share of trials "
-    "without an interval; narrow, spent: share of the\nshown intervals that cover where the search "
-    "ended by its tolerance, or by its runs (share of trials)."
+    f"runs: in full trainings; d: how many; covers: share of intervals that hold the truth, * "
+    f"outside {GOOD[0]:.0%}\nto {GOOD[1]:.0%}; width: median of upper end / lower end; bias, rms: "
+    "of ln(d / truth); none: share of trials\nwithout an interval; narrow, spent: share of the "
+    "intervals that cover where the search ended by its\ntolerance, or by its runs (share "
+    "of trials); warned: share of trials with a note that is not one of the usual."
 )
 
 
@@ -54,22 +55,19 @@ def _summary(
         "runs": float(np.mean([t["runs"] for t in trials])),
         "ds": float(np.mean([t["ds"] for t in trials])),
     }  # fmt: skip
-    for kind in ("fit", "shown"):
-        ends = [t["intervals"][kind] for t in trials]
-        row[kind] = {
-            "covers": _mean([covers(e, d) for e, d in zip(ends, truths, strict=True) if e]),
-            "width": float(np.median([width(e) for e in ends if e])) if any(ends) else None,
-        }
-    for kind, key in (("fit", "fit"), ("d90", "d90")):
+    ends = [t["interval"] for t in trials]
+    row["covers"] = _mean([covers(e, d) for e, d in zip(ends, truths, strict=True) if e])
+    row["width"] = float(np.median([width(e) for e in ends if e])) if any(ends) else None
+    row["none"] = _mean([e is None for e in ends])
+    for kind in ("d90", "smallest"):
         pairs = zip(trials, truths, strict=True)
-        off = [math.log((t[key] or D_MAX) / d) for t, d in pairs if d < math.inf]
-        row.setdefault(kind, {}).update(bias=_mean(off), rms=_root(_mean([x * x for x in off])))
-    row["none"] = _mean([t["intervals"]["shown"] is None for t in trials])
+        off = [math.log((t[kind] or D_MAX) / d) for t, d in pairs if d < math.inf]
+        row[kind] = {"bias": _mean(off), "rms": _root(_mean([x * x for x in off]))}
     for word in ("narrower", "spent"):
         ended = [
-            covers(t["intervals"]["shown"], d)
+            covers(t["interval"], d)
             for t, d in zip(trials, truths, strict=True)
-            if word in t["why"] and t["intervals"]["shown"]
+            if word in t["why"] and t["interval"]
         ]
         row[word] = {"share": len(ended) / len(trials), "covers": _mean(ended)}
     row["warned"] = _mean([any(map(is_warning, t["notes"])) for t in trials])
@@ -98,12 +96,12 @@ def _root(value: float | None) -> float | None:
 
 def line(row: dict[str, Any]) -> str:
     """Return a row as text."""
-    fit, shown, d90 = row["fit"], row["shown"], row["d90"]
+    d90, smallest = row["d90"], row["smallest"]
     return (
         f"{row['world']:16} {row['truth']:11} {row['budget']:6} {row['trials']:6} "
-        f"{row['runs']:5.0f} {row['ds']:4.1f}| {_share(fit['covers'])} {_number(fit['width'], 2)} "
-        f"{_number(fit['bias'])} {_number(fit['rms'])}| {_share(shown['covers'])} "
-        f"{_number(shown['width'], 2)}| {_number(d90['bias'])} {_number(d90['rms'])}|"
+        f"{row['runs']:5.0f} {row['ds']:4.1f}| {_share(row['covers'])} {_number(row['width'], 2)} "
+        f"{_number(d90['bias'])} {_number(d90['rms'])}| {_number(smallest['bias'])} "
+        f"{_number(smallest['rms'])}|"
         f"{row['none']:6.2f}|{_ended(row['narrower'])}{_ended(row['spent'])}|{row['warned']:7.2f}"
     )
 
@@ -125,7 +123,7 @@ def _ended(part: dict[str, Any]) -> str:
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Plot the coverage of the shown intervals and the error of the fit, a line a world."""
+    """Plot the coverage of the intervals and the error of d90, a line a world."""
     from matplotlib.figure import Figure
 
     places = list(dict.fromkeys((r["world"], r["truth"]) for r in rows))
@@ -139,15 +137,15 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         lift = 0.6 * ((i + 0.5) / len(budgets) - 0.5)
         y = [places.index((r["world"], r["truth"])) + lift for r in mine]
         style = {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)], "ls": ""}
-        held = [math.nan if (c := r["shown"]["covers"]) is None else 100 * c for r in mine]
-        off = [100 * math.expm1(math.nan if (e := r["fit"]["rms"]) is None else e) for r in mine]
+        held = [math.nan if (c := r["covers"]) is None else 100 * c for r in mine]
+        off = [100 * math.expm1(math.nan if (e := r["d90"]["rms"]) is None else e) for r in mine]
         runs = np.mean([r["runs"] for r in mine])
         left.plot(held, y, **style, ms=5, label=f"{budget}: {runs:.0f} trainings")
         right.plot(off, y, **style, ms=5)
     about = [f"{WORLDS[w].about}{f': d90 of {t}' if t else ''}" for w, t in places]
     left.set(yticks=range(len(places)), yticklabels=about, ylim=(len(places) - 0.5, -0.5))
-    left.set(xlabel="95% intervals shown that hold the true d90, %", xlim=(-3, 103))
-    right.set(xlabel="rms error of the fitted d90, %", xscale="log")
+    left.set(xlabel="95% intervals that hold the true d90, %", xlim=(-3, 103))
+    right.set(xlabel="rms error of d90, %", xscale="log")
     figure.legend(loc="outside lower center", ncols=len(budgets), fontsize=8, frameon=False)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)

@@ -18,7 +18,7 @@ from typing import Any
 
 from bag_of_words import score as bag_of_words
 
-from idim.report.words import interval
+from idim.report.words import crossing, interval
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +48,7 @@ def trajectory() -> str:
     record = json.loads((out / "trajectory.json").read_text(encoding="utf-8"))
     lines = [
         "| task | constant answer | bag of words | full, `tiny@0` | full, `tiny` "
-        "| fit of d90, `tiny` | `tiny@0` to the same line |",
+        "| d90, `tiny` | `tiny@0` to the same line |",
         "|---|---|---|---|---|---|---|",
     ]
     for part in record["tasks"]:
@@ -62,12 +62,11 @@ def trajectory() -> str:
 
 
 def said(row: dict[str, Any]) -> str:
-    """Say the fitted d90 of a checkpoint and its interval."""
+    """Say d90 of a checkpoint and its interval."""
     if row["missing"]:
         return f"none: {row['missing']}"
-    if row["d90"] is None:
-        return f"> {row['d90_over']:,}"
-    return f"{row['fit']['d90']:,} ({interval(row['fit']['interval'])})"
+    found = crossing(row["d90"], row["d90_under"], row["d90_over"])
+    return f"{found} ({interval(row['interval'])})" if row["d90"] and row["interval"] else found
 
 
 def bench() -> str:

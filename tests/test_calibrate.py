@@ -162,7 +162,7 @@ def test_a_killed_calibration_goes_on_where_it_was(tmp_path, monkeypatch):
     asked = (("digits", "two humps"), ("14",), range(4))
     whole = list(calibrate.trials(tmp_path / "whole.jsonl", *asked))
     lines = (tmp_path / "whole.jsonl").read_text().splitlines()
-    other = json.loads(lines[4]) | {"code": "another", "fit": 1}
+    other = json.loads(lines[4]) | {"code": "another", "d90": 1}
     (tmp_path / "cut.jsonl").write_text(
         "\n".join([*lines[:3], json.dumps(other), lines[5], lines[6][:40]])
     )
@@ -194,9 +194,9 @@ def test_an_interval_covers_with_its_ends_and_beyond_an_open_one(ends, truth, he
 
 def made_up(**other):
     trial = {
-        "world": "digits", "budget": "24", "number": 0, "runs": 24.0, "ds": 4, "fit": 100,
-        "d90": 200, "truths": {"": 100.0}, "why": "the interval is narrower than a factor of 2",
-        "intervals": {"fit": [50, 200], "shown": [50, 200]}, "notes": ["Fewer than 2 seeds at 3."],
+        "world": "digits", "budget": "24", "number": 0, "runs": 24.0, "ds": 4, "d90": 100,
+        "smallest": 200, "truths": {"": 100.0}, "why": "the interval is narrower than 2",
+        "interval": [50, 200], "notes": ["Fewer than 2 seeds at 3."],
     }  # fmt: skip
     return trial | other
 
@@ -204,23 +204,22 @@ def made_up(**other):
 def test_a_cell_is_the_trials_arithmetic():
     found = [
         made_up(),
-        made_up(fit=None, d90=None, intervals={"fit": [200, None], "shown": None}),
-        made_up(why="all of 24 runs are spent", intervals={"fit": [101, 400], "shown": [1, 9]}),
+        made_up(d90=None, smallest=None, interval=None),
+        made_up(why="all of 24 runs are spent", interval=[101, 400]),
         made_up(notes=["The scores have two humps."], truths={"": None}),
     ]
     (row,) = cells.summaries(found)
-    assert row["fit"]["covers"] == 0.25
-    assert row["fit"]["width"] == 4.0
-    assert row["shown"]["covers"] == pytest.approx(1 / 3)
-    assert row["fit"]["bias"] == pytest.approx(math.log(100) / 3)
-    assert row["d90"]["rms"] == pytest.approx(
+    assert row["covers"] == pytest.approx(1 / 3)
+    assert row["width"] == 4.0
+    assert row["d90"]["bias"] == pytest.approx(math.log(100) / 3)
+    assert row["smallest"]["rms"] == pytest.approx(
         ((2 * math.log(2) ** 2 + math.log(100) ** 2) / 3) ** 0.5
     )
     assert row["none"] == 0.25
     assert row["narrower"] == {"share": 0.5, "covers": 0.5}
     assert row["spent"] == {"share": 0.25, "covers": 0.0}
     assert row["warned"] == 0.25
-    assert "0.250*" in cells.line(row)
+    assert "0.333*" in cells.line(row)
     (asked,) = cells.summaries(found, lambda note: note.startswith("Fewer"))
     assert asked["warned"] == 0.75
 
@@ -249,7 +248,7 @@ def test_no_note_of_a_control_is_a_warning(controls):
 def test_intervals_cover_the_truth(controls):
     """Of 28 intervals that cover 95% each, fewer than 22 would happen once in 2,700 times."""
     rows = [cells.summaries(controls[name, "100"])[0] for name in CONTROLS]
-    assert sum(row["fit"]["covers"] * TRIALS for row in rows) >= 22
+    assert sum(row["covers"] * TRIALS for row in rows) >= 22
 
 
 @pytest.mark.parametrize("name", CONTROLS)
@@ -263,6 +262,6 @@ def test_a_search_errs_no_more_than_the_papers_reading_of_a_grid(controls):
     ours, grid = (
         sum(cells.summaries(controls[name, budget])[0][kind]["rms"]
             for name in ("digits", "noisy", "shallow"))
-        for budget, kind in (("100", "fit"), ("grid 3", "d90"))
+        for budget, kind in (("100", "d90"), ("grid 3", "smallest"))
     )  # fmt: skip
     assert ours < grid

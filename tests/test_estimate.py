@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from idim.errors import IdimError
-from idim.estimate import Estimate, Score, estimate
+from idim.estimate import Estimate, Score, Smallest, estimate
 from idim.records import to_json
 from idim.results import Baseline, Summary, parts
 
@@ -27,49 +27,65 @@ def noted(found: Estimate, words: str) -> bool:
     return any(words in note for note in found.notes)
 
 
-# --- d90, bracket, over ---------------------------------------------------------------------
+# --- d90, and the smallest d that passes -----------------------------------------------------
 
 
-def test_d90_is_the_smallest_d_whose_mean_reaches_the_line():
+def answer(found: Estimate) -> tuple[int | None, int | None, int | None]:
+    return found.fit.d, found.fit.under, found.fit.over
+
+
+def test_d90_is_where_the_curve_reaches_the_line_beside_the_smallest_d_that_passes():
     found = estimate(table([0.9], {10: [0.5], 20: [0.81], 40: [0.85]}))
-    assert (found.d90, found.d90_over, found.bracket) == (20, None, (10, 20))
+    assert answer(found) == (20, None, None)
+    assert found.smallest == Smallest(20, (10, 20))
     assert found.line == pytest.approx(0.81)
     assert found.monotone
 
 
 def test_a_mean_on_the_line_passes_whatever_the_rounding():
     just_below = math.nextafter(0.9, 0.0)
-    assert estimate(table([1.0], {10: [just_below]})).d90 == 10
-    assert estimate(table([1.0], {10: [0.8999]})).d90 is None
+    found = estimate(table([1.0], {10: [just_below]}))
+    assert (found.smallest.d, *answer(found)) == (10, None, 10, None)
+    found = estimate(table([1.0], {10: [0.8999]}))
+    assert (found.smallest.d, *answer(found)) == (None, None, None, 10)
 
 
 def test_never_reached_is_above_the_largest_d():
     found = estimate(table([0.9], {10: [0.5], 20: [0.6]}))
-    assert (found.d90, found.d90_over, found.bracket) == (None, 20, (20, None))
+    assert answer(found) == (None, None, 20)
+    assert found.smallest == Smallest(None, (20, None))
 
 
 def test_when_the_smallest_d_passes_nothing_bounds_d90_below():
     found = estimate(table([0.9], {10: [0.9], 20: [0.9]}))
-    assert (found.d90, found.bracket) == (10, (None, 10))
+    assert answer(found) == (None, 10, None)
+    assert found.smallest == Smallest(10, (None, 10))
 
 
-def test_a_larger_d_that_fails_again_is_said_and_leaves_d90():
+def test_a_larger_d_that_fails_again_is_said():
+    """The curve rises: it pools 20 and 40, which are worth 0.875, and crosses above them."""
     found = estimate(table([1.0], {10: [0.5], 20: [0.95], 40: [0.8], 80: [0.96]}))
-    assert (found.d90, found.bracket, found.monotone) == (20, (10, 20), False)
+    assert (found.smallest, found.monotone) == (Smallest(20, (10, 20)), False)
+    assert found.fit.curve == pytest.approx((0.5, 0.875, 0.875, 0.96))
+    # 40 * 2 ** (0.025 / 0.085) = 49.04
+    assert answer(found) == (50, None, None)
     assert noted(found, "Not monotone: below the line again at d=40.")
 
 
 def test_a_fixed_baseline_leaves_baseline_runs_out():
     rows = [row(None, None, 9), *table([0.1], {10: [0.5], 20: [0.75]})]
     found = estimate(rows, baseline=0.8)
-    assert (found.baseline, found.d90) == (0.8, 20)
+    assert (found.baseline, found.smallest.d) == (0.8, 20)
+    # 10 * 2 ** (0.22 / 0.25) = 18.4
+    assert answer(found) == (19, None, None)
     assert not noted(found, "failed")
     assert found.line == pytest.approx(0.72)
 
 
 def test_the_toy_of_li_et_al_has_d90_of_10():
     found = estimate(table([1.0], {8: [0.0476], 9: [0.165], 10: [0.9998]}), threshold=0.9)
-    assert (found.d90, found.bracket) == (10, (9, 10))
+    assert answer(found) == (10, None, None)
+    assert found.smallest == Smallest(10, (9, 10))
 
 
 # --- missing things -------------------------------------------------------------------------
@@ -77,35 +93,37 @@ def test_the_toy_of_li_et_al_has_d90_of_10():
 
 def test_no_scores_at_all_is_an_answer():
     found = estimate([])
-    assert (found.baseline, found.line, found.d90, found.d90_over) == (None, None, None, None)
-    assert (found.bracket, found.interval, found.points) == ((None, None), (None, None), ())
+    assert (found.baseline, found.line, found.points) == (None, None, ())
+    assert answer(found) == (None, None, None)
+    assert (found.fit.interval, found.smallest) == (None, Smallest(None, (None, None)))
     assert noted(found, "no baseline run is done")
 
 
 def test_a_baseline_whose_runs_all_failed_gives_no_d90():
     found = estimate([row(None, None), row(10, 0.5)])
-    assert (found.line, found.d90, found.d90_over) == (None, None, None)
+    assert (found.line, *answer(found)) == (None, None, None, None)
     assert noted(found, "every baseline run failed")
     assert found.passes(found.points[0]) is None
 
 
 def test_no_points_is_an_answer():
     found = estimate([row(None, 0.9)])
-    assert (found.d90, found.d90_over, found.bracket) == (None, None, (None, None))
+    assert answer(found) == (None, None, None)
+    assert found.smallest == Smallest(None, (None, None))
     assert noted(found, "no d has a score")
 
 
 @pytest.mark.parametrize("level", [0.0, -0.2])
 def test_a_baseline_at_or_below_0_has_no_line(level: float):
     found = estimate(table([level, level], {10: [0.0, 0.1]}))
-    assert (found.line, found.d90, found.interval) == (None, None, (None, None))
+    assert (found.line, found.fit.interval, *answer(found)) == (None, None, None, None, None)
     assert noted(found, f"the baseline scores {level:.3f}")
 
 
 def test_a_d_whose_runs_all_failed_is_absent_and_said():
     found = estimate([row(None, 0.9), row(10, None), row(20, 0.9)])
     assert [p.d for p in found.points] == [20]
-    assert found.bracket == (None, 20)
+    assert found.smallest.bracket == (None, 20)
     assert noted(found, "1 failed run is left out, at d=10. d=10 has no score at all.")
 
 
@@ -196,51 +214,8 @@ def test_a_point_has_mean_and_sample_deviation_in_seed_order():
 def test_one_seed_has_neither_deviation_nor_interval():
     found = estimate(table([0.9], {10: [0.5], 20: [0.85]}))
     assert found.points[0].std is None
-    assert (found.interval, found.interval_method) == ((None, None), "none: one seed each")
+    assert (found.fit.interval, found.fit.method) == (None, "none: one seed each")
     assert noted(found, "One seed each, so no interval")
-
-
-def test_seeds_that_agree_give_the_interval_of_d90_alone():
-    found = estimate(table([0.9] * 3, {10: [0.5] * 3, 20: [0.85] * 3, 40: [0.86] * 3}))
-    assert found.interval == (20, 20)
-
-
-def test_the_interval_reaches_as_far_as_the_seeds_disagree():
-    rows = table([1.0] * 5, {10: [0.5] * 5, 20: [0.7, 1.0, 1.0, 0.9, 0.95], 40: [0.99] * 5})
-    found = estimate(rows)
-    assert (found.d90, found.interval) == (20, (20, 40))
-    assert "2000 resamples" in found.interval_method
-
-
-def test_a_noisy_baseline_widens_the_interval():
-    points = {d: [score] * 3 for d, score in ((10, 0.5), (20, 0.75), (40, 0.79), (80, 0.85))}
-    sure, unsure = table([0.86] * 3, points), table([0.8, 0.86, 0.92], points)
-    assert estimate(sure).interval == (40, 40)
-    assert estimate(unsure).interval == (20, 80)
-
-
-def test_a_resampled_baseline_at_or_below_0_lowers_no_end_of_the_interval():
-    rows = table([-1.0, 1.0, 1.2], {10: [0.1] * 3, 20: [0.5] * 3})
-    assert estimate(rows).interval == (20, None)
-
-
-def test_an_upper_end_beyond_the_grid_is_none():
-    assert estimate(table([1.0] * 2, {10: [0.5, 0.6], 20: [0.8, 1.0]})).interval == (20, None)
-    assert estimate(table([1.0] * 2, {10: [0.5, 0.6], 20: [0.5, 0.6]})).interval == (20, None)
-
-
-def test_an_interval_that_misses_d90_is_said():
-    near = {d: [0.6, 0.92, 0.92, 0.92, 0.92, 0.92, 0.92, 0.92] for d in range(1, 31)}
-    found = estimate(table([1.0] * 8, near | {50: [1.0] * 8}))
-    assert found.d90 == 50
-    assert found.interval[1] < 50
-    assert noted(found, "outside its interval")
-
-
-def test_few_seeds_are_said_to_make_the_interval_narrow():
-    three, five = ({10: [0.95] * n} for n in (3, 5))
-    assert "too narrow" in estimate(table([1.0] * 3, three)).interval_method
-    assert "too narrow" not in estimate(table([1.0] * 5, five)).interval_method
 
 
 def test_a_d_with_fewer_seeds_is_named():
@@ -254,6 +229,35 @@ def test_a_line_at_or_below_chance_is_said():
     assert not noted(estimate(rows, chance=0.5), "chance")
 
 
+def test_a_line_that_asks_for_less_than_half_of_the_way_from_chance_is_said():
+    """As where full fine-tuning hardly beats a constant answer: 0.63 lies 0.03 of 0.1 above 0.6."""
+    rows = table([0.7], {10: [0.68]})
+    assert noted(estimate(rows, chance=0.6), "The line 0.630 asks for 30% of the way from chance")
+    assert not noted(estimate(rows, chance=0.56), "asks for")
+
+
+def test_seeds_that_lie_far_apart_are_told_of():
+    """A run succeeds or stays at chance, here 0.5: a quarter of the way to the baseline is 0.1."""
+    rows = table([0.9, 0.9], {10: [0.5, 0.61], 20: [0.85, 0.86], 40: [0.6, 0.69]})
+    assert noted(
+        estimate(rows, chance=0.5), "Seeds lie far apart at d=10, as where some runs learn"
+    )
+    assert not noted(estimate(rows, chance=0.1), "far apart")
+    # without a score of chance that of nothing learned, 0, stands for it
+    assert not noted(estimate(rows), "far apart")
+    assert noted(estimate(table([0.4, 0.4], {10: [0.5, 0.61]})), "far apart at d=10,")
+
+
+def test_the_size_of_another_method_has_its_own_name_in_the_notes():
+    rows = [row(None, 0.9), row(10, None), row(10, 0.9, 1), row(20, 0.7, 1), row(20, 0.6, 2)]
+    found = estimate(rows, threshold=0.8, letter="r")
+    assert noted(found, "left out, at r=10")
+    assert noted(found, "seeds at the baseline and r=10:")
+    assert noted(found, "below the line again at r=20.")
+    assert not any("d=" in note or "d8" in note or "d9" in note for note in found.notes)
+    assert noted(estimate([row(None, 0.9)], threshold=0.8, letter="r"), "No r80: no r has a score.")
+
+
 def test_the_summary_part_is_json_with_the_promised_keys():
     rows = [*table([0.9, 0.8], {10: [0.5, 0.6], 20: [0.85, 0.8]}), row(10, 0.4, lr=0.4)]
     part = to_json(parts(estimate(rows)))
@@ -261,9 +265,11 @@ def test_the_summary_part_is_json_with_the_promised_keys():
     assert set(part) < {f.name for f in fields(Summary)}
     assert set(part["reference"]) == {"mean", "std", "n", "lr", "scores", "lrs", "failed"}
     first = part["points"][0]
-    names = ["d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes", "failed"]
-    assert list(first) == names
-    assert (first["lrs"], first["passes"], part["d90"]) == ([0.1, 0.4], False, 20)
+    assert list(first) == ["d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "fitted",
+                           "passes", "failed"]  # fmt: skip
+    assert (first["lrs"], first["passes"], first["fitted"]) == ([0.1, 0.4], False, 0.55)
+    assert (part["d90"], part["d90_under"], part["d90_over"]) == (18, None, None)
+    assert part["smallest"] == {"d": 20, "bracket": [10, 20]}
 
 
 def test_the_summary_part_of_a_fixed_or_missing_baseline_has_no_runs():
@@ -288,11 +294,11 @@ def test_a_baseline_of_any_size_has_d90_or_one_line_that_says_why_not(scale, fix
     })  # fmt: skip
     found = estimate(rows, baseline=scale if fixed else "own", chance=chance)
     if scale < 1e-30:
-        assert (found.line, found.d90, found.readings) == (None, None, {})
+        assert (found.line, found.smallest.d, found.readings) == (None, None, {})
         assert noted(found, "a share of that is no aim")
         assert not noted(found, "baseline scores 0.000,") or scale == 0
     else:
-        assert (found.d90, found.fit.d, len(found.readings)) == (20, 20 if seeds else None, 6)
+        assert (found.smallest.d, found.fit.d, len(found.readings)) == (20, 20, 6)
 
 
 @pytest.mark.parametrize("scores", [(1e308, 0.5), (0.5, -1e39), (1e308, 1e308)])
@@ -325,14 +331,14 @@ def test_a_cliff_between_neighbouring_d_leaves_one_answer():
     """The toy: at d = 9 one seed in several passes by luck, at d = 10 all do."""
     lucky = [0.99, 0.0, 0.2, 0.6, 0.1, 0.0]
     found = estimate(table([1.0] * 3, {8: [0.0, 0.1], 9: lucky, 10: [1.0] * 3, 12: [1.0] * 3}))
-    assert (found.d90, found.interval, found.fit.d, found.fit.interval) == (10, (10, 10)) * 2
+    assert (found.smallest.d, found.fit.d, found.fit.interval) == (10, 10, (10, 10))
 
 
 def test_a_dip_is_pooled_with_its_neighbours_and_widens_the_interval():
     rows = table([1.0] * 3, {10: [0.49, 0.5, 0.51], 20: [0.94, 0.93, 0.95], 30: [0.87, 0.88, 0.86]})
     rows += table([], {40: [0.97, 0.96, 0.98]})
     found = estimate(rows)
-    assert (found.d90, found.monotone) == (20, False)
+    assert (found.smallest.d, found.monotone) == (20, False)
     # pooled, 20 and 30 are worth 0.905; that the crossing lies above 30 is not excluded
     assert (found.fit.d, found.fit.interval) == (20, (11, 40))
 
@@ -347,18 +353,28 @@ def test_a_noisy_baseline_widens_the_interval_of_the_fit_too():
 @pytest.mark.parametrize(
     ("baseline", "points", "d", "interval"),
     [
-        ([1.0] * 3, {10: [0.5] * 3, 20: [0.6] * 3}, None, (21, None)),  # never reached
-        ([1.0] * 3, {10: [0.95] * 3, 20: [0.96] * 3}, 10, (None, 10)),  # reached at once
-        ([1.0], {10: [0.5], 20: [0.96]}, 19, (None, None)),  # one seed: no noise is known
-        ([1.0], {10: [0.5, 0.501], 20: [0.96]}, 19, (11, 20)),  # two seeds speak for the rest
-        ([0.0, 0.0], {10: [0.5, 0.5]}, None, (None, None)),  # a line that asks for nothing
-        ([], {10: [0.5, 0.5]}, None, (None, None)),  # no baseline
-        ([1.0] * 2, {}, None, (None, None)),  # no points
+        # never reached
+        ([1.0] * 3, {10: [0.5] * 3, 20: [0.6] * 3}, (None, None, 20), (21, None)),
+        # reached at once
+        ([1.0] * 3, {10: [0.95] * 3, 20: [0.96] * 3}, (None, 10, None), (None, 10)),
+        # so much noise that nothing is excluded
+        ([1.0] * 2, {10: [0.2, 0.9], 20: [0.6, 1.2]}, (20, None, None), (None, None)),
+        # one seed: no noise is known
+        ([1.0], {10: [0.5], 20: [0.96]}, (19, None, None), None),
+        # two seeds speak for the rest
+        ([1.0], {10: [0.5, 0.501], 20: [0.96]}, (19, None, None), (11, 20)),
+        # a line that asks for nothing
+        ([0.0, 0.0], {10: [0.5, 0.5]}, (None, None, None), None),
+        # no baseline
+        ([], {10: [0.5, 0.5]}, (None, None, None), None),
+        # no points
+        ([1.0] * 2, {}, (None, None, None), None),
     ],
 )
 def test_the_fit_has_an_answer_to_everything(baseline, points, d, interval):
-    found = estimate(table(baseline, points)).fit
-    assert (found.d, found.interval) == (d, interval)
+    found = estimate(table(baseline, points))
+    assert answer(found) == d
+    assert found.fit.interval == interval
 
 
 def test_failed_runs_are_absent_from_the_fit():
@@ -370,7 +386,7 @@ def test_failed_runs_are_absent_from_the_fit():
 def test_other_thresholds_are_read_off_the_same_curve():
     found = estimate(table([1.0, 1.0], SURE))
     assert list(found.readings) == ["d50", "d75", "d80", "d90", "d95", "d99"]
-    assert [r.d for r in found.readings.values()] == [10, 40, 40, 40, 40, None]
+    assert [r.smallest for r in found.readings.values()] == [10, 40, 40, 40, 40, None]
     assert found.readings["d90"].fit == found.fit
     assert found.readings["d99"].fit.interval[1] is None
 
@@ -380,7 +396,8 @@ def test_the_line_above_chance_is_a_share_of_the_way_up_from_it():
     adjusted = estimate(rows, chance=0.68).chance_adjusted
     assert adjusted is not None
     assert adjusted.line == pytest.approx(0.68 + 0.9 * 0.32)
-    assert adjusted.d == 80
+    # 40 * 2 ** (0.013 / 0.02) = 62.8
+    assert (adjusted.smallest, adjusted.fit.d) == (80, 63)
     assert estimate(rows).chance_adjusted is None
     assert estimate(rows, chance=1.0).chance_adjusted is None
 
@@ -391,7 +408,6 @@ def test_success_is_the_share_of_seeds_that_pass_and_half_of_them_is_a_d():
     assert found.points == ((10, 0, 8), (20, 2, 8), (40, 6, 8))
     # half way, in log d, between a quarter and three quarters
     assert found.d == 29
-    assert found.interval == (11, None)
     assert estimate([]).success.points == ()
 
 

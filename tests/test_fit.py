@@ -1,20 +1,17 @@
-"""The parts of an interval against statistics: noise, deviance, the line, resampling."""
+"""The parts of an interval against statistics: noise, deviance, the line."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from idim.estimate import Point, Score, Target, estimate, fit, point
-from idim.estimate.bootstrap import seed_interval
 from idim.estimate.fit import _student as student
 from idim.estimate.isotonic import CRITICAL
 from idim.estimate.noise import noise
-from idim.estimate.success import success
 
 D = 5000
 
@@ -117,38 +114,7 @@ def test_a_point_is_as_sure_as_its_seeds_are_many(n):
         assert fit(1.0, [below, sure], Target(0.9)).interval == (low, 20)
 
 
-# --- the bootstrap --------------------------------------------------------------------------
-
 few_scores = st.lists(st.integers(50, 100).map(lambda k: k / 100), min_size=2, max_size=3)
-
-
-def chances(base: list[float], points: list[list[float]], share: float) -> np.ndarray:
-    """Return the exact chance of each d to be the first that passes; the last: none does."""
-    found = np.zeros(len(points) + 1)
-    for drawn in itertools.product(base, repeat=len(base)):
-        goal = share * math.fsum(drawn) / len(base)
-        none_yet = 1 / len(base) ** len(base)
-        for i, scores in enumerate(points):
-            means = [math.fsum(d) / len(d) for d in itertools.product(scores, repeat=len(scores))]
-            passes = sum(m >= goal - 1e-9 for m in means) / len(means)
-            found[i] += none_yet * passes
-            none_yet *= 1 - passes
-        found[-1] += none_yet
-    return found
-
-
-@settings(max_examples=60, deadline=None)
-@given(few_scores, st.lists(few_scores, min_size=1, max_size=4), st.sampled_from([0.7, 0.9, 1.0]))
-def test_the_bootstrap_ends_are_those_of_all_resamples(base, points, share):
-    """Of 2,000 resamples a share of 0.025 is off by 0.0035: ends that lie as near are left out."""
-    below = np.cumsum(chances(base, points, share))[:-1]
-    assume((abs(below[:, None] - [0.025, 0.975]) > 0.015).all())
-    ds = [10 * 2**k for k in range(len(points))]
-    low, high = (int((below < q).sum()) for q in (0.025, 0.975))
-    line = share * math.fsum(base) / len(base)
-    found, _ = seed_interval(at(None, base), [at(d, s) for d, s in zip(ds, points, strict=True)],
-                             share, line)  # fmt: skip
-    assert found == (ds[min(low, len(ds) - 1)], ds[high] if high < len(ds) else None)
 
 
 # --- one line, read in every way ------------------------------------------------------------
@@ -158,8 +124,8 @@ def test_a_score_on_the_line_reaches_it_in_every_reading():
     just_below = math.nextafter(0.9, 0.0)
     rows = [Score(None, 0.1, 0, D, None, 1.0), Score(10, 0.1, 0, 10, None, 0.5)]
     found = estimate([*rows, *(Score(20, 0.1, k, 20, None, just_below) for k in range(2))])
-    assert found.d90 == 20
-    assert found.readings["d90"].d == 20
+    assert (found.smallest.d, found.fit.d) == (20, 20)
+    assert found.readings["d90"].smallest == 20
     assert found.success.points == ((10, 0, 1), (20, 2, 2))
 
 
@@ -175,7 +141,7 @@ def test_the_threshold_of_an_estimate_is_that_of_its_fit_and_of_its_reading(base
              for i, scores in enumerate(points) for k, s in enumerate(scores)]  # fmt: skip
     found = estimate(rows, threshold=share)
     reading = found.readings[f"d{100 * share:g}"]
-    assert (reading.line, reading.d) == (found.line, found.d90)
+    assert (reading.line, reading.smallest) == (found.line, found.smallest.d)
     assert reading.fit == found.fit
     counts = [(p.d, sum(s >= (found.line or 0) - 1e-9 for s in p.scores), p.n)
               for p in found.points]  # fmt: skip
@@ -188,30 +154,3 @@ def test_one_run_without_a_selection_score_leaves_the_choice_to_the_evaluation_f
     for lost in (None, math.nan):
         (found,) = estimate([rows[0], Score(10, 0.2, 0, 10, lost, 0.7)], baseline=1.0).points
         assert (found.lr, found.on_evaluation) == (0.2, True)
-
-
-# --- the share of seeds that pass -----------------------------------------------------------
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 30), st.integers(1, 30), st.floats(0, 1), st.floats(0, 1))
-def test_half_of_the_seeds_is_excluded_by_the_likelihood_ratio(n, m, a, b):
-    """Two d: the crossing lies below both, between them, or above both."""
-    counts = [round(a * n), round(b * m)]
-    sizes = [n, m]
-    grid = np.array([1e-6, *np.arange(1, 400) / 400, 1 - 1e-6])  # a half is one of them
-    tables = [2 * stats.binom.logpmf(k, s, grid) for k, s in zip(counts, sizes, strict=True)]
-    joint = tables[0][:, None] + tables[1]
-    rising = grid[:, None] <= grid
-    best = []
-    for low, high in ((grid >= 0.5, grid >= 0.5), (grid <= 0.5, grid >= 0.5),
-                      (grid <= 0.5, grid <= 0.5)):  # fmt: skip
-        best.append(joint[rising & low[:, None] & high].max())
-    lost = max(best) - np.array(best)
-    assume((abs(lost - CRITICAL) > 0.05).all())
-    points = [
-        at(d, [1.0] * k + [0.0] * (s - k)) for d, k, s in zip((10, 20), counts, sizes, strict=True)
-    ]
-    kept = np.flatnonzero(lost <= CRITICAL)
-    ends = [None, 11, 21][kept[0]], [10, 20, None][kept[-1]]
-    assert success(points, 0.5).interval == ends

@@ -63,11 +63,14 @@ def test_an_objective_is_searched_stored_and_reported_like_any_sweep(tmp_path):
     found = idim.measure(score, D=5000, out=out, baseline_lr=[0.1], max_runs=60)
     assert found.baseline == pytest.approx(0.8)
     assert found.line == pytest.approx(0.72)
-    assert found.bracket[0] < CROSSING <= found.d90 <= 1.2 * CROSSING
+    assert found.interval is not None
+    low, high = found.interval
+    assert low <= CROSSING <= high <= 1.2 * low
+    assert low <= found.d90 <= high
     assert found.protocol.training == "the objective's own"
     assert repr(found).startswith(f"<d90 = {found.d90} of D = 5,000: test_measure-score, trained")
     assert (out / "curve.png").stat().st_size > 10_000
-    assert {t.d for t in CALLS} >= {None, found.d90}
+    assert {t.d for t in CALLS} >= {None, found.smallest.d}
     calls = len(CALLS)
     again = idim.measure(score, D=5000, out=out, baseline_lr=[0.1], max_runs=60)
     assert (again.record, len(CALLS)) == (found.record, calls)
@@ -80,7 +83,7 @@ def test_an_objective_is_searched_stored_and_reported_like_any_sweep(tmp_path):
 
 def test_a_loss_is_measured_by_its_gain_seed_by_seed(tmp_path):
     found = idim.measure(loss, D=500, direction="minimize", out=tmp_path, **GRID)
-    assert found.d90 == CROSSING
+    assert found.smallest.d == CROSSING
     assert found.metric == "gain"
     assert found.baseline == pytest.approx(4.0)
     assert found.line == pytest.approx(3.6)
@@ -256,7 +259,7 @@ def test_the_callers_torch_is_left_as_it_was(tmp_path):
 
 def test_a_sweep_from_python_is_that_of_the_command_line(tmp_path):
     found = idim.sweep(model="toy", d=[9, 10], seeds=1, lr=[5.0], baseline=1, out=tmp_path)
-    assert found.d90 == 10
+    assert found.smallest.d == 10
     given = {"model": "toy", "d": "9,10", "seeds": "1", "lr": "5", "baseline": "1"}
     words = [f"{name}={value}" for name, value in given.items()]
     command = [sys.executable, "-m", "idim", "sweep", *words, "--out", str(tmp_path)]
@@ -401,13 +404,13 @@ def test_two_functions_of_one_name_do_not_stand_for_each_other(tmp_path):
         def outer(trial: idim.Trial) -> float:
             if trial.d == 10 and inner:
                 found = idim.measure(nesting(0), D=500, out=tmp_path / f"{trial.seed}", **GRID)
-                assert found.d90 == 100
+                assert found.smallest.d == 100
             return score(trial) if inner else float(trial.d in (None, 100))
 
         return outer
 
     found = idim.measure(nesting(1), D=500, out=tmp_path / "out", **GRID)
-    assert (found.d90, found.record["runs"]["failed"]) == (CROSSING, 0)
+    assert (found.smallest.d, found.record["runs"]["failed"]) == (CROSSING, 0)
 
 
 def test_the_untrained_loss_is_asked_for_once_a_seed(tmp_path):
@@ -438,13 +441,13 @@ def test_changed_code_in_an_old_folder_is_refused(tmp_path):
         idim.measure(factory(36), D=500, out=tmp_path, **GRID)
     with pytest.raises(IdimError, match=line):
         idim.measure(factory(37), D=500, version="2", out=tmp_path, **GRID)
-    assert idim.measure(factory(37), D=500, out=tmp_path, **GRID).d90 == CROSSING
+    assert idim.measure(factory(37), D=500, out=tmp_path, **GRID).smallest.d == CROSSING
 
 
 def test_a_closure_stays_in_this_process(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         found = idim.measure(factory(37), D=500, out=tmp_path, jobs=4, **GRID)
-    assert found.d90 == CROSSING
+    assert found.smallest.d == CROSSING
     assert "cannot go to another process: it is a closure" in caplog.text
 
 
@@ -486,7 +489,7 @@ def test_an_error_of_the_objective_is_its_runs_and_not_the_stores(error, said, t
         return score(trial)
 
     found = idim.measure(odd, D=500, out=tmp_path, **GRID)
-    assert (found.d90, found.record["runs"]["failed"]) == (CROSSING, 2)
+    assert (found.smallest.d, found.record["runs"]["failed"]) == (CROSSING, 2)
     (first, _) = [r for r in Store(tmp_path).runs() if r.failure()]
     assert re.search(said, first.failure())
     assert "in odd" in (first.last_attempt().folder / "traceback.log").read_text()
@@ -506,7 +509,7 @@ def no_start(trial: idim.Trial) -> float:
 def test_settings_may_be_ranges_and_numpys(tmp_path):
     settings = GRID | {"d": np.array([10, 37]), "lr": [np.float64(1)], "seeds": np.int64(2)}
     found = idim.measure(score, D=np.int32(500), out=tmp_path, **settings)
-    assert found.d90 == CROSSING
+    assert found.smallest.d == CROSSING
     again = idim.measure(score, D=500, out=tmp_path, **GRID | {"d": range(10, 38, 27)})
     assert again.record == found.record
 
@@ -518,7 +521,7 @@ def test_the_objective_may_change_the_working_directory(tmp_path, monkeypatch):
         os.chdir("/")
         return score(trial)
 
-    assert idim.measure(wandering, D=500, out="here", **GRID).d90 == CROSSING
+    assert idim.measure(wandering, D=500, out="here", **GRID).smallest.d == CROSSING
     assert (tmp_path / "here/summary.json").exists()
 
 
@@ -545,7 +548,7 @@ def test_a_damaged_sweep_file_is_set_aside_and_said(tmp_path):
     (tmp_path / "sweep.json").write_text("{")
     said: list[str] = []
     found = idim.measure(score, D=500, out=tmp_path, tell=said.append, **GRID)
-    assert (found.d90, len(said)) == (CROSSING, 1)
+    assert (found.smallest.d, len(said)) == (CROSSING, 1)
     assert "sweep.json' is damaged" in said[0]
 
 
@@ -621,4 +624,4 @@ def test_a_store_of_a_function_is_gone_on_with_by_its_program_only(tmp_path):
     run = next(Store(tmp_path).runs()).spec()
     with pytest.raises(IdimError, match=r"call idim\.measure in it again"):
         given.find(run)
-    assert idim.load(tmp_path).d90 == CROSSING
+    assert idim.load(tmp_path).smallest.d == CROSSING

@@ -2,17 +2,19 @@
 
 import csv
 import itertools
+import json
 import math
 import os
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_results import SEARCH, made, without_runs
+from made_results import made, without_runs
 from matplotlib.text import Text
 
-from idim.estimate import Fit, Score, estimate
+from idim.estimate import Score, estimate
 from idim.report import table
 from idim.report.words import answer, count, headline, short, span
 from idim.results import Runs, Summary
@@ -117,11 +119,12 @@ def test_every_line_but_the_verdict_fits_a_terminal(name: str):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("reached", "d90 = 207 (bracket 133-207, 95% interval 207-316 over 3 seeds; line 0.9 x "),
-        ("never reached", "d90 > 9,500 (best 0.619 at d=9,500, 95% interval 9,500 or above"),
-        ("smallest passes", "d90 <= 10 (10 is the smallest d tried"),
+        ("reached", "d90 = 186 (95% interval 134-316 over 3 seeds; line 0.9 x 0.880 = 0.792)"),
+        ("never reached", "d90 > 9,500 (95% interval above 9,500 over 3 seeds; best 0.619 at d=9,"),
+        ("smallest passes", "d90 <= 10 (95% interval up to 10 over 3 seeds"),
+        ("one seed", "d90 = 188 (no interval over 1 seed; line"),
         ("baseline is the line", "d100 > 9,500"),
-        ("open interval", "95% interval 9,500 or above over 3 seeds"),
+        ("open interval", "95% interval 4,061 to above 9,500 over 3 seeds"),
         ("fixed baseline", "line 0.9 x 0.900 (fixed) = 0.810)"),
         ("no runs", "d90 is not defined"),
         ("baseline below 0", "d90 is not defined"),
@@ -129,6 +132,42 @@ def test_every_line_but_the_verdict_fits_a_terminal(name: str):
 )
 def test_the_verdict_says_what_is_known(name: str, words: str):
     assert words in table.verdict(CASES[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("reached", "smallest d tried that passes, as the papers read d90: 207 (133 fails)"),
+        ("never reached", "as the papers read d90: none up to 9,500"),
+        ("smallest passes", "as the papers read d90: 10 (the smallest of all)"),
+    ],
+)
+def test_the_papers_reading_stands_beside_d90(name: str, words: str):
+    assert words in table.text(CASES[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_to_quote_is_said_where_there_is_something_to_quote(name: str):
+    told = CASES[name]
+    is_sure = told.d90 is not None and told.interval is not None
+    assert ("quote d" in table.text(told)) == is_sure
+    assert ("as the papers read" in table.text(told)) == bool(told.line and told.points)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_json_says_what_the_terminal_says(name: str):
+    """Every figure of the verdict is a key, and every key that is known is in the verdict."""
+    told, line = CASES[name], table.verdict(CASES[name]).replace(",", "")
+    record = json.loads(json.dumps(told.to_json()))
+    found = re.match(r"d[0-9]+ (= |<= |> |is not defined)([0-9]*)", line)
+    assert found is not None
+    key = {"= ": "d90", "<= ": "d90_under", "> ": "d90_over"}.get(found[1])
+    given = {k: record[k] for k in ("d90", "d90_under", "d90_over") if record[k] is not None}
+    assert given == ({key: int(found[2])} if key else {})
+    ends = [end for end in record["interval"] or [] if end is not None]
+    largest = told.points[-1].d if told.points else 0
+    assert all(str(end) in line for end in ends if end <= largest)
+    assert ("no interval" in line) == (record["interval"] is None and key is not None)
 
 
 def test_an_unfinished_sweep_says_what_is_left():
@@ -167,38 +206,27 @@ def test_names_lose_folders_owners_and_endings():
 
 
 def test_an_open_interval_says_how_far_was_looked():
-    told = summary((100, 1000), (0.7, 0.75), bootstrap=(155, None))
+    told = summary((100, 1000), (0.7, 0.75), interval=(155, None))
     assert span(told) == "155 to above 1,000"
-    assert span(replace(told, bootstrap=(None, None))) == ""
-
-
-def test_the_interval_of_an_adaptive_search_is_the_fits():
-    search = replace(SEARCH, strategy="adaptive")
-    found = summary(search=search, bootstrap=(200, 200), fit=Fit(200, (150, 250), "made"))
-    assert span(found) == "150-250"
-    assert span(replace(found, fit=Fit(200, (None, 250), "made"))) == "up to 250"
+    assert span(replace(told, interval=(1001, None))) == "above 1,000"
+    assert span(replace(told, interval=(None, 250))) == "up to 250"
+    assert span(replace(told, interval=(None, None))) == "open at both ends"
+    assert span(replace(told, interval=None)) == ""
 
 
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"d90": 207, "bracket": (179, 207)}, "d90 = 207"),
-        ({"d90": 10, "bracket": (None, 10)}, "d90 <= 10"),
+        ({"d90": 207}, "d90 = 207"),
+        ({"d90": None, "d90_under": 10}, "d90 <= 10"),
         ({"d90": None, "d90_over": 1000, "threshold": 0.95}, "d95 > 1,000"),
-        ({"d90": None, "d90_over": None}, "d90 is not defined"),
+        ({"d90": None}, "d90 is not defined"),
     ],
 )
 def test_the_headline_is_the_symbol_and_the_answer(facts, words):
     told = replace(summary(), **facts)
     assert headline(told) == words
     assert words.removeprefix("d90 ").removeprefix("d95 ").removeprefix("= ") == answer(told)
-
-
-def test_the_fit_says_its_interval_where_it_has_one():
-    told = summary(fit=Fit(97, (None, 104), "made"))
-    assert table.fitted(told) == "fit: d90 = 97, 95% interval up to 104"
-    assert table.fitted(replace(told, fit=Fit(97, (None, None), "made"))) == "fit: d90 = 97"
-    assert table.fitted(replace(told, fit=Fit(None, (None, None), "made"))) == ""
 
 
 # --- figure ---------------------------------------------------------------------------------
@@ -236,8 +264,8 @@ def test_the_figure_says_the_answer_and_names_its_lines():
     title = headline(CASES["reached"]) + " of D = 22.7 M"
     for expected in (
         title,
-        "fails at 133, passes at 207",
-        "95% interval 207\N{EN DASH}316",
+        "smallest d tried that passes: 207",
+        "95% interval 134\N{EN DASH}316",
         "0.684 chance",
     ):
         assert expected in words

@@ -15,6 +15,7 @@ import idim
 from idim.cli import app
 from idim.config import SweepSpec, load
 from idim.errors import IdimError
+from idim.estimate import Smallest
 from idim.report import table
 from idim.search import STRATEGIES, Strategy
 from idim.sweeps import execute, plan, summarise, write
@@ -48,7 +49,7 @@ def test_it_is_swept_resumed_summarised_and_reported(tmp_path):
     planned = plan(spec())
     events = []
     whole = execute(planned, tmp_path / "whole", jobs=1, progress=events.append)
-    assert (whole.d90, whole.bracket) == (11, (10, 11))
+    assert whole.smallest == Smallest(11, (10, 11))
     found = whole.search
     assert (found.strategy, found.why) == ("bisection", "nothing lies between 10 and 11")
     asked = [e.run.d for e in events if e.kind == "done"]
@@ -93,7 +94,7 @@ def test_a_dry_run_says_what_it_will_do_and_what_it_costs_at_most():
 @pytest.mark.usefixtures("bisection")
 def test_python_takes_it_by_name(tmp_path):
     found = idim.sweep(**{**WORDS, "baseline": 1.0, "d_max": 12, "steps": 100}, out=tmp_path)
-    assert found.d90 == 11
+    assert found.smallest.d == 11
 
 
 @pytest.mark.usefixtures("bisection")
@@ -154,7 +155,7 @@ def test_the_command_line_knows_those_of_installed_packages(installed, tmp_path)
     out = tmp_path / "out"
     done = cli("sweep", *words, "d_max=12", "--search", "halving", "--out", str(out))
     assert done.returncode == 0, done.stderr
-    assert "d90 = 11 (bracket 10-11" in done.stdout
+    assert "as the papers read d90: 11 (10 fails)" in done.stdout
     assert "auto, adaptive, grid, halving, gone" in " ".join(cli("sweep", "-h").stdout.split())
     gone = cli("sweep", *words, "--search", "gone")
     assert gone.returncode == 2

@@ -122,7 +122,7 @@ def test_code_without_source_is_refused_through_measure(name, tmp_path):
 def test_with_a_version_code_without_source_is_measured_and_gone_on_with(tmp_path):
     first = idim.measure(made(TRAIN), D=500, version="1", out=tmp_path, **GRID)
     again = idim.measure(made(TRAIN), D=500, version="1", out=tmp_path, **GRID)
-    assert first.d90 == again.d90 == 36
+    assert first.smallest.d == again.smallest.d == 36
     with pytest.raises(IdimError, match="holds runs of other code"):
         idim.measure(made(TRAIN), D=500, version="2", out=tmp_path, **GRID)
 
@@ -233,7 +233,7 @@ def test_a_logger_is_told_by_its_name(tmp_path):
         log.debug("%s", trial)
         return 1.0 if trial.d is None or trial.d >= 36 else 0.1
 
-    assert idim.measure(train, D=500, out=tmp_path, **GRID).d90 == 36
+    assert idim.measure(train, D=500, out=tmp_path, **GRID).smallest.d == 36
 
 
 def test_an_object_that_its_use_changes_is_told_by_how_it_stood_at_first(tmp_path):

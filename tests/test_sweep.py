@@ -18,6 +18,7 @@ from makers import make_mrpc, make_tiny_bert, make_tiny_roberta
 from idim import Subspace, restore
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError, RunFailed
+from idim.estimate import Smallest
 from idim.problems import kinds
 from idim.projection import PROJECTIONS
 from idim.results import Runs, Summary
@@ -58,7 +59,7 @@ def test_the_toy_problem_has_intrinsic_dimension_10(kind, tmp_path):
     """Li et al. 2018: ten independent constraints, so d = 9 cannot solve it and d = 10 can."""
     words = f"model=toy projection={kind} d=8,9,10,11 seeds=3 lr=5,20 baseline_lr=0.1"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
-    assert (summary.d90, summary.bracket) == (10, (9, 10))
+    assert (summary.d90, summary.smallest) == (10, Smallest(10, (9, 10)))
     assert [p.mean > 0.99 for p in summary.points] == [False, False, True, True]
 
 
@@ -68,7 +69,7 @@ SMALL = "model=digits-mlp d_min=5 d_max=300 seeds=2 baseline_lr=0.01 steps=60 tr
 def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
     words = "model=toy baseline=1"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
-    assert (summary.fit.d, summary.fit.interval) == (10, (10, 10))
+    assert (summary.d90, summary.interval) == (10, (10, 10))
     assert summary.search.why == "the interval is narrower than a factor of 1.16"
     assert summary.runs.total <= 60
 

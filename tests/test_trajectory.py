@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from idim.cli import app
 from idim.config import PretrainSpec, SweepSpec, TrajectorySpec, load
 from idim.errors import IdimError
-from idim.estimate import Fit
+from idim.estimate import Smallest
 from idim.pretrain import pretrain
 from idim.report import trajectory as report
 from idim.report import trajectory_figure as figure
@@ -38,12 +38,14 @@ SMALL = PretrainSpec(
 )  # fmt: skip
 
 
-def row(steps, d, *, over=None, missing=None, ends=(None, None)):
+def row(steps, d, *, under=None, over=None, missing=None, ends=None):
     return Checkpoint(
         model=f"m@{steps}", steps=steps, missing=missing, metric="accuracy", D=1000, chance=0.5,
         reference=Baseline(mean=0.8, std=0.01, n=2, lr=0.1, scores=(0.79, 0.81)), line=0.72,
-        d90=d, d90_over=over, bracket=(d and d // 2, d), fit=Fit(d, ends, "made"),
-        chance_adjusted=Reading(line=0.77, d=d, fit=d, interval=ends),
+        d90=d, d90_under=under, d90_over=over, interval=ends,
+        smallest=Smallest(d and d + 7, (d and d // 2, d and d + 7)),
+        chance_adjusted=Reading(line=0.77, d=d, under=under, over=over, interval=ends,
+                                smallest=d and d + 7),
         runs=Runs(total=9, done=9, failed=0, diverged=0, stopped_early=0), seconds=1.0,
         out=Path("x"),
     )  # fmt: skip
@@ -108,6 +110,8 @@ def test_the_correlation_leaves_out_what_has_no_d90_and_ranks_what_is_not_reache
     assert trajectory.correlation([row(n, 50) for n in (1, 2, 3)]).spearman is None
     rising = [row(n, 10 * n) for n in (1, 2, 3)]
     assert trajectory.correlation(rising) == Correlation(spearman=1.0, n=3)
+    # at most 50 ranks below 20: all that is known is that it is no more than the smallest tried
+    assert trajectory.correlation([*rising[1:], row(9, None, under=50)]).spearman == -0.5
 
 
 @pytest.mark.parametrize("told", [RECORD, BOTH], ids=["own", "both"])
@@ -121,6 +125,7 @@ def test_the_table_says_what_is_known_and_what_is_not():
     assert "> 900" in lines[2]
     assert "250-350" in lines[3]
     assert "up to 120" in lines[4]
+    assert lines[3].split()[-5:] == ["300", "250-350", "307", "300", "9"]
     assert lines[1].split()[-3:] == ["0.500", "-", "9"]
     assert "paraphrase: rank correlation of d90 with steps -0.80 over 4 checkpoints" in text
 
@@ -138,10 +143,10 @@ def test_the_csv_has_a_row_for_each_checkpoint():
     lines = report.csv(RECORD).splitlines()
     assert lines[0].split(",") == list(report.COLUMNS)
     assert len(lines) == 1 + len(ROWS)
-    assert lines[2].startswith("paraphrase,m@100,100,1000,0.5,0.8,0.01,0.72,,900,")
+    assert lines[2].startswith("paraphrase,m@100,100,1000,0.5,0.8,0.01,0.72,,,900,")
     assert all(len(line.split(",")) == len(report.COLUMNS) for line in lines)
-    assert lines[3].endswith(",9,1.0" + "," * 8)
-    assert report.csv(BOTH).splitlines()[3].endswith(",9,1.0,0.72,,900,,,,9,1.0")
+    assert lines[3].endswith(",9,1.0" + "," * 9)
+    assert report.csv(BOTH).splitlines()[3].endswith(",9,1.0,0.72,,,900,,,,9,1.0")
 
 
 def test_the_figure_names_each_task_and_says_what_is_missing(tmp_path):

@@ -1,4 +1,4 @@
-"""From a table of scores to d90: the points, the line, the bracket and the interval; pure."""
+"""From a table of scores to d90 and its interval: the points, the line, the curve; pure."""
 
 from idim.estimate.d90 import estimate
 from idim.estimate.fit import Target, fit
@@ -11,6 +11,7 @@ from idim.estimate.records import (
     Point,
     Reading,
     Score,
+    Smallest,
     Success,
     baseline_score,
     has_line,
@@ -25,6 +26,7 @@ __all__ = [
     "Reading",
     "Score",
     "Scored",
+    "Smallest",
     "Success",
     "Target",
     "baseline_score",

@@ -42,14 +42,15 @@ def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> 
     """
     score = baseline_score(base)
     if score is None or not points:
-        return Fit(None, (None, None), UNDEFINED)
+        return Fit(None, None, None, None, UNDEFINED, ())
     goal = target.at(score)
     seen = [*points, *([base] if isinstance(base, Point) else [])]
     # a line at 0 lies between a floor below it and the baseline: there any scale will do
     known = noise(seen, [p.d or p.trainable for p in seen], goal)
     spread = known or [Noise(goal**2 or 1.0, 1)] * len(seen)
     found = _cross(base, points, target, spread)
-    return Fit(found.d, found.interval, METHOD) if known else Fit(found.d, (None, None), ALONE)
+    interval, method = (found.interval, METHOD) if known else (None, ALONE)
+    return Fit(found.d, found.under, found.over, interval, method, found.curve)
 
 
 def read(base: Point | float | None, points: Sequence[Point], target: Target) -> Reading | None:
@@ -59,7 +60,7 @@ def read(base: Point | float | None, points: Sequence[Point], target: Target) ->
         return None
     goal = target.at(score)
     first = next((p.d for p in points if reaches(p.mean, goal)), None)
-    return Reading(goal, first, fit(base, points, target))
+    return Reading(goal, fit(base, points, target), first)
 
 
 def _cross(

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from idim.estimate.records import reaches
+
 # 95% point of chi-squared with one degree of freedom.  Where many d with few seeds each lie close
 # together the exact value falls to 2.29 (Banerjee & Wellner 2001): this is the careful one.
 CRITICAL = 3.841
@@ -15,12 +17,16 @@ Deviance = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """The smallest d at which the curve reaches the line, and all that the data do not exclude."""
+    """Where the curve crosses the line, and all crossings that the data do not exclude.
 
-    # None: no d tried reaches the line.
+    The fields are those of `records.Fit`.
+    """
+
     d: int | None
-    # A low end of None: not bounded by the smallest d tried; a high end of None: above the largest.
+    under: int | None
+    over: int | None
     interval: tuple[int | None, int | None]
+    curve: tuple[float, ...]
 
 
 def crossing(
@@ -38,7 +44,7 @@ def crossing(
     neighbouring d is excluded when the best monotone curve that crosses there, whatever the line
     within its own uncertainty, fits worse than the best of all by more than `CRITICAL`.  The d
     between two neighbours cannot be told apart, so the ends are d + 1 above a d that was tried,
-    and a d that was tried.
+    and a d that was tried.  The crossing of the curve itself is never excluded.
 
     Args:
         ds: (points,), rising.
@@ -63,10 +69,17 @@ def crossing(
     bounded = np.where(is_left, np.minimum(fits, at), np.maximum(fits, at))
     total = deviance(bounded).sum(axis=2) + np.asarray(penalty).reshape(-1, 1)
     lost = total.min(axis=0) - total.min()
-    kept = [c for c in range(k + 1) if lost[c] <= CRITICAL]
+    # the curve itself is of least squares: where a dip is sure it need not lose least deviance
+    own = sum(not reaches(value, line) for value in up[k])
+    kept = [c for c in range(k + 1) if lost[c] <= CRITICAL or c == own]
     low = ds[kept[0] - 1] + 1 if kept[0] else None
     high = ds[kept[-1]] if kept[-1] < k else None
-    return Crossing(_interpolate(ds, up[k], line), (low, high))
+    return Crossing(*cross(ds, up[k], line), (low, high), tuple(up[k]))
+
+
+def isotonic(means: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """Return the rising curve that fits weighted means best, by least squares."""
+    return _prefix_fits(means, weights)[-1]
 
 
 def _prefix_fits(means: Sequence[float], weights: Sequence[float]) -> list[list[float]]:
@@ -83,11 +96,22 @@ def _prefix_fits(means: Sequence[float], weights: Sequence[float]) -> list[list[
     return rows
 
 
-def _interpolate(ds: Sequence[int], fit: Sequence[float], line: float) -> int | None:
-    """Return the first d whose fitted value reaches the line, linear in log d between two."""
-    i = next((i for i, value in enumerate(fit) if value >= line), None)
-    if i is None or i == 0:
-        return i if i is None else ds[0]
-    share = (line - fit[i - 1]) / (fit[i] - fit[i - 1])
+def cross(
+    ds: Sequence[int], curve: Sequence[float], line: float
+) -> tuple[int | None, int | None, int | None]:
+    """Return where a rising curve reaches a line, linear in log d between two points.
+
+    Returns:
+        `d`, `under` and `over` of `records.Fit`.
+
+    >>> cross([10, 1000], [0.5, 0.9], 0.7), cross([10], [0.9], 0.7), cross([10], [0.5], 0.7)
+    ((100, None, None), (None, 10, None), (None, None, 10))
+    """
+    i = next((i for i, value in enumerate(curve) if reaches(value, line)), None)
+    if i is None:
+        return None, None, ds[-1]
+    if i == 0:
+        return None, ds[0], None
+    share = (line - curve[i - 1]) / (curve[i] - curve[i - 1])
     x = math.log(ds[i - 1]) + share * math.log(ds[i] / ds[i - 1])
-    return min(max(math.ceil(math.exp(x) - 1e-9), ds[i - 1] + 1), ds[i])
+    return min(max(math.ceil(math.exp(x) - 1e-9), ds[i - 1] + 1), ds[i]), None, None

@@ -1,7 +1,7 @@
 """What a reader must know beside d90, in sentences."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Literal
 
 from idim.estimate.records import (
@@ -17,41 +17,48 @@ from idim.estimate.records import (
 )
 
 Groups = dict[int | None, list[Score]]
+# Names sizes.
+At = Callable[[Iterable[int | None]], str]
+# Seeds at one d this share of the way from chance to the baseline apart are told of.
+APART = 0.25
+# A line that asks for less of the way from chance to the baseline is told of.
+HALF = 0.5
 # What scores are of: a task's evaluation rows, or what a user's own code returns, as it is or as
 # its gain over the untrained model.
 Scored = Literal["rows", "own", "gain"]
 
 
 def explain(
-    e: Estimate, groups: Groups, chance: float | None, of: Scored = "rows"
+    e: Estimate, groups: Groups, chance: float | None, of: Scored, letter: str
 ) -> tuple[str, ...]:
-    """Say in sentences what a reader of d90 must know beside it."""
+    """Say in sentences what a reader of d90 must know beside it; `letter` is a size's name."""
+    name, at = f"{letter}{100 * e.threshold:g}", partial(places, letter=letter)
     every = [*([e.baseline] if isinstance(e.baseline, Point) else []), *e.points]
     notes = [
-        _missing_note(e, groups, of),
+        _missing_note(e, groups, of, name, letter),
         _constant_note(groups),
-        _chance_note(e.line, chance),
-        _edge_note(every),
-        _monotone_note(e),
-        _seeds_note(every),
-        _outside_note(e),
-        _failed_note(e, groups),
+        _chance_note(e, chance, name),
+        _edge_note(every, at),
+        _monotone_note(e, at),
+        _seeds_note(every, name, at),
+        _humps_note(e, chance, at),
+        _failed_note(e, groups, at),
         _evaluation_note(every, of),
     ]
     return tuple(note for note in notes if note)
 
 
-def _missing_note(e: Estimate, groups: Groups, of: Scored) -> str:
+def _missing_note(e: Estimate, groups: Groups, of: Scored, name: str, letter: str) -> str:
     score = baseline_score(e.baseline)
     if score is None:
         what = "every baseline run failed" if groups.get(None) else "no baseline run is done"
         # a gain is over an untrained model: a number says nothing of it
         way = "" if of == "gain" else "; a fixed baseline value would give one"
-        return f"No line and no d90: {what}{way}."
+        return f"No line and no {name}: {what}{way}."
     if not has_line(score):
         shown = f"{score:g}" if score > 0 else f"{score:.3f}"
-        return f"No line and no d90: the baseline scores {shown}, and a share of that is no aim."
-    return "" if e.points else "No d90: no d has a score."
+        return f"No line and no {name}: the baseline scores {shown}, and a share of that is no aim."
+    return "" if e.points else f"No {name}: no {letter} has a score."
 
 
 def _constant_note(groups: Groups) -> str:
@@ -65,56 +72,76 @@ def _constant_note(groups: Groups) -> str:
     )
 
 
-def _chance_note(line: float | None, chance: float | None) -> str:
-    if line is None or chance is None or not reaches(chance, line):
+def _chance_note(e: Estimate, chance: float | None, name: str) -> str:
+    score = baseline_score(e.baseline)
+    if e.line is None or score is None or chance is None:
+        return ""
+    if reaches(chance, e.line):
+        return (
+            f"The line {e.line:.3f} lies at or below chance, {chance:.3f}: "
+            f"a constant answer passes, so {name} says nothing here."
+        )
+    share = (e.line - chance) / (score - chance)
+    if share >= HALF:
         return ""
     return (
-        f"The line {line:.3f} lies at or below chance, {chance:.3f}: "
-        "a constant answer passes, so d90 says nothing here."
+        f"The line {e.line:.3f} asks for {share:.0%} of the way from chance, {chance:.3f}, to the "
+        f"baseline, {score:.3f}: {name} is of a small part of what fine-tuning does."
     )
 
 
-def _edge_note(every: Sequence[Point]) -> str:
+def _edge_note(every: Sequence[Point], at: At) -> str:
     ends = (("smallest", 0), ("largest", -1))
-    at = [(word, [p.d for p in every if p.edge and p.lr == p.tried[i]]) for word, i in ends]
-    if not any(ds for _, ds in at):
+    where = [(word, [p.d for p in every if p.edge and p.lr == p.tried[i]]) for word, i in ends]
+    if not any(ds for _, ds in where):
         return ""
-    where = " and ".join(f"the {word} tried at {places(ds)}" for word, ds in at if ds)
-    return f"The best learning rate is {where}: a wider grid may raise the score there."
+    said = " and ".join(f"the {word} tried at {at(ds)}" for word, ds in where if ds)
+    return f"The best learning rate is {said}: a wider grid may raise the score there."
 
 
-def _monotone_note(e: Estimate) -> str:
-    again = [p.d for p in e.points if e.d90 and (p.d or 0) > e.d90 and not e.passes(p)]
-    return f"Not monotone: below the line again at {places(again)}." if again else ""
+def _monotone_note(e: Estimate, at: At) -> str:
+    first = e.smallest.d
+    again = [p.d for p in e.points if first and (p.d or 0) > first and not e.passes(p)]
+    return f"Not monotone: below the line again at {at(again)}." if again else ""
 
 
-def _seeds_note(every: Sequence[Point]) -> str:
+def _seeds_note(every: Sequence[Point], name: str, at: At) -> str:
     most = max((p.n for p in every), default=0)
     if most == 1:
-        return "One seed each, so no interval: d90 may move with the seed."
+        return f"One seed each, so no interval: {name} may move with the seed."
     fewer = [p.d for p in every if p.n < most]
     if not fewer:
         return ""
-    return f"Fewer than {most} seeds at {places(fewer)}: the interval sees less of the noise there."
+    return f"Fewer than {most} seeds at {at(fewer)}: the interval sees less of the noise there."
 
 
-def _outside_note(e: Estimate) -> str:
-    low, high = e.interval
-    if low is None or low <= (e.d90 or math.inf) <= (high or math.inf):
+def _humps_note(e: Estimate, chance: float | None, at: At) -> str:
+    """Tell of seeds that succeed beside others that fail; a few that agree then say too little."""
+    score = baseline_score(e.baseline)
+    scores = [s for p in e.points for s in p.scores]
+    if e.line is None or score is None or not scores:
         return ""
-    return "d90 lies outside its interval: other d are within the noise of seeds of the line."
+    # no score of chance is known: of losses, gains and the like nothing learned is 0
+    way = score - (min(0.0, *scores) if chance is None else chance)
+    apart = [p.d for p in e.points if max(p.scores) - min(p.scores) >= APART * way > 0]
+    if not apart:
+        return ""
+    return (
+        f"Seeds lie far apart at {at(apart)}, as where some runs learn what others do not: with "
+        "few seeds the interval may then be too narrow."
+    )
 
 
-def _failed_note(e: Estimate, groups: Groups) -> str:
+def _failed_note(e: Estimate, groups: Groups, at: At) -> str:
     lost = {d: sum(is_failed(r) for r in runs) for d, runs in groups.items()}
     lost = {d: count for d, count in lost.items() if count}
     if not lost:
         return ""
     scored = {p.d for p in e.points}
     gone = [d for d in lost if d is not None and d not in scored]
-    tail = f" {places(gone)} has no score at all." if gone else ""
+    tail = f" {at(gone)} has no score at all." if gone else ""
     runs = "1 failed run is" if sum(lost.values()) == 1 else f"{sum(lost.values())} failed runs are"
-    return f"{runs} left out, at {places(lost)}.{tail}"
+    return f"{runs} left out, at {at(lost)}.{tail}"
 
 
 def _evaluation_note(every: Sequence[Point], of: Scored) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from idim.config.checks import TINY
 
@@ -54,15 +54,44 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The d of a fitted curve; both ends None where there is no interval.
+    """Where a curve through all points crosses a line.
 
-    A low end of None alone is not bounded by the smallest d tried; a high end of None alone lies
-    above the largest.
+    Of `d`, `under` and `over` one is a number wherever there is a curve and a line.
     """
 
-    d: int | None = field(metadata={"key": "d90"})
-    interval: Ends
+    # Between two d that were tried, or at the larger of them.
+    d: int | None
+    # The smallest d tried, where it reaches the line already there: the crossing is there or below.
+    under: int | None
+    # The largest d tried, where it does not reach the line: the crossing is above.
+    over: int | None
+    # 95% interval of the crossing.  An end of None is open: below the smallest d tried, above the
+    # largest.  None: there is no interval.
+    interval: Ends | None
     method: str
+    # The curve at each point.
+    curve: tuple[float, ...]
+
+    @property
+    def at(self) -> int | None:
+        """Where it is drawn: its d, or the smallest d tried."""
+        return self.under if self.d is None else self.d
+
+    @property
+    def ends(self) -> Ends:
+        """The interval; both ends open where there is none."""
+        return (None, None) if self.interval is None else self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Smallest:
+    """The papers' reading: the smallest d tried whose mean score reaches the line."""
+
+    # None: none does.
+    d: int | None
+    # (the largest d below it, which fails, d); (d_max, None): none reaches the line;
+    # (None, d_min): all do.
+    bracket: Ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +99,17 @@ class Reading:
     """One line across the curve, read in both ways."""
 
     line: float
-    # The smallest d tried whose mean reaches the line; None when none does.
-    d: int | None
     fit: Fit
+    # The smallest d tried whose mean reaches the line; None when none does.
+    smallest: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
     """P(pass | d): how many of the seeds at each d reach the line as estimated."""
 
-    # The smallest d at which half of the seeds pass, by the fitted curve.
+    # The smallest d at which half of the seeds pass, by a rising curve fitted to the shares.
     d: int | None
-    interval: Ends
     # (d, seeds that pass, seeds)
     points: tuple[tuple[int, int, int], ...]
 
@@ -95,24 +123,16 @@ class Estimate:
     threshold: float
     # threshold * baseline; None without a baseline above 0, and then there is no d90.
     line: float | None
-    d90: int | None
-    # The largest d tried, when none reaches the line.
-    d90_over: int | None
-    # (largest failing d below d90, d90); (d_max, None): not reached; (None, d_min): all pass.
-    bracket: Ends
-    # Ends are d that were tried.  Beyond the largest one an upper end is None and a lower end is
-    # that largest d, as in the bracket; (None, None): no interval.
-    interval: Ends
-    interval_method: str
-    points: tuple[Point, ...]
-    # The line across a fitted curve instead of the points.
+    # d90: where the curve through all points crosses the line.
     fit: Fit
+    smallest: Smallest
+    points: tuple[Point, ...]
     # By name, d50 to d99: the same curve against other shares of the baseline.
     readings: dict[str, Reading]
     # The line a share of the way from chance to the baseline; None when chance is not known.
     chance_adjusted: Reading | None
     success: Success
-    # No d above d90 falls below the line again.
+    # No d above the smallest that passes falls below the line again.
     monotone: bool
     notes: tuple[str, ...]
 
@@ -149,12 +169,12 @@ def baseline_score(baseline: Point | float | None) -> float | None:
     return baseline.mean if isinstance(baseline, Point) else baseline
 
 
-def places(ds: Iterable[int | None]) -> str:
-    """Name values of d: "the baseline and d=10, 20".
+def places(ds: Iterable[int | None], letter: str = "d") -> str:
+    """Name values of d, or of another method's size: "the baseline and d=10, 20".
 
-    >>> places([20, None, 10]), places([5])
-    ('the baseline and d=10, 20', 'd=5')
+    >>> places([20, None, 10]), places([5], "r")
+    ('the baseline and d=10, 20', 'r=5')
     """
     numbers = sorted(d for d in ds if d is not None)
-    listed = ["d=" + ", ".join(map(str, numbers))] if numbers else []
+    listed = [f"{letter}=" + ", ".join(map(str, numbers))] if numbers else []
     return " and ".join([*(["the baseline"] if None in ds else []), *listed])

@@ -12,15 +12,15 @@ from idim.estimate import Ends
 from idim.plain import harmless
 from idim.report.differences import Difference, differences
 from idim.report.table import aligned
-from idim.report.words import answer, headline, interval, name, short
+from idim.report.words import answer, headline, name, short, smallest, span
 from idim.results import Evidence, Summary
 
 Verdict = Literal["differ", "not told apart", "no interval"]
 
 # What a comparison's JSON repeats of each summary.
 _KEPT = (
-    "model", "task", "projection", "structure", "norm", "head", "D", "d90", "d90_over", "bracket",
-    "interval", "fit", "baseline", "line", "points", "runs", "out",
+    "model", "task", "projection", "structure", "norm", "head", "D", "d90", "d90_under",
+    "d90_over", "interval", "smallest", "baseline", "line", "points", "runs", "out",
 )  # fmt: skip
 _SAID: dict[Verdict, str] = {
     "differ": "differ: their 95% intervals have nothing in common",
@@ -50,7 +50,7 @@ class Pair:
 
     a: Compared
     b: Compared
-    # Of their fitted d90; None where one has none.
+    # d90 of a over that of b; None where one has none.
     ratio: float | None
     verdict: Verdict
 
@@ -85,7 +85,7 @@ class Comparison:
 def compare(summaries: Sequence[Summary], evidence: Sequence[Evidence]) -> Comparison:
     """Put sweeps side by side.
 
-    Two sweeps differ where the 95% intervals of their fitted d90 have no d in common; each
+    Two sweeps differ where the 95% intervals of d90 have no d in common; each
     interval holds the noise of its own seeds and baseline, so this asks for more than a test of
     the difference would.
 
@@ -110,7 +110,7 @@ def text(compared: Comparison) -> str:
     """Lay a comparison out: a row a sweep, a line a pair, and what else was set otherwise."""
     baseline = f"baseline {compared.metric}"
     called = name(compared.sweeps[0].summary)
-    head = ("", "D", called, "bracket", "fit", "95% interval", baseline, "runs", "")
+    head = ("", "D", called, "95% interval", "smallest tried", baseline, "runs", "")
     rows = [head, *(tuple(map(harmless, _row(s))) for s in compared.sweeps)]
     # names stand left: the rest is numbers
     width = max(len(row[0]) for row in rows)
@@ -176,36 +176,34 @@ def _marks() -> Iterator[str]:
 
 def _pair(a: Compared, b: Compared) -> Pair:
     """Say whether two intervals have a d in common."""
-    fits = a.summary.fit, b.summary.fit
-    one, other = (_ends(fit.interval) for fit in fits)
+    one, other = (_ends(s.summary.interval) for s in (a, b))
     verdict: Verdict = "not told apart"
     if one is None or other is None:
         verdict = "no interval"
     elif one[0] > other[1] or other[0] > one[1]:
         verdict = "differ"
-    ratio = fits[0].d / fits[1].d if fits[0].d and fits[1].d else None
+    ds = a.summary.d90, b.summary.d90
+    ratio = ds[0] / ds[1] if ds[0] and ds[1] else None
     return Pair(a, b, ratio, verdict)
 
 
-def _ends(given: Ends) -> tuple[float, float] | None:
-    low, high = given
-    if low is None and high is None:
+def _ends(given: Ends | None) -> tuple[float, float] | None:
+    if given is None:
         return None
+    low, high = given
     return 0 if low is None else low, math.inf if high is None else high
 
 
 def _row(compared: Compared) -> tuple[str, ...]:
     s = compared.summary
-    low, high = s.bracket
     base = s.reference
     spread = "" if base.std is None else f" ± {base.std:.3f}"
     return (
         f"{compared.mark}  {compared.name}",
         f"{s.D:,}",
         answer(s),
-        "" if None in (low, high) else f"{low:,}-{high:,}",
-        "" if s.fit.d is None else f"{s.fit.d:,}",
-        interval(s.fit.interval) or "none",
+        span(s) or "none",
+        smallest(s.smallest),
         f"{base.mean:.3f}{spread}",
         f"{s.runs.done:,}",
         "" if s.runs.to_do <= 0 else f"{s.runs.to_do} still to do",
@@ -213,5 +211,9 @@ def _row(compared: Compared) -> tuple[str, ...]:
 
 
 def _verdict(pair: Pair) -> str:
-    ratio = "" if pair.ratio is None else f", {pair.ratio:.3g}x by the fits"
+    ratio = (
+        ""
+        if pair.ratio is None
+        else f"; d90 of {pair.a.mark} is {pair.ratio:.3g} times that of {pair.b.mark}"
+    )
     return f"{pair.a.mark} and {pair.b.mark} {_SAID[pair.verdict]}{ratio}"

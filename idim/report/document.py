@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from idim.records import to_json
 from idim.report import table
 from idim.report.methods import choices
-from idim.report.words import count, headline, interval, setting
+from idim.report.words import count, crossing, headline, interval, setting
 from idim.results import Evidence, LeftOut, Reading, Source, Summary
 
 Rows = tuple[tuple[str, ...], ...]
 
 EXCLUDED = ("why", "d", "lr", "seeds")
-LINES = ("", "line", "smallest d tried that passes", "fit", "95% interval")
+LINES = ("", "line", "crossing", "95% interval", "smallest d tried that passes")
 SOURCES = ("runs", "on", "kernels", "software", "from", "to")
 
 
@@ -21,10 +21,10 @@ class Document:
 
     title: str
     subject: str
-    # d90 with its evidence, the fit, what the search did.
+    # d90 with its interval, the papers' reading, what the search did.
     findings: tuple[str, ...]
     points: Rows
-    # The row of `points` that is d90; None where no d reaches the line.
+    # The row of `points` of the smallest d that passes; None where none does.
     marked: int | None
     notes: tuple[str, ...]
     # The same curve at other lines.
@@ -47,11 +47,11 @@ def document(summary: Summary, evidence: Evidence, command: str) -> Document:
     """
     points = tuple(tuple(cell.strip() for cell in row) for row in table.rows(summary))
     ds = [p.d for p in summary.points]
-    found = summary.d90
+    found = summary.smallest.d
     return Document(
         title=f"{headline(summary)} of D = {count(summary.D)}",
         subject=setting(summary),
-        findings=(table.verdict(summary), *table.state(summary)),
+        findings=tuple(table.findings(summary)),
         points=points,
         marked=None if found is None else 2 + ds.index(found),
         notes=summary.notes,
@@ -73,7 +73,8 @@ def _lines(summary: Summary) -> Rows:
     rows = []
     for name, r in readings.items():
         within = interval(r.interval) or "none"
-        rows.append((name, f"{r.line:.3f}", _number(r.d), _number(r.fit), within))
+        found = crossing(r.d, r.under, r.over) or "none"
+        rows.append((name, f"{r.line:.3f}", found, within, _number(r.smallest)))
     return (tuple(head.replace(" d ", f" {letter} ") for head in LINES), *rows)
 
 

@@ -70,7 +70,6 @@ def compose(summary: Summary) -> Figure:
         _reference_lines(ax, summary)
         _curve(ax, summary)
         if summary.line is not None and summary.points:
-            _bracket(ax, summary)
             _interval(ax, summary)
             _d90(ax, summary)
         _headings(figure, summary)
@@ -144,7 +143,7 @@ def _margin_labels(ax: Axes, labels: list[Label]) -> None:
 
 
 def _curve(ax: Axes, summary: Summary) -> None:
-    """Draw every seed as a dot, and the means as a line."""
+    """Draw every seed as a ring, the means as dots, the fitted curve as a line."""
     points = summary.points
     if not points:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 3}
@@ -157,23 +156,19 @@ def _curve(ax: Axes, summary: Summary) -> None:
         rings = ax.scatter(ds, scores, s=22, linewidths=0.7, zorder=4.5)
         rings.set(facecolor=(BLUE, 0.2), edgecolor=(BLUE, 0.7))
     ds, means = [p.d for p in points], [p.mean for p in points]
-    ax.plot(ds, means, color=BLUE, lw=1.6, marker="o", ms=3.4 if every else 5.0, mew=0, zorder=4)
-
-
-def _bracket(ax: Axes, summary: Summary) -> None:
-    """Shade from the largest d that fails to d90, or beyond the largest d tried."""
-    low, high = summary.bracket
-    if low is not None:
-        right = ax.get_xlim()[1] if high is None else high
-        ax.axvspan(low, right, color=VERMILION, alpha=0.11, lw=0, zorder=0)
+    size = 3.4 if every else 5.0
+    ax.plot(ds, means, color=BLUE, lw=0, marker="o", ms=size, mew=0, zorder=4)
+    fitted = [p.mean if p.fitted is None else p.fitted for p in points]
+    ax.plot(ds, fitted, color=BLUE, lw=1.6, zorder=3.5)
 
 
 def _interval(ax: Axes, summary: Summary) -> None:
-    """Lay a thin bar near the axis; an open end is an arrow."""
-    if not _has_interval(summary):
+    """Shade the interval, with a thin bar near the axis; an open end is an arrow."""
+    if summary.interval is None:
         return
     low, high = summary.interval
     left, right = (b if e is None else e for e, b in zip((low, high), ax.get_xlim(), strict=True))
+    ax.axvspan(left, right, color=VERMILION, alpha=0.11, lw=0, zorder=0)
     bar = ax.plot([left, right], [0.032] * 2, lw=2.2)
     for end, at, arrow in ((low, left, "<"), (high, right, ">")):
         look = {"marker": arrow, "ms": 6} if end is None else {"marker": "|", "ms": 7, "mew": 1.4}
@@ -182,27 +177,25 @@ def _interval(ax: Axes, summary: Summary) -> None:
         part.set(transform=ax.get_xaxis_transform(), color=DARK_VERMILION, zorder=5)
 
 
-def _has_interval(summary: Summary) -> bool:
-    """Say whether there is an interval that tells more than that the largest d fails."""
-    low, over = summary.interval[0], summary.d90_over
-    return bool(span(summary)) and (low is None or over is None or low < over)
-
-
 def _d90(ax: Axes, summary: Summary) -> None:
-    """Drop a line from the first point that passes, and say what it means beside it."""
-    d90, over, low = summary.d90, summary.d90_over, summary.bracket[0]
-    if d90 is None:
-        words = [headline(summary), f"no {summary.letter} up to {over:,} reaches the line"]
-    else:
-        mean = next(p.mean for p in summary.points if p.d == d90)
+    """Drop a line from the crossing, ring the smallest d that passes, and say both in words."""
+    at = summary.d90_under if summary.d90 is None else summary.d90
+    assert summary.line is not None
+    if at is not None:
         bottom = ax.get_ylim()[0]
-        ax.plot([d90, d90], [bottom, mean], color=VERMILION, lw=1.2, zorder=2.5)
-        ax.plot([d90], [mean], marker="o", ms=8.5, mfc="none", mec=VERMILION, mew=1.5, zorder=5)
-        fails = "the smallest d tried" if low is None else f"fails at {low:,}, passes at {d90:,}"
-        words = [_typeset(headline(summary)), fails]
-    if _has_interval(summary):
-        words.append(f"95% interval {_typeset(span(summary))}")
-    _beside(ax, summary.points[-1].d if d90 is None else d90, words)
+        ax.plot([at, at], [bottom, summary.line], color=VERMILION, lw=1.2, zorder=2.5)
+        ax.plot([at], [summary.line], marker="D", ms=5, mew=0, color=VERMILION, zorder=5)
+    words = [_typeset(headline(summary))]
+    if ends := span(summary):
+        words.append(f"95% interval {_typeset(ends)}")
+    first = summary.smallest.d
+    if first is None:
+        words.append(f"no {summary.letter} tried passes")
+    else:
+        mean = next(p.mean for p in summary.points if p.d == first)
+        ax.plot([first], [mean], marker="o", ms=8.5, mfc="none", mec=VERMILION, mew=1.5, zorder=5)
+        words.append(f"smallest {summary.letter} tried that passes: {first:,}")
+    _beside(ax, summary.points[-1].d if at is None else at, words)
 
 
 def _beside(ax: Axes, d: int, words: list[str]) -> None:
@@ -228,14 +221,15 @@ def _headings(figure: Figure, summary: Summary) -> None:
     below = figure.text(0.018, 0.897, subject(summary), fontsize=9.5, color=GREY, va="top")
     fit(below, 0.95 * figure.bbox.width)
     many = any(p.n > 1 for p in summary.points)
-    dots = f"; a dot is a seed, the line their mean ({seeds(summary)})" if many else "; one seed"
+    dots = f"; a ring is a seed, a dot their mean ({seeds(summary)})" if many else "; one seed"
+    dots += "; the line is the rising curve that fits best"
     caption = summary.metric + (dots if summary.points else "")
     figure.text(0.018, 0.822, caption, fontsize=9, color=GREY, va="center")
 
 
 def _title(summary: Summary) -> str:
     found = _typeset(headline(summary))
-    joint = "of" if summary.d90 or summary.d90_over else "for"
+    joint = "for" if summary.d90 is summary.d90_under is summary.d90_over else "of"
     return f"{found} {joint} D = {count(summary.D)}"
 
 

@@ -5,8 +5,7 @@ import math
 from idim.config import SMALL_NETS, SweepSpec
 from idim.methods import METHODS
 from idim.plain import many
-from idim.report.table import fitted
-from idim.report.words import full_training, name, seeds
+from idim.report.words import crossing, full_training, headline, name, seeds, span
 from idim.results import Evidence, Summary
 from idim.search import named
 
@@ -144,20 +143,19 @@ def _line(summary: Summary) -> str:
     if summary.line is None:
         return "It is not above 0, so a share of it is no aim."
     said = (
-        f"{name(summary)} is the smallest {summary.letter} tried whose mean {summary.metric} "
-        f"reaches {summary.threshold:g} of it, {summary.line:.3f}"
+        f"{name(summary)} is where the mean {summary.metric} reaches {summary.threshold:g} of it, "
+        f"{summary.line:.3f}"
     )
     if summary.chance is None:
         return f"{said}; no score of chance is known."
-    said += f"; always giving the most frequent training class scores {summary.chance:.3f}."
+    said += f"; a constant answer scores {summary.chance:.3f}."
     adjusted = summary.chance_adjusted
     if adjusted is None:
         return said
-    found = f"{summary.letter} = {adjusted.d or 0:,} is the smallest that"
-    if adjusted.d is None:
-        found = f"No {summary.letter} tried"
+    equals = "= " * (adjusted.d is not None)
+    found = equals + crossing(adjusted.d, adjusted.under, adjusted.over)
     way = f"{summary.threshold:g} of the way from there to the baseline"
-    return f"{said} {found} reaches the line {way}, {adjusted.line:.3f}."
+    return f"{said} The line {way}, {adjusted.line:.3f}, is crossed at {summary.letter} {found}."
 
 
 def _values(summary: Summary, setting: SweepSpec) -> str:
@@ -169,7 +167,7 @@ def _values(summary: Summary, setting: SweepSpec) -> str:
     if len(ds) == 1:
         values = f"One value of {summary.letter}, {ds[0]:,},"
     said = f"{values} came from {how}"
-    low, high = summary.bracket
+    low, high = summary.smallest.bracket
     if low is None or high is None:
         return f"{said}; the line was not crossed between two of them."
     return (
@@ -219,21 +217,18 @@ def _rates(summary: Summary, setting: SweepSpec) -> str:
 
 
 def _monotonicity(summary: Summary) -> str:
-    d90 = summary.d90
-    above = [p for p in summary.points if d90 and p.d > d90]
+    first = summary.smallest.d
+    above = [p for p in summary.points if first and p.d > first]
     again = ", ".join(f"{p.d:,}" for p in above if not p.passes)
-    said = f"Scores need not rise with {summary.letter}"
+    said = f"Scores need not rise with {summary.letter}, and the curve that is fitted to them does"
     if again:
-        said += f": above {name(summary)}, {summary.letter} = {again} fell below the line again"
+        said += f": above {first:,}, {summary.letter} = {again} fell below the line again"
     elif above:
-        said += f"; above {name(summary)} every {summary.letter} tried passes too"
-    said += "."
-    line = fitted(summary)
-    if not line:
-        return said
-    sure = summary.fit.interval != (None, None)
-    how = f" ({summary.fit.method})" if sure else ", without an interval"
-    return f"{said} {line[0].upper()}{line[1:]}{how}."
+        said += f"; above {first:,} every {summary.letter} tried passes too"
+    if not summary.points or summary.line is None:
+        return f"{said}."
+    ends = f", 95% interval {span(summary)}" if summary.interval else ", without an interval"
+    return f"{said}. It gives {headline(summary)}{ends} ({summary.estimator})."
 
 
 def _checks(summary: Summary) -> str:
@@ -247,13 +242,13 @@ def _checks(summary: Summary) -> str:
 
 
 def _bits(summary: Summary) -> str:
-    found = [p for p in summary.points if p.d == summary.d90]
+    found = [p for p in summary.points if p.d == summary.smallest.d]
     if not found:
         return f"No code length is given, since no {summary.letter} reaches the line."
     trained, rates = found[0].trainable, len(found[0].lrs)
     return (
         f"What is trained was not quantised or coded: as float32 it takes 32 x {trained:,} = "
-        f"{32 * trained:,} bits at {name(summary)}, and log2 {rates} = "
-        f"{math.log2(rates):.2g} more for the learning rate; those of the search over "
+        f"{32 * trained:,} bits at the smallest {summary.letter} tried that passes, and log2 "
+        f"{rates} = {math.log2(rates):.2g} more for the learning rate; those of the search over "
         f"{summary.letter} are not counted."
     )

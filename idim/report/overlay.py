@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullForm
 from idim.report.canvas import GREY, INK, PALE, fit, ink, styled
 from idim.report.comparison import Compared, Comparison
 from idim.report.layout import d_ticks, score, score_ticks, spread
-from idim.report.words import axis, count, headline, interval, name
+from idim.report.words import answer, axis, count, name, span
 
 # Okabe and Ito's, less the yellow that white paper swallows; then again, dashed.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -103,7 +103,7 @@ def _lines(ax: Axes, compared: Comparison, gap: float) -> None:
         ax.axhline(level, color=colour, lw=0.9, ls=style, zorder=1)
     labels = []
     for i, s in enumerate(compared.sweeps):
-        ds, d90 = [p.d for p in s.summary.points], s.summary.d90
+        ds, d90 = [p.d for p in s.summary.points], s.summary.smallest.d
         shares = _shares(s, [p.mean for p in s.summary.points])
         ax.plot(ds, shares, lw=1.6, marker="o", ms=3.4, mew=0, zorder=3, **_look(i))
         if d90 is not None:
@@ -137,20 +137,20 @@ def _names(ax: Axes, labels: list[tuple[float, str, str, float]], gap: float) ->
 
 
 def _intervals(ax: Axes, sweeps: Sequence[Compared]) -> None:
-    """Give each sweep a row: the fitted d90 as a dot on its interval, in words beside it."""
+    """Give each sweep a row: d90 as a dot on its interval, in words beside it."""
     low, high = ax.get_xlim()
     for i, s in enumerate(sweeps):
-        colour, fit = _look(i)["color"], s.summary.fit
-        start, end = fit.interval
+        colour, d90 = _look(i)["color"], s.summary.d90
+        start, end = s.summary.interval or (None, None)
         ax.axhline(i, color="#EEEEEE", lw=0.8, zorder=0)
-        if (start, end) != (None, None):
+        if s.summary.interval is not None:
             bar = [max(start or low, low), min(end or high, high)]
             ax.plot(bar, [i, i], color=colour, lw=2.6, solid_capstyle="butt", zorder=2)
             for x, sign, is_open in ((low, "<", start is None), (high, ">", end is None)):
                 if is_open:
                     ax.plot([x], [i], marker=sign, ms=5, color=colour, clip_on=False, zorder=3)
-        if fit.d is not None:
-            ax.plot([fit.d], [i], "o", ms=5.5, color=colour, mec="white", zorder=4)
+        if d90 is not None:
+            ax.plot([d90], [i], "o", ms=5.5, color=colour, mec="white", zorder=4)
         words = ax.text(
             1.038, i, _said(s), color=ink(colour), va="center", fontsize=SMALL,
             transform=ax.get_yaxis_transform(),
@@ -159,10 +159,9 @@ def _intervals(ax: Axes, sweeps: Sequence[Compared]) -> None:
 
 
 def _said(s: Compared) -> str:
-    """Say the fitted d90 and its interval."""
-    d, ends = s.summary.fit.d, interval(s.summary.fit.interval).replace("-", "\N{EN DASH}")
-    missing = headline(s.summary).replace("<=", "\N{LESS-THAN OR EQUAL TO}")
-    value = missing if d is None else f"{d:,}"
+    """Say d90 and its interval."""
+    ends = span(s.summary).replace("-", "\N{EN DASH}")
+    value = answer(s.summary).replace("<=", "\N{LESS-THAN OR EQUAL TO}")
     return f"{s.mark}  {value} ({ends or 'no interval'})"
 
 
@@ -176,7 +175,7 @@ def _headings(figure: Figure, compared: Comparison, height: float) -> None:
     first, metric = compared.sweeps[0].summary, compared.metric
     words = [
         (0.10, title(compared), {"fontsize": 13, "fontweight": "bold"}),
-        (0.36, f"below: {name(first)} read off the fitted curve, with its 95% interval; a ring is "
+        (0.36, f"below: {name(first)} of the fitted curve, with its 95% interval; a ring is "
          f"the smallest {first.letter} tried that passes", {"fontsize": 8.5, "color": GREY}),
         (0.58, f"{metric}, as a share of the sweep's own baseline",
          {"fontsize": 9, "color": GREY}),

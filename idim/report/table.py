@@ -8,7 +8,7 @@ from typing import Any
 
 from idim.plain import harmless
 from idim.records import to_json
-from idim.report.words import headline, interval, name, seeds, setting, span
+from idim.report.words import headline, name, seeds, setting, smallest, span
 from idim.results import Baseline, PointRow, Summary
 from idim.search import Tally, named
 
@@ -17,7 +17,7 @@ COLUMNS = ("d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes"
 
 
 def text(summary: Summary) -> str:
-    """Lay out a sweep: one sentence, a row for the baseline and each d, d90, notes.
+    """Lay out a sweep: what was measured, a row for the baseline and each d, d90, notes.
 
     Args:
         summary: of the sweep.
@@ -25,9 +25,9 @@ def text(summary: Summary) -> str:
     Returns:
         Lines of text, ended by a newline.
     """
-    parts = [*_wrapped(_sentence(summary)), "", *aligned(rows(summary)), "", verdict(summary)]
+    parts = [*_wrapped(_sentence(summary)), "", *aligned(rows(summary)), ""]
     protocol = "; ".join(f"{k} {v}" for k, v in to_json(summary.protocol).items())
-    for line in state(summary):
+    for line in findings(summary):
         parts += _wrapped(line)
     parts += _wrapped(f"protocol: {protocol}")
     for note in summary.notes:
@@ -35,41 +35,50 @@ def text(summary: Summary) -> str:
     return "\n".join(parts) + "\n"
 
 
+def findings(summary: Summary) -> list[str]:
+    """Say d90, how the papers read it, what to quote, and how the search ended or goes on.
+
+    Every line stands by itself.
+    """
+    lines = [verdict(summary)]
+    if found := smallest(summary.smallest):
+        lines.append(
+            f"smallest {summary.letter} tried that passes, as the papers read {name(summary)}: "
+            f"{found}"
+        )
+    if summary.d90 is not None and summary.interval is not None:
+        lines.append(
+            f"quote {name(summary)} with its interval: the smallest {summary.letter} that passes "
+            f"moves with the {summary.letter} that were tried"
+        )
+    return [*lines, *state(summary)]
+
+
 def state(summary: Summary) -> list[str]:
-    """Say what the fit found, why the search stopped, or what is missing."""
+    """Say why the search stopped, or what is missing."""
     runs, search = summary.runs, summary.search
-    lines = [fitted(summary)] if fitted(summary) else []
     tally = Tally(
         total=runs.total, done=runs.done, failed=runs.failed, stopped_early=runs.stopped_early,
         steps=search.steps, steps_saved=search.steps_saved, why=search.why,
     )  # fmt: skip
-    return [line for line in (*lines, named(search.strategy).state(tally)) if line]
-
-
-def fitted(summary: Summary) -> str:
-    """Say the d of the fitted curve, in one line; empty when there is none."""
-    d, ends = summary.fit.d, interval(summary.fit.interval)
-    if d is None:
-        return ""
-    return f"fit: {name(summary)} = {d:,}{f', 95% interval {ends}' if ends else ''}"
+    return [line for line in (named(search.strategy).state(tally),) if line]
 
 
 def verdict(summary: Summary) -> str:
-    """Say d90 with its bracket, interval and line, in one line.
+    """Say d90 with its interval and line, in one line.
 
-    Why: a bare number hides how sharp it is (a grid's step) and how sure (its seeds).
+    Why: a bare number hides how sure it is.
     """
-    d90, low = summary.d90, summary.bracket[0]
-    evidence = []
-    if d90 is not None:
-        smallest = f"{d90:,} is the smallest d tried"
-        evidence.append(smallest if low is None else f"bracket {low:,}-{d90:,}")
-    elif summary.points and summary.line is not None:
-        best = max(summary.points, key=lambda p: p.mean)
-        evidence.append(f"best {best.mean:.3f} at {summary.letter}={best.d:,}")
+    facts = []
     if ends := span(summary):
-        evidence.append(f"95% interval {ends} over {seeds(summary)}")
-    facts = [", ".join(evidence)] if evidence else []
+        facts.append(f"95% interval {ends}")
+    elif summary.d90 or summary.d90_under or summary.d90_over:
+        facts.append("no interval")
+    if facts:
+        facts = [f"{facts[0]} over {seeds(summary)}"]
+    if summary.d90_over is not None:
+        best = max(summary.points, key=lambda p: p.mean)
+        facts.append(f"best {best.mean:.3f} at {summary.letter}={best.d:,}")
     if summary.line is not None:
         base, share = summary.reference, summary.threshold
         fixed = "" if base.n else " (fixed)"
@@ -101,8 +110,8 @@ def rows(summary: Summary) -> list[tuple[str, ...]]:
         lines[-1] = (*lines[-1][:-1], "missing")
     for p in summary.points:
         mark = "passes" if p.passes else ""
-        if p.d == summary.d90:
-            mark += f", {name(summary)}"
+        if p.d == summary.smallest.d:
+            mark += ", the smallest"
         lines.append((f"{p.d:,}", *_cells(p, p.trainable), mark))
     return lines
 

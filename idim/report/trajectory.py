@@ -7,22 +7,22 @@ from typing import Any
 
 from idim.plain import harmless
 from idim.report.table import aligned, cell
-from idim.report.words import interval, short, symbol
+from idim.report.words import crossing, interval, short, symbol
 from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
 
 COLUMNS = (
-    "task", "model", "steps", "D", "chance", "baseline", "baseline_std", "line", "d90", "d90_over",
-    "fit", "fit_low", "fit_high", "adjusted_line", "adjusted_fit", "missing", "runs", "seconds",
-    "last_line", "last_d90", "last_d90_over", "last_fit", "last_fit_low", "last_fit_high",
-    "last_runs", "last_seconds",
+    "task", "model", "steps", "D", "chance", "baseline", "baseline_std", "line", "d90",
+    "d90_under", "d90_over", "low", "high", "smallest", "adjusted_line", "adjusted_d90", "missing",
+    "runs", "seconds", "last_line", "last_d90", "last_d90_under", "last_d90_over", "last_low",
+    "last_high", "last_smallest", "last_runs", "last_seconds",
 )  # fmt: skip
 
 
 def text(found: Trajectory) -> str:
     """Lay a trajectory out: a row a checkpoint, task by task, and a rank correlation each."""
     name, share = symbol(found.threshold, found.letter), f"{found.threshold:g}"
-    head = ("task", "model", "steps", "full fine-tuning", "constant", name, "fit", "95% interval",
-            f"{name} above chance", "runs")  # fmt: skip
+    head = ("task", "model", "steps", "full fine-tuning", "constant", name, "95% interval",
+            "smallest tried", f"{name} above chance", "runs")  # fmt: skip
     lines = [head]
     for part in found.tasks:
         lines += [_cells(part.task, row) for row in part.rows]
@@ -31,10 +31,11 @@ def text(found: Trajectory) -> str:
     lines = [(a.ljust(widths[0]), b.ljust(widths[1]), *rest) for a, b, *rest in lines]
     said = [harmless(_correlated(part, name)) for part in found.tasks]
     notes = [
-        f"{name}: the smallest {found.letter} tried that passes; fit: the fitted curve at the "
-        "same line; above chance: the fit at",
-        f"  chance + {share} x (full fine-tuning - chance).  A row without: {share} of full "
-        "fine-tuning is no more than a constant answer scores.",
+        f"{name}: where the fitted curve crosses {share} of full fine-tuning; smallest tried: the "
+        f"smallest {found.letter} that passes",
+        f"  there, as the papers read it; above chance: the crossing of chance + {share} x (full "
+        "fine-tuning - chance).",
+        f"  A row without: {share} of full fine-tuning is no more than a constant answer scores.",
     ]
     return "\n".join([*aligned(lines), "", *said, "", *notes, *_one_line(found)]) + "\n"
 
@@ -50,7 +51,7 @@ def csv(found: Trajectory) -> str:
             adjusted = r.chance_adjusted
             values: list[Any] = [
                 part.task, r.model, r.steps, r.D, r.chance, r.reference.mean, r.reference.std,
-                *_found(r), adjusted and adjusted.line, adjusted and adjusted.fit, r.missing,
+                *_found(r), adjusted and adjusted.line, adjusted and adjusted.d, r.missing,
                 *_spent(r),
             ]  # fmt: skip
             if to_last:
@@ -75,7 +76,8 @@ def _in_place(part: TaskSeries, series: Series) -> TaskSeries:
 
 
 def _found(row: Checkpoint) -> tuple[Any, ...]:
-    return row.line, row.d90, row.d90_over, row.fit.d, *row.fit.interval
+    ends = row.interval or (None, None)
+    return row.line, row.d90, row.d90_under, row.d90_over, *ends, row.smallest.d
 
 
 def _spent(row: Checkpoint) -> tuple[Any, ...]:
@@ -92,24 +94,17 @@ def _one_line(found: Trajectory) -> list[str]:
     lines = [("task", "line", *steps, "rank correlation")]
     for part in parts:
         rho = part.correlation.spearman
-        ds = (_fit(row) for row in part.rows)
+        ds = (_d90(row) for row in part.rows)
         said = "" if rho is None else f"{rho:+.2f}"
         lines.append((part.task, f"{part.rows[0].line:.3f}", *ds, said))
     width = max(len(line[0]) for line in lines)
     return [
         "",
         f"{name} against one line a task, {found.threshold:g} of the last checkpoint's full "
-        "fine-tuning; the fit, by steps of pretraining:",
+        "fine-tuning, by steps of pretraining:",
         "",
         *aligned([(line[0].ljust(width), *line[1:]) for line in lines]),
     ]
-
-
-def _fit(row: Checkpoint) -> str:
-    if row.missing is not None:
-        return "-"
-    is_bound = row.d90 is None or row.bracket[0] is None
-    return _d90(row) if is_bound else f"{row.fit.d or row.d90:,}"
 
 
 def _cells(task: str, row: Checkpoint) -> tuple[str, ...]:
@@ -125,18 +120,17 @@ def _cells(task: str, row: Checkpoint) -> tuple[str, ...]:
         f"{row.steps:,}",
         full,
         constant,
-        _d90(row) if known else "-",
-        f"{row.fit.d:,}" if known and row.fit.d else "",
-        interval(row.fit.interval) if known else "",
-        f"{adjusted.fit:,}" if adjusted and adjusted.fit else "",
+        _d90(row),
+        interval(row.interval) if known else "",
+        f"{row.smallest.d:,}" if known and row.smallest.d else "",
+        crossing(adjusted.d, adjusted.under, adjusted.over) if adjusted else "",
         str(row.runs.done),
     )
 
 
 def _d90(row: Checkpoint) -> str:
-    if row.d90 is None:
-        return f"> {row.d90_over:,}"
-    return f"{'<= ' if row.bracket[0] is None else ''}{row.d90:,}"
+    known = row.missing is None
+    return crossing(row.d90, row.d90_under, row.d90_over) if known else "-"
 
 
 def _correlated(part: TaskSeries, name: str) -> str:

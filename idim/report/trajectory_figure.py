@@ -112,7 +112,7 @@ def _dimensions(ax: Axes, parts: Sequence[TaskSeries], first: int) -> None:
         above.update({r.d90_over for r in known if r.d90_over is not None})
         ax.plot([m[0] for m in marks], [m[1] for m in marks], lw=1.5, zorder=3, ms=0, **look)
         for x, y, is_over, r in marks:
-            bar = [y if end is None else end for end in r.fit.interval]
+            bar = [y if end is None else end for end in r.interval or (None, None)]
             ax.plot([x, x], bar, color=look["color"], lw=1.0, alpha=0.75, zorder=2)
             inside = "white" if is_over else look["color"]
             ax.plot([x], [y], ms=5.5, mfc=inside, mec=look["color"], zorder=4, **look)
@@ -129,8 +129,9 @@ def _height(row: Checkpoint, above: Counter[int]) -> tuple[float, bool]:
 
     `above` counts the tasks that already have an open mark at a d.
     """
-    if row.d90 is not None:
-        return row.fit.d or row.d90, False
+    d90 = row.d90_under if row.d90 is None else row.d90
+    if d90 is not None:
+        return d90, False
     over = row.d90_over
     assert over is not None  # a row that is drawn has tried some d
     return over * LIFT ** above[over], True

@@ -2,22 +2,45 @@
 
 from pathlib import Path
 
-from idim.estimate import Ends
+from idim.estimate import Ends, Smallest
 from idim.methods import METHODS
 from idim.results import Problem, Summary
 
 
 def headline(summary: Summary) -> str:
     """Say d90 in a few characters: "d90 = 207", "d90 <= 10", "d90 > 1,000"."""
-    is_bracketed = summary.d90 is not None and summary.bracket[0] is not None
-    return f"{name(summary)} {'= ' * is_bracketed}{answer(summary)}"
+    return f"{name(summary)} {'= ' * (summary.d90 is not None)}{answer(summary)}"
 
 
 def answer(summary: Summary) -> str:
     """Say d90 without its name: "207", "<= 10", "> 1,000", "is not defined"."""
-    if summary.d90 is not None:
-        return f"{'<= ' * (summary.bracket[0] is None)}{summary.d90:,}"
-    return "is not defined" if summary.d90_over is None else f"> {summary.d90_over:,}"
+    found = crossing(summary.d90, summary.d90_under, summary.d90_over)
+    return found or "is not defined"
+
+
+def crossing(d: int | None, under: int | None, over: int | None) -> str:
+    """Write where a curve crosses a line; empty where there is no curve.
+
+    >>> crossing(207, None, None), crossing(None, 10, None), crossing(None, None, 1000)
+    ('207', '<= 10', '> 1,000')
+    """
+    if d is not None:
+        return f"{d:,}"
+    if under is not None:
+        return f"<= {under:,}"
+    return "" if over is None else f"> {over:,}"
+
+
+def smallest(found: Smallest) -> str:
+    """Say the smallest d tried that passes, and what bounds it; empty where no d was tried.
+
+    >>> smallest(Smallest(548, (281, 548))), smallest(Smallest(None, (750, None)))
+    ('548 (281 fails)', 'none up to 750')
+    """
+    below = found.bracket[0]
+    if found.d is None:
+        return "" if below is None else f"none up to {below:,}"
+    return f"{found.d:,} ({'the smallest of all' if below is None else f'{below:,} fails'})"
 
 
 def name(summary: Summary) -> str:
@@ -75,22 +98,26 @@ def count(n: int) -> str:
 
 def span(summary: Summary) -> str:
     """Write the interval: "155-240", "155 to above 1,000"; empty when there is none."""
-    low, high = summary.interval
+    low, high = summary.interval or (None, None)
     if low is None or high is not None:
-        return interval((low, high))
+        return interval(summary.interval)
     largest = summary.points[-1].d
-    return f"{low:,} to above {largest:,}" if low < largest else interval((largest, None))
+    return f"{low:,} to above {largest:,}" if low <= largest else f"above {largest:,}"
 
 
-def interval(ends: Ends) -> str:
+def interval(ends: Ends | None) -> str:
     """Write the ends of an interval; an open end is said, none is empty.
 
-    >>> interval((95, 115)), interval((None, 30)), interval((30, None)), interval((None, None))
-    ('95-115', 'up to 30', '30 or above', '')
+    >>> interval((95, 115)), interval((None, 30)), interval((30, None))
+    ('95-115', 'up to 30', '30 or above')
+    >>> interval((None, None)), interval(None)
+    ('open at both ends', '')
     """
+    if ends is None:
+        return ""
     low, high = ends
     if low is None:
-        return "" if high is None else f"up to {high:,}"
+        return "open at both ends" if high is None else f"up to {high:,}"
     return f"{low:,} or above" if high is None else f"{low:,}-{high:,}"
 
 

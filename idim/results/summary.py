@@ -1,14 +1,14 @@
 """What a sweep has found: the object of `idim sweep --json`, whose keys README.md explains."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from idim.estimate import Ends, Estimate, Fit, Point, Success
+from idim.estimate import Ends, Estimate, Point, Smallest, Success
 from idim.estimate import Reading as Read
 from idim.methods import METHODS
 from idim.records import Written
-from idim.search import named
 
 # What the runs trained: a model on the rows of a task, or of `idim.measure` a user's module on its
 # own loss, or whatever the user's objective trains.
@@ -46,6 +46,8 @@ class PointRow:
     n: int
     # In seed order.
     scores: tuple[float, ...]
+    # The fitted curve there; None where it has no scores to stand on.
+    fitted: float | None
     # None: there is no line.
     passes: bool | None
     # Runs of this d without a score, at any rate; None: an older summary does not say.
@@ -54,14 +56,15 @@ class PointRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """The curve against another line."""
+    """The curve against another line; the keys as of the summary itself."""
 
     line: float
-    # The smallest d tried that passes.
     d: int | None
-    # Where the fitted curve crosses, and its interval.
-    fit: int | None
-    interval: Ends
+    under: int | None
+    over: int | None
+    interval: Ends | None
+    # The smallest d tried that passes.
+    smallest: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,15 +139,18 @@ class Summary(Written):
     threshold: float
     # The score that d90 reaches: the threshold times the baseline.
     line: float | None
-    # The smallest d tried that reaches the line; None where none does.
+    # Where the fitted curve crosses the line, between two d that were tried; None: it does not.
     d90: int | None
-    # The largest d tried, where none reaches the line.
+    # The smallest d tried, where the curve reaches the line already there.
+    d90_under: int | None
+    # The largest d tried, where it does not reach the line.
     d90_over: int | None
-    # (the largest d below d90 that fails, d90); None where there is no such d.
-    bracket: Ends
-    # A bootstrap's over seeds.
-    bootstrap: Ends = field(metadata={"key": "interval"})
-    fit: Fit
+    # 95% interval of d90; an end of None is open, None is no interval.
+    interval: Ends | None
+    # How d90 and its interval were found.
+    estimator: str
+    # As the papers read d90.
+    smallest: Smallest
     # By name, d50 to d99: other shares of the baseline.
     thresholds: dict[str, Reading]
     # The line a share of the way from chance to the baseline.
@@ -173,15 +179,6 @@ class Summary(Written):
         """Mean score of full training, or the fixed one; None where there is none."""
         return self.reference.mean
 
-    @property
-    def interval(self) -> Ends:
-        """The 95% interval of d90 to show; an end of None is open, both None is no interval.
-
-        The bootstrap's, over d that were tried, or the fit's: the search's strategy says which.
-        """
-        is_fitted = named(self.search.strategy).is_fitted
-        return self.fit.interval if is_fitted else self.bootstrap
-
 
 def parts(found: Estimate) -> dict[str, Any]:
     """Return the fields of a summary that come from its estimate."""
@@ -197,26 +194,32 @@ def parts(found: Estimate) -> dict[str, Any]:
         "reference": about,
         "threshold": found.threshold,
         "line": found.line,
-        "d90": found.d90,
-        "d90_over": found.d90_over,
-        "bracket": found.bracket,
-        "bootstrap": found.interval,
-        "fit": found.fit,
+        "d90": found.fit.d,
+        "d90_under": found.fit.under,
+        "d90_over": found.fit.over,
+        "interval": found.fit.interval,
+        "estimator": found.fit.method,
+        "smallest": found.smallest,
         "thresholds": {name: _reading(r) for name, r in found.readings.items()},
         "chance_adjusted": None if adjusted is None else _reading(adjusted),
         "success": found.success,
-        "points": tuple(_row(p, found.passes(p)) for p in found.points),
+        "points": tuple(_rows(found)),
         "notes": found.notes,
     }
 
 
 def _reading(r: Read) -> Reading:
-    return Reading(line=r.line, d=r.d, fit=r.fit.d, interval=r.fit.interval)
-
-
-def _row(p: Point, passes: bool | None) -> PointRow:
-    assert p.d is not None
-    return PointRow(
-        d=p.d, trainable=p.trainable, lr=p.lr, lrs=p.tried, mean=p.mean, std=p.std, n=p.n,
-        scores=p.scores, passes=passes, failed=p.failed,
+    return Reading(
+        line=r.line, d=r.fit.d, under=r.fit.under, over=r.fit.over, interval=r.fit.interval,
+        smallest=r.smallest,
     )  # fmt: skip
+
+
+def _rows(found: Estimate) -> Iterator[PointRow]:
+    curve = found.fit.curve or (None,) * len(found.points)
+    for p, fitted in zip(found.points, curve, strict=True):
+        assert p.d is not None
+        yield PointRow(
+            d=p.d, trainable=p.trainable, lr=p.lr, lrs=p.tried, mean=p.mean, std=p.std, n=p.n,
+            scores=p.scores, fitted=fitted, passes=found.passes(p), failed=p.failed,
+        )  # fmt: skip

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from idim.estimate import Ends, Fit
+from idim.estimate import Ends, Smallest
 from idim.methods import METHODS
 from idim.records import Written
 from idim.results.summary import Baseline, Reading, Runs, Summary
@@ -13,8 +13,8 @@ from idim.results.summary import Baseline, Reading, Runs, Summary
 Missing = Literal["no baseline", "a constant answer passes", "no d gave a score"]
 
 _OF_A_SUMMARY = (
-    "metric", "D", "chance", "reference", "line", "d90", "d90_over", "bracket", "fit",
-    "chance_adjusted", "runs", "seconds", "out",
+    "metric", "D", "chance", "reference", "line", "d90", "d90_under", "d90_over", "interval",
+    "smallest", "chance_adjusted", "runs", "seconds", "out",
 )  # fmt: skip
 
 
@@ -32,9 +32,10 @@ class Checkpoint:
     reference: Baseline = field(metadata={"key": "baseline"})
     line: float | None
     d90: int | None
+    d90_under: int | None
     d90_over: int | None
-    bracket: Ends
-    fit: Fit
+    interval: Ends | None
+    smallest: Smallest
     chance_adjusted: Reading | None
     runs: Runs
     seconds: float

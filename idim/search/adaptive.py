@@ -247,7 +247,7 @@ class _Search:
                 return f"no {self.letter} gave a score"
             found = fit(self.base, points, self.target)
             ds = tried_inside(found, points, PAIR)
-            why = self.enough(*found.interval)
+            why = self.enough(*found.ends)
             few = self.spec.seeds if why else PAIR
             short = [d for d in ds if self.tuner.seeds(d) < max(few, self.tuner.rivals(d) + 1)]
             if short:
@@ -261,7 +261,7 @@ class _Search:
             elif new := next_d(found, ds, self.coarse, self.tuner.scores):
                 if self.tuner.settled is None:
                     # seeds are of most use beside the crossing: compare rates there
-                    at = math.log(found.d or ds[-1])
+                    at = math.log(found.at or ds[-1])
                     yield from self.tuner.tune(min(ds, key=lambda d: abs(math.log(d) - at)), PAIR)
                 else:
                     yield from self.tuner.more({new: PAIR})
@@ -273,7 +273,7 @@ class _Search:
 
     def last_failing(self, found: Fit, points: list[Point]) -> int | None:
         """Return the largest d below the crossing, unless its rate was tuned already."""
-        below = [p.d for p in points if p.d and (found.d is None or p.d < found.d)]
+        below = [p.d for p in points if p.d and (found.at is None or p.d < found.at)]
         return below[-1] if below and not self.tuner.is_tuned(below[-1]) else None
 
     def enough(self, low: int | None, high: int | None) -> str:

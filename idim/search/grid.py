@@ -56,7 +56,6 @@ class Grid(Strategy):
 
     called = "a grid"
     heeds = ("d", "points")
-    is_fitted = False
 
     @classmethod
     def suits(cls, spec: SweepSpec) -> bool:

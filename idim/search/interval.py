@@ -17,9 +17,9 @@ def tried_inside(found: Fit, points: Sequence[Point], pair: int) -> list[int]:
     those two: their noise is what must be known first.
     """
     ds = [p.d or 0 for p in points]
-    low, high = found.interval
+    low, high = found.ends
     if low is None and high is None:
-        at = next((i for i, d in enumerate(ds) if d >= (found.d or math.inf)), len(ds) - 1)
+        at = next((i for i, d in enumerate(ds) if d >= (found.at or math.inf)), len(ds) - 1)
         beside = points[max(0, at - 1) : at + 1]
         if any(p.n < pair for p in beside):
             return [p.d or 0 for p in beside]
@@ -37,7 +37,7 @@ def next_d(
         coarse: every d the interval may be widened to.
         asked: every d with a run.
     """
-    low, high = found.interval
+    low, high = found.ends
     above = [d for d in coarse if d > ds[-1] and d not in asked]
     below = [d for d in coarse if d < ds[0] and d not in asked]
     if high is None and above:

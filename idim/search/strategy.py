@@ -58,9 +58,6 @@ class Strategy(ABC):
     # Settings that not every strategy heeds and this one does: of a sweep by one that does not,
     # they are refused.
     heeds: ClassVar[tuple[str, ...]] = ()
-    # Whether d90's interval is shown as the fit has it, which pools all d: of most d it has too
-    # few seeds for a bootstrap, over d that were tried, which makes too narrow an interval.
-    is_fitted: ClassVar[bool] = True
 
     def __init__(self, space: Space) -> None:
         self.space, self.spec = space, space.spec

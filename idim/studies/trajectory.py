@@ -207,7 +207,8 @@ def _series(rows: Sequence[Checkpoint]) -> Series:
 def correlation(rows: Sequence[Checkpoint]) -> Correlation:
     """Return Spearman's rank correlation of d90 with the steps, and over how many checkpoints.
 
-    A d90 above the largest d tried ranks above every other; a checkpoint without one is left out.
+    A d90 above the largest d tried ranks above every other, one below the smallest under every
+    other; a checkpoint without one is left out.
     """
     from scipy.stats import rankdata
 
@@ -221,8 +222,9 @@ def correlation(rows: Sequence[Checkpoint]) -> Correlation:
 
 
 def _rank(row: Checkpoint) -> float:
-    d = row.fit.d
-    return float("inf") if row.d90 is None or d is None else d
+    if row.d90 is None:
+        return float("inf") if row.d90_under is None else 0.0
+    return row.d90
 
 
 def _checkpoints(name: str) -> list[str]:

@@ -65,7 +65,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     found = estimate.estimate(
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
         threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
-        of=_scored(sweep),
+        of=_scored(sweep), letter=METHODS[sweep["method"]].symbol,
     )  # fmt: skip
     shared = (
         "model",
@@ -163,8 +163,8 @@ def _protocol(sweep: Record, search: Strategy) -> Protocol:
     place = _HEADS[sweep["head"]] if "head" not in method.ignores else "the method's own"
     return Protocol(
         baseline=full if sweep["baseline"] == "own" else f"fixed value {sweep['baseline']:g}",
-        criterion=f"smallest tested {method.symbol} whose mean {sweep['metric']} >= "
-        f"{sweep['threshold']:g} x baseline",
+        criterion=f"the fitted curve of mean {sweep['metric']} reaches {sweep['threshold']:g} x "
+        "baseline",
         selection=f"learning rate {selection}",
         checkpoint=own if is_own else _checkpoint(sweep),
         seeds=f"{ask(search, 'seeds')}; each {_THEIRS if is_own else redraws}",
