@@ -205,6 +205,26 @@ def test_a_last_checkpoint_without_a_line_gives_none_to_the_others(tmp_path):
     assert trajectory.to_last(sweeps, own) == []
 
 
+def rows_of(record):
+    return record["tasks"][0]["rows"]
+
+
+def test_a_dry_run_lists_the_sweeps_and_does_none(tmp_path):
+    pretrain(SMALL, tmp_path / "made")
+    command = [
+        "trajectory", "--models", str(tmp_path / "made"), "--tasks", "acceptability,sentiment",
+        "--out", str(tmp_path / "out"), "--steps", "2", "--max-runs", "9", "--device", "cpu",
+        "--train-samples", "64", "--eval-samples", "32", "--baseline-lr", "0.001", "--dry-run",
+    ]  # fmt: skip
+    done = CliRunner().invoke(app, command, prog_name="idim")
+    assert done.exit_code == 0, done.stderr
+    head, *rows, _, total = done.stdout.splitlines()
+    assert head.split() == ["task", "model", "runs", "at", "most"]
+    assert [row.split()[2] for row in rows] == ["9"] * 6
+    assert total.startswith("6 sweeps of at most 54 runs, at most ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_trajectory_from_pretraining_to_table(tmp_path):
     pretrain(SMALL, tmp_path / "made")
     command = [
@@ -229,6 +249,26 @@ def test_a_trajectory_from_pretraining_to_table(tmp_path):
     assert [r["steps"] for r in rows] == [0, 2, 3]
     assert all(r["runs"]["done"] == 3 for r in rows)
     assert record == json.loads((tmp_path / "out" / "trajectory.json").read_text())
+    told = CliRunner().invoke(app, ["estimate", str(tmp_path / "out"), "--json"], prog_name="idim")
+    assert json.loads(told.stdout) == record
+    words = CliRunner().invoke(app, ["estimate", str(tmp_path / "out")], prog_name="idim").stdout
+    assert words == first.stdout
+    half = ["estimate", str(tmp_path / "out"), "--threshold", "0.5", "--json"]
+    half = json.loads(CliRunner().invoke(app, half, prog_name="idim").stdout)
+    assert half["threshold"] == 0.5
+    for row, whole in zip(half["tasks"][0]["rows"], rows_of(record), strict=True):
+        assert row["line"] == pytest.approx(whole["line"] * 5 / 9)
+    picture = (tmp_path / "out" / "trajectory.png").read_bytes()
+    drawn = ["plot", str(tmp_path / "out"), "--out", str(tmp_path / "again")]
+    assert CliRunner().invoke(app, drawn, prog_name="idim").exit_code == 0
+    assert (tmp_path / "again.png").read_bytes() == picture
+    for words in (["report", str(tmp_path / "out")], ["compare", str(tmp_path / "out"), "x"]):
+        refused = CliRunner().invoke(app, words, prog_name="idim")
+        assert refused.exit_code == 2
+        assert "holds a trajectory; give one of its sweeps" in refused.stderr
+    dry = CliRunner().invoke(app, [*command, "--dry-run", "--json"], prog_name="idim")
+    coming = json.loads(dry.stdout)["sweeps"]
+    assert [(c["steps"], c["runs"], c["already"]) for c in coming] == [(n, 3, 3) for n in (0, 2, 3)]
     assert {p.suffix for p in (tmp_path / "out").glob("trajectory.*")} == {
         ".json", ".csv", ".png", ".svg",
     }  # fmt: skip

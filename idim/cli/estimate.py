@@ -11,7 +11,10 @@ from idim.cli.screen import show
 Folder = Annotated[
     Path,
     typer.Argument(
-        parser=options.place, metavar="DIR", help="The --out of a sweep", show_default=False
+        parser=options.place,
+        metavar="DIR",
+        help="The --out of a sweep or trajectory",
+        show_default=False,
     ),
 ]
 Threshold = Annotated[
@@ -25,7 +28,7 @@ Stem = Annotated[
     typer.Option(
         parser=options.place,
         metavar="STEM",
-        help="Write STEM.png and STEM.svg  [default: DIR/curve]",
+        help="Write STEM.png and STEM.svg  [default: in DIR, as the command itself does]",
     ),
 ]
 
@@ -33,30 +36,41 @@ Stem = Annotated[
 def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Json = False) -> None:
     """Recompute d90 from the runs in a folder.
 
-    Prints the table of `idim sweep` from the results that are there, finished or not, also at
-    another threshold; trains and writes nothing.
+    Prints the table of `idim sweep`, or of `idim trajectory`, from the results that are there,
+    finished or not, also at another threshold; trains and writes nothing.
 
     Example:
       idim estimate idim-out/paraphrase-tiny-fastfood-did --json
     """
-    from idim.report.table import text
+    from idim.report import table, trajectory
+    from idim.studies.trajectory import is_trajectory, read
     from idim.sweeps import summarise
 
-    summary = summarise(folder, threshold)
-    show(summary.to_json() if as_json else text(summary), as_json=as_json)
+    if is_trajectory(folder):
+        found = read(folder, threshold)
+        words = trajectory.text(found)
+    else:
+        found = summarise(folder, threshold)
+        words = table.text(found)
+    show(found.to_json() if as_json else words, as_json=as_json)
 
 
 def plot(folder: Folder, *, out: Stem = None) -> None:
-    """Draw the runs of a folder: score against d.
+    """Draw what a folder holds: a sweep or a trajectory.
 
     Prints the names of the two files it writes.
 
     Example:
       idim plot idim-out/paraphrase-tiny-fastfood-did --out figures/tiny
     """
-    from idim.report.figure import draw
+    from idim.report import figure, trajectory_figure
+    from idim.studies.trajectory import is_trajectory, read
     from idim.sweeps import summarise
 
-    stem = out or folder / "curve"
-    draw(summarise(folder), stem)
+    if is_trajectory(folder):
+        stem = out or folder / "trajectory"
+        trajectory_figure.draw(read(folder), stem)
+    else:
+        stem = out or folder / "curve"
+        figure.draw(summarise(folder), stem)
     show(f"{stem}.png\n{stem}.svg", as_json=False)

@@ -9,6 +9,7 @@ import typer
 from idim.cli import options
 from idim.cli.estimate import Folder, Threshold
 from idim.cli.screen import show
+from idim.errors import IdimError
 
 Folders = Annotated[
     list[Path],
@@ -46,6 +47,7 @@ def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = Fal
     from idim.report.publish import publish
     from idim.sweeps import evidence, summarise
 
+    _refuse_many([folder])
     summary, proof = summarise(folder), evidence(folder)
     again = f"{options.command(asdict(proof.setting))} --out again"
     if summary.problem != "task":
@@ -74,6 +76,7 @@ def compare(
     from idim.report import canvas, comparison, overlay
     from idim.sweeps import evidence, summarise
 
+    _refuse_many(folders)
     summaries = [summarise(folder, threshold) for folder in folders]
     compared = comparison.compare(summaries, list(map(evidence, folders)))
     paths = []
@@ -85,3 +88,13 @@ def compare(
         show(compared.to_json() | {"files": paths}, as_json=True)
     else:
         show("\n".join([comparison.text(compared), *paths]).rstrip(), as_json=False)
+
+
+def _refuse_many(folders: list[Path]) -> None:
+    """Refuse folders of trajectories: each holds many sweeps."""
+    from idim.studies.trajectory import is_trajectory
+
+    for folder in filter(is_trajectory, folders):
+        raise IdimError(
+            f"'{folder}' holds a trajectory; give one of its sweeps, {folder}/TASK/step-N."
+        )

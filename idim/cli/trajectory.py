@@ -2,8 +2,9 @@
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +12,11 @@ from idim import config
 from idim.cli import options
 from idim.cli.progress import follow
 from idim.cli.screen import note, show
-from idim.cli.sweep import Jobs
+from idim.cli.sweep import DryRun, Jobs
 from idim.plain import many
+
+if TYPE_CHECKING:
+    from idim.studies.trajectory import Ahead
 
 Out = Annotated[
     Path, typer.Option(parser=options.place, metavar="DIR", help="Folder of the results")
@@ -26,6 +30,7 @@ def trajectory(
     out: Out = Path("idim-out/trajectory"),
     jobs: Jobs = None,
     config_file: options.ConfigFile = None,
+    dry_run: DryRun = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure d90 along a pretraining.
@@ -46,8 +51,33 @@ def trajectory(
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         sweeps = work.prepare(spec, out)
-        found = work.run_all(sweeps, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
+        if dry_run:
+            found = work.ahead(sweeps, out)
+        else:
+            found = work.run_all(sweeps, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
+    if isinstance(found, list):
+        show({"sweeps": list(map(asdict, found))} if as_json else _listed(found), as_json=as_json)
+        return
     show(found.to_json() if as_json else text(found), as_json=as_json)
     if failed := work.failures(found):
         note(f"error: {many(failed, 'run')} failed; the same command tries again.")
         raise typer.Exit(1)
+
+
+def _listed(coming: "list[Ahead]") -> str:
+    """Lay the sweeps out: a row each, and all together."""
+    from idim.report.table import aligned
+    from idim.sweeps import hours
+
+    rows = [("task", "model", "runs", "at most", "")]
+    rows += [
+        (one.task, one.model, f"{one.runs:,}", hours(one.seconds),
+         f"{many(one.already, 'run')} done before" if one.already else "")
+        for one in coming
+    ]  # fmt: skip
+    runs, seconds = sum(one.runs for one in coming), sum(one.seconds for one in coming)
+    total = f"{many(len(coming), 'sweep')} of at most {many(runs, 'run')}, at most {hours(seconds)}"
+    more = "evaluation not counted; lines=both sweeps all but the last again"
+    wide = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    rows = [(row[0].ljust(wide[0]), row[1].ljust(wide[1]), *row[2:]) for row in rows]
+    return "\n".join([*aligned(rows), "", f"{total} one after another ({more})"])

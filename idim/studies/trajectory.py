@@ -21,10 +21,11 @@ from idim.errors import IdimError
 from idim.problems import tasks
 from idim.reading import expanded, is_folder
 from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
-from idim.store import write_json, write_text
-from idim.sweeps import Event, Plan, against, check, execute, plan, write
+from idim.store import read_json, write_json, write_text
+from idim.sweeps import Event, Plan, against, already, check, execute, plan, summarise, write
 from idim.sweeps.execute import default_jobs
 
+FILE = "trajectory.json"
 # "...@step1000" (Pythia), "...-step_20k" (MultiBERTs), "step-300" (`idim pretrain`), "tiny@300"
 _STEPS = re.compile(r"(?:step[-_]?|@)([0-9]{1,12})(k?)$")
 
@@ -159,6 +160,67 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
     return measured
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What one sweep would do."""
+
+    task: str
+    model: str
+    steps: int
+    # At most.
+    runs: int
+    seconds: float
+    # Runs that its folder holds.
+    already: int
+
+
+def ahead(sweeps: list[CheckpointSweep], out: Path) -> list[Ahead]:
+    """Return what each sweep would do; nothing is trained but a step of each task's first.
+
+    Raises:
+        IdimError: a sweep's folder is another's.
+    """
+    first = {one.task: one.plan for one in reversed(sweeps)}
+    return [
+        Ahead(
+            one.called, one.pretrained.model, one.pretrained.steps, one.plan.most,
+            round(one.plan.seconds(first[one.task].step_seconds), 1),
+            already(one.plan, one.folder(out)),
+        )
+        for one in sweeps
+    ]  # fmt: skip
+
+
+def is_trajectory(out: Path) -> bool:
+    """Say whether a folder is a trajectory's."""
+    return (out / FILE).is_file()
+
+
+def read(out: Path, threshold: float | None = None) -> Trajectory:
+    """Put together again what the sweeps of a trajectory's folder say; nothing is written.
+
+    Args:
+        out: the folder.
+        threshold: share of the baseline, if not the sweeps' own.
+
+    Raises:
+        IdimError: a sweep is missing or damaged.
+    """
+    found = Trajectory.from_json(read_json(out / FILE), f"'{out / FILE}'")
+
+    def again(row: Checkpoint) -> Checkpoint:
+        folder = out / row.out.parent.name / row.out.name
+        return Checkpoint.of(row.model, row.steps, summarise(folder, threshold))
+
+    parts = []
+    for part in found.tasks:
+        rows = tuple(map(again, part.rows))
+        last = None if part.to_last is None else _series(list(map(again, part.to_last.rows)))
+        parts.append(replace(part, rows=rows, correlation=correlation(rows), to_last=last))
+    share = found.threshold if threshold is None else threshold
+    return replace(found, threshold=share, tasks=tuple(parts))
+
+
 def to_last(sweeps: list[CheckpointSweep], own: Rows) -> list[CheckpointSweep]:
     """Return the sweeps of every earlier checkpoint to the line of the last, where it has one."""
     found = []
@@ -250,6 +312,6 @@ def _steps(name: str) -> int:
 def _write(found: Trajectory, out: Path) -> None:
     from idim.report import trajectory, trajectory_figure
 
-    write_json(out / "trajectory.json", found.to_json())
+    write_json(out / FILE, found.to_json())
     write_text(out / "trajectory.csv", trajectory.csv(found))
     trajectory_figure.draw(found, out / "trajectory")

@@ -2,7 +2,7 @@
 
 from idim.sweeps.evidence import evidence
 from idim.sweeps.execute import Event, already, check, default_out, execute, folder_of, run
-from idim.sweeps.plan import Plan, against, plan, plan_run
+from idim.sweeps.plan import Plan, against, hours, plan, plan_run
 from idim.sweeps.summary import summarise, write
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "evidence",
     "execute",
     "folder_of",
+    "hours",
     "plan",
     "plan_run",
     "run",

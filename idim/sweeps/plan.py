@@ -113,16 +113,28 @@ class Plan:
             )
         steps = count_steps(self.specs[0], self.rows)
         each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
-        known = sum(self.step_seconds[r.method] for r in self.specs)
-        rest = (self.most - len(self.specs)) * max(self.step_seconds.values())
         bound = "" if self.bound is None else "at most "
         out += ask_search(self.search, "lines")
         out.append(
             f"{bound}{many(self.most, 'run')} of {many(steps, 'step')}, {bound or 'about '}"
-            f"{_hours((known + rest) * steps)} one after another "
+            f"{hours(self.seconds(self.step_seconds))} one after another "
             f"(a step here: {each}; evaluation not counted)"
         )
         return out
+
+    def seconds(self, step_seconds: dict[str, float]) -> float:
+        """Return the most that training takes, one run after another; evaluation not counted.
+
+        Args:
+            step_seconds: of one training step, by method.
+        """
+        from idim.training.schedule import count_steps
+
+        if not self.specs:
+            return 0.0
+        known = sum(step_seconds[run.method] for run in self.specs)
+        rest = (self.most - len(self.specs)) * max(step_seconds.values())
+        return (known + rest) * count_steps(self.specs[0], self.rows)
 
     def _groups(self) -> dict[str, list[RunSpec]]:
         groups: dict[str, list[RunSpec]] = {}
@@ -133,7 +145,8 @@ class Plan:
         return groups
 
 
-def _hours(seconds: float) -> str:
+def hours(seconds: float) -> str:
+    """Write a time as it is said: 40 s, 12 min, 3.4 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
