@@ -15,7 +15,7 @@ from idim.problems import kinds
 from idim.projection import PROJECTIONS
 from idim.search import Space, coarse_steps, next_runs, paper_grid, strategy
 from idim.search.adaptive import _Search as Search
-from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, best_notch
+from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, beaten_notches, best_notch
 from idim.search.space import RateScale
 from idim.search.tuner import Tuner, selection_score
 from idim.sweeps import plan
@@ -127,6 +127,32 @@ def test_a_run_that_stopped_early_is_no_score_and_no_seed():
 )
 def test_an_interval_is_narrow_from_the_last_d_that_fails(ends, tolerance, is_enough):
     assert bool(Search(space(tolerance=tolerance), 10, 10_000).enough(*ends)) is is_enough
+
+
+# --- what loses beyond noise ----------------------------------------------------------------
+
+STEEP = [[(0.0, 0.7), (2.0, 0.96), (4.0, 0.90)], [(0.0, 0.71), (2.0, 0.95), (4.0, 0.91)]]
+
+
+def test_a_rate_that_loses_far_more_than_the_noise_of_seeds_is_beaten():
+    """The parabola alone takes a steep loss for noise, and looks beside the best."""
+    assert beaten_notches(STEEP) == [0.0, 4.0]
+    assert abs(best_notch(STEEP, 2.0, 0.88) - 2.0) > 0.5
+    noisy = [[(r, v + d) for (r, v), d in zip(g, ds, strict=True)]
+             for g, ds in zip(STEEP, ((0.2, 0, -0.1), (-0.2, 0, 0.1)), strict=True)]  # fmt: skip
+    assert beaten_notches(noisy) == []
+
+
+@pytest.mark.parametrize(
+    "groups", [[], STEEP[:1], [[(1.0, 0.5)], [(1.0, 0.6)]], [[(0.0, 1.0)], [(1.0, 0.5)]]]
+)
+def test_what_was_not_compared_twice_is_not_beaten(groups):
+    assert beaten_notches(groups) == []
+
+
+def test_a_run_without_a_score_beats_nothing_and_is_not_compared():
+    lost = [[(0.0, -math.inf), (1.0, 0.9)], [(0.0, 0.2), (1.0, 0.9)]]
+    assert beaten_notches(lost) == []
 
 
 # --- the best of noisy comparisons ----------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from idim.config import SweepSpec
 from idim.estimate import Fit, Point, Score, Target, baseline_score, fit, has_line, point, reaches
 from idim.methods import METHODS, ask
-from idim.search.best_rate import best_notch
+from idim.search.best_rate import beaten_notches, best_notch
 from idim.search.interval import next_d, tried_inside
 from idim.search.space import RateScale, Space, beyond
 from idim.search.strategy import Asking, Strategy
@@ -184,7 +184,9 @@ class _Search:
                 for k in shared
             ]
             notch = best_notch(groups, math.log2(self.base.lr), self.target.at(self.base.mean))
+            beaten = {2**r for r in beaten_notches(groups)}
             lrs = {s.lr for s in self.base_runs if s.score is not None}
+            lrs = {lr for lr in lrs if not any(math.isclose(lr, b) for b in beaten)} or lrs
             self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - notch))
             rivals = Counter(s.lr for s in self.base_runs if s.lr != self.base_lr).values()
             # one seed more than any other rate has, so that an estimate takes this one

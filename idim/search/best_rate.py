@@ -1,5 +1,6 @@
 """The best learning rate from noisy comparisons at many d: a parabola in its logarithm; pure."""
 
+import math
 from collections.abc import Sequence
 
 from idim.config.checks import TINY
@@ -12,6 +13,9 @@ PRIOR_SD = 2.0
 # What falls behind the best of its group by more than this share of the goal is counted as so
 # much: a rate that diverged says where not to look, not how steep the hill is.
 WORST = 0.2
+
+# What falls behind the best by more than so many standard errors is beaten.
+BEATEN = 3.0
 
 # (notch, selection score) of the rates compared at one d and seed
 Group = Sequence[tuple[float, float]]
@@ -56,3 +60,27 @@ def best_notch(groups: Sequence[Group], center: float, goal: float) -> float:
     best = center + b / (2 * max(c, LOSS * goal / 4))
     tried = [r for group in groups for r, _ in group]
     return float(min(max(best, min(tried) - 1), max(tried) + 1))
+
+
+def beaten_notches(groups: Sequence[Group]) -> list[float]:
+    """Return the notches that the best one beats beyond the noise of seeds.
+
+    Where a wrong rate costs far more than `LOSS` the parabola takes the cost for noise, and its top
+    may lie beside the best by a notch or two.
+
+    Args:
+        groups: as of `best_notch`; notches that all of them have are compared.
+    """
+    import numpy as np
+
+    tables = [dict(group) for group in groups]
+    notches = sorted(set.intersection(*map(set, tables))) if tables else []
+    values = np.array([[table[r] for r in notches] for table in tables])
+    if len(tables) < 2 or len(notches) < 2 or not np.isfinite(values).all():
+        return []
+    means = values.mean(axis=0)
+    # what seed and rate leave over
+    rest = values - means - values.mean(axis=1, keepdims=True) + values.mean()
+    free = (len(tables) - 1) * (len(notches) - 1)
+    error = math.sqrt(2 * float((rest**2).sum()) / free / len(tables))
+    return [r for r, m in zip(notches, means, strict=True) if m < means.max() - BEATEN * error]
