@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from idim.errors import IdimError
@@ -307,6 +308,17 @@ def test_scores_that_no_square_holds_are_refused(scores):
         estimate(table([scores[0]] * 2, {10: [scores[1]] * 2}))
     with pytest.raises(IdimError, match="is out of range"):
         estimate(table([], {10: [0.5]}), baseline=scores[0] * scores[1] * 1e300)
+
+
+@pytest.mark.parametrize("d", [0, -3])
+def test_a_d_below_1_is_refused(d):
+    with pytest.raises(IdimError, match=f"d must be 1 or more, got {d}"):
+        estimate(table([1.0], {d: [0.5], 10: [0.95]}))
+
+
+def test_counts_are_plain_numbers_whatever_the_scores_are():
+    rows = table([np.float64(1.0)] * 2, {10: [np.float64(0.95)] * 2})
+    json.dumps(to_json(parts(estimate(rows))), allow_nan=False)
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.5, 1.0000001, 1.5, math.nan, math.inf])

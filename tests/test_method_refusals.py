@@ -70,6 +70,7 @@ TRAINED = {
     "trains nothing": ({"trainable": 0}, "method 'mine' trains 0 numbers at k=2; it must train 1"),
     "counts None": ({"trainable": None}, "method 'mine' trains None numbers at k=2; it must tra"),
     "counts a half": ({"trainable": 0.5}, "method 'mine' trains 0.5 numbers at k=2; it must tra"),
+    "counts too few": ({"trainable": 7}, "method 'mine' says that it trains 7 numbers, and gives"),
     "no groups": ({"param_groups": lambda _: []}, f"{TRAINS}ValueError: optimizer got an empty"),
     "no rate": ({"param_groups": lambda _: [{"params": []}]}, f"{TRAINS}KeyError: 'lr'"),
     "groups None": ({"param_groups": lambda _: None}, f"{TRAINS}TypeError: 'NoneType' object is"),

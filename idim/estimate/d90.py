@@ -92,6 +92,8 @@ def estimate(
 def _refuse_beyond(scores: list[Score], threshold: float, baseline: str | float) -> None:
     if problem := SHARE.problem("threshold", threshold):
         raise IdimError(f"{problem}.")
+    if small := [s.d for s in scores if s.d is not None and s.d < 1]:
+        raise IdimError(f"d must be 1 or more, got {small[0]}.")
     found = [s.score for s in scores if s.score is not None and is_done(s)]
     for value in (*found, *(() if baseline == "own" else (float(baseline),))):
         if not abs(value) <= LARGEST:

@@ -17,7 +17,7 @@ def success(points: Sequence[Point], line: float | None) -> Success:
     """
     if line is None or not points:
         return Success(None, ())
-    counts = tuple((p.d or 0, sum(reaches(s, line) for s in p.scores), p.n) for p in points)
+    counts = tuple((p.d or 0, sum(bool(reaches(s, line)) for s in p.scores), p.n) for p in points)
     curve = isotonic([passed / n for _, passed, n in counts], [n for _, _, n in counts])
     d, under, _ = cross([d for d, _, _ in counts], curve, 0.5)
     return Success(under if d is None else d, counts)

@@ -5,7 +5,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
-from idim.config import RunSpec
+from idim.config import OBJECTIVE, RunSpec
 from idim.config.names import STRATEGIES
 from idim.config.searches import strategy_of
 from idim.errors import IdimError, Misled, code_error
@@ -111,6 +111,8 @@ class _Check:
             name = next(n for n in self.shared[free] if getattr(run, n) != getattr(made, n))
             is_, was = brief(getattr(run, name)), brief(getattr(made, name))
             raise self._refusal(f"asks for a run whose {name} is {is_}, and {was} in its sweep")
+        if run.stop_at is not None and run.task == OBJECTIVE:
+            raise self._refusal("stops a run of an objective early, which trains by its own code")
 
     def _refusal(self, what: str) -> IdimError:
         return Misled(

@@ -44,7 +44,27 @@ def make(spec: RunSpec, model: Model) -> Method:
             f"method '{spec.method}' trains {brief(count)} numbers at {spec.sized or 'any size'}; "
             "it must train 1 or more, and say how many in trainable."
         )
+    if spec.method not in names.METHODS.own:
+        _check_count(spec, method)
     return method
+
+
+def _check_count(spec: RunSpec, method: Method) -> None:
+    """Hold what is counted against what is given to the optimizer.
+
+    Raises:
+        Misled: they differ.
+    """
+    try:
+        groups = [list(group["params"]) for group in method.param_groups()]
+        count = sum(p.numel() for group in groups for p in group)
+    except Exception:  # the optimizer says what is wrong with them
+        return
+    if count and count != method.trainable:
+        raise Misled(
+            f"method '{spec.method}' says that it trains {method.trainable:,} numbers, and gives "
+            f"the optimizer {count:,}; its trainable must be how many are trained."
+        )
 
 
 def blame(spec: RunSpec, e: Exception) -> Exception:
