@@ -154,6 +154,21 @@ def test_what_to_quote_is_said_where_there_is_something_to_quote(name: str):
     assert ("as the papers read" in table.text(told)) == bool(told.line and told.points)
 
 
+def test_a_d_that_passes_below_others_that_fail_is_no_contradiction():
+    """The curve rises: it pools what passes with what fails again, and may miss the line."""
+    told = summary((50, 300, 2000), (0.5, 0.8, 0.6))
+    assert "d90 > 2,000" in table.verdict(told)
+    assert "d=300 passes, and larger d fail again" in table.verdict(told)
+    assert "best" not in table.verdict(told)
+
+
+def test_an_interval_that_excludes_nothing_is_not_to_be_quoted():
+    told = table.text(summary((50, 300), (0.75, 0.82), noise=0.3, seeds=2))
+    assert "95% interval open at both ends" in told
+    assert "quote nothing yet: within the noise of seeds d90 may be any d" in told
+    assert "quote d90" not in told
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_json_says_what_the_terminal_says(name: str):
     """Every figure of the verdict is a key, and every key that is known is in the verdict."""

@@ -56,7 +56,7 @@ class Summary(results.Summary):
         return frame.astype(kinds | {"lr": float, "mean": float, "std": float, "passes": "boolean"})
 
     def __repr__(self) -> str:
-        return f"<{words.headline(self)} of D = {self.D:,}: {words.setting(self)}>"
+        return f"<{words.titled(self)}: {words.setting(self)}>"
 
     def __str__(self) -> str:
         from idim.report.table import text

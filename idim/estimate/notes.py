@@ -139,7 +139,7 @@ def _failed_note(e: Estimate, groups: Groups, at: At) -> str:
         return ""
     scored = {p.d for p in e.points}
     gone = [d for d in lost if d is not None and d not in scored]
-    tail = f" {at(gone)} has no score at all." if gone else ""
+    tail = f" {at(gone)} {'has' if len(gone) == 1 else 'have'} no score at all." if gone else ""
     runs = "1 failed run is" if sum(lost.values()) == 1 else f"{sum(lost.values())} failed runs are"
     return f"{runs} left out, at {at(lost)}.{tail}"
 

@@ -25,7 +25,7 @@ _KEPT = (
 _SAID: dict[Verdict, str] = {
     "differ": "differ: their 95% intervals have nothing in common",
     "not told apart": "are not told apart: their 95% intervals overlap",
-    "no interval": "are not told apart: one or both have no interval",
+    "no interval": "cannot be told apart: one or both have no interval",
 }
 
 
@@ -144,8 +144,8 @@ def _check(summaries: Sequence[Summary]) -> None:
             )
     for s in summaries:
         if s.line is None or not s.points:
-            what = "no baseline above 0" if s.line is None else "no d with a score"
-            raise IdimError(f"'{s.out}' has {what} yet; compare sweeps that have a line.")
+            what = "no baseline above 0" if s.line is None else f"no {s.letter} with a score"
+            raise IdimError(f"'{s.out}' has {what} yet; compare sweeps that have both.")
     folders = [s.out.resolve() for s in summaries]
     if len(set(folders)) < len(folders):
         raise IdimError("one folder is given twice; give each sweep once.")
@@ -214,6 +214,7 @@ def _verdict(pair: Pair) -> str:
     ratio = (
         ""
         if pair.ratio is None
-        else f"; d90 of {pair.a.mark} is {pair.ratio:.3g} times that of {pair.b.mark}"
+        else f"; {name(pair.a.summary)} of {pair.a.mark} is {pair.ratio:.3g} times that of "
+        f"{pair.b.mark}"
     )
     return f"{pair.a.mark} and {pair.b.mark} {_SAID[pair.verdict]}{ratio}"

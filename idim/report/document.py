@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from idim.records import to_json
 from idim.report import table
 from idim.report.methods import choices
-from idim.report.words import count, crossing, headline, interval, setting
+from idim.report.words import crossing, interval, setting, titled
 from idim.results import Evidence, LeftOut, Reading, Source, Summary
 
 Rows = tuple[tuple[str, ...], ...]
@@ -49,7 +49,7 @@ def document(summary: Summary, evidence: Evidence, command: str) -> Document:
     ds = [p.d for p in summary.points]
     found = summary.smallest.d
     return Document(
-        title=f"{headline(summary)} of D = {count(summary.D)}",
+        title=titled(summary),
         subject=setting(summary),
         findings=tuple(table.findings(summary)),
         points=points,

@@ -21,7 +21,7 @@ from idim.report.canvas import (
     styled,
 )
 from idim.report.layout import d_ticks, score, score_ticks, spread, x_limits, y_limits
-from idim.report.words import axis, count, full_training, headline, seeds, span, subject
+from idim.report.words import axis, count, full_training, headline, seeds, span, subject, titled
 from idim.results import Summary
 
 SIZE = (7.6, 4.5)  # inches
@@ -168,6 +168,7 @@ def _interval(ax: Axes, summary: Summary) -> None:
         return
     low, high = summary.interval
     left, right = (b if e is None else e for e, b in zip((low, high), ax.get_xlim(), strict=True))
+    left = min(left, right)  # above the largest d tried, and beyond the axis
     ax.axvspan(left, right, color=VERMILION, alpha=0.11, lw=0, zorder=0)
     bar = ax.plot([left, right], [0.032] * 2, lw=2.2)
     for end, at, arrow in ((low, left, "<"), (high, right, ">")):
@@ -228,9 +229,7 @@ def _headings(figure: Figure, summary: Summary) -> None:
 
 
 def _title(summary: Summary) -> str:
-    found = _typeset(headline(summary))
-    joint = "for" if summary.d90 is summary.d90_under is summary.d90_over else "of"
-    return f"{found} {joint} D = {count(summary.D)}"
+    return _typeset(titled(summary))
 
 
 def _typeset(words: str) -> str:

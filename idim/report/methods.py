@@ -83,7 +83,7 @@ def _ten(summary: Summary, evidence: Evidence) -> dict[str, str]:
 
 
 def _projection(summary: Summary, tensors: int | None) -> str:
-    lying = f" in {tensors} tensors" if tensors else ""
+    lying = f" in {many(tensors, 'tensor')}" if tensors else ""
     unit = {"global": f"over all D = {summary.D:,} rows", "tensor": "within each tensor"}
     return (
         f"theta = theta_0 + P theta_d moves {summary.D:,} parameters{lying} by "
@@ -152,10 +152,12 @@ def _line(summary: Summary) -> str:
     adjusted = summary.chance_adjusted
     if adjusted is None:
         return said
+    found = crossing(adjusted.d, adjusted.under, adjusted.over)
+    if not found:
+        return said
     equals = "= " * (adjusted.d is not None)
-    found = equals + crossing(adjusted.d, adjusted.under, adjusted.over)
-    way = f"{summary.threshold:g} of the way from there to the baseline"
-    return f"{said} The line {way}, {adjusted.line:.3f}, is crossed at {summary.letter} {found}."
+    way = f"{summary.threshold:g} of the way from there to the baseline, {adjusted.line:.3f}"
+    return f"{said} The line {way}, is crossed at {summary.letter} {equals}{found}."
 
 
 def _values(summary: Summary, setting: SweepSpec) -> str:
@@ -169,11 +171,8 @@ def _values(summary: Summary, setting: SweepSpec) -> str:
     said = f"{values} came from {how}"
     low, high = summary.smallest.bracket
     if low is None or high is None:
-        return f"{said}; the line was not crossed between two of them."
-    return (
-        f"{said}; {low:,} fails and {high:,} passes, so {summary.letter} is resolved to a "
-        f"factor {high / low:.3g}."
-    )
+        return f"{said}; {'none' if high is None else 'the smallest already'} passes."
+    return f"{said}; {low:,} fails and {high:,} passes."
 
 
 def _replicates(summary: Summary, setting: SweepSpec) -> str:
@@ -182,11 +181,8 @@ def _replicates(summary: Summary, setting: SweepSpec) -> str:
     is_alone = max((n for _, _, n in success.points), default=1) == 1
     criterion = "that seed's score" if is_alone else "the mean over seeds"
     half = ""
-    if success.d is not None:
-        at = f"{summary.letter} = {success.d:,} (fitted)"
-        half = (
-            f" The seed passes from {at} on." if is_alone else f" Half of the seeds pass at {at}."
-        )
+    if success.d is not None and not is_alone:
+        half = f" Half of the seeds pass at {summary.letter} = {success.d:,} (fitted)."
     drawn = "dropout" if setting.keep_head else "dropout and the head or initial net"
     own = METHODS[summary.method].draws
     drawn = f"{f'{own}, ' if own else ''}the order of the data, {drawn}"

@@ -46,7 +46,12 @@ def findings(summary: Summary) -> list[str]:
             f"smallest {summary.letter} tried that passes, as the papers read {name(summary)}: "
             f"{found}"
         )
-    if summary.d90 is not None and summary.interval is not None:
+    if summary.interval == (None, None):
+        lines.append(
+            f"quote nothing yet: within the noise of seeds {name(summary)} may be any "
+            f"{summary.letter}; more seeds would tell"
+        )
+    elif summary.d90 is not None and summary.interval is not None:
         lines.append(
             f"quote {name(summary)} with its interval: the smallest {summary.letter} that passes "
             f"moves with the {summary.letter} that were tried"
@@ -76,9 +81,12 @@ def verdict(summary: Summary) -> str:
         facts.append("no interval")
     if facts:
         facts = [f"{facts[0]} over {seeds(summary)}"]
-    if summary.d90_over is not None:
+    first, letter = summary.smallest.d, summary.letter
+    if summary.d90_over is not None and first is not None:
+        facts.append(f"{letter}={first:,} passes, and larger {letter} fail again")
+    elif summary.d90_over is not None:
         best = max(summary.points, key=lambda p: p.mean)
-        facts.append(f"best {best.mean:.3f} at {summary.letter}={best.d:,}")
+        facts.append(f"best {best.mean:.3f} at {letter}={best.d:,}")
     if summary.line is not None:
         base, share = summary.reference, summary.threshold
         fixed = "" if base.n else " (fixed)"

@@ -5,7 +5,7 @@ import io
 from dataclasses import replace
 from typing import Any
 
-from idim.plain import harmless
+from idim.plain import harmless, many
 from idim.report.table import aligned, cell
 from idim.report.words import crossing, interval, short, symbol
 from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
@@ -136,5 +136,5 @@ def _d90(row: Checkpoint) -> str:
 def _correlated(part: TaskSeries, name: str) -> str:
     rho, n = part.correlation.spearman, part.correlation.n
     if rho is None:
-        return f"{part.task}: no rank correlation, {n} checkpoints have a {name}"
+        return f"{part.task}: no rank correlation of {many(n, 'checkpoint')} with a {name}"
     return f"{part.task}: rank correlation of {name} with steps {rho:+.2f} over {n} checkpoints"

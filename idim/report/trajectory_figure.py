@@ -125,13 +125,14 @@ def _dimensions(ax: Axes, parts: Sequence[TaskSeries], first: int) -> None:
 
 
 def _height(row: Checkpoint, above: Counter[int]) -> tuple[float, bool]:
-    """Return where a checkpoint's d90 is drawn, and whether it lies above the largest d tried.
+    """Return where a checkpoint's d90 is drawn, and whether it is a bound.
 
     `above` counts the tasks that already have an open mark at a d.
     """
-    d90 = row.d90_under if row.d90 is None else row.d90
-    if d90 is not None:
-        return d90, False
+    if row.d90 is not None:
+        return row.d90, False
+    if row.d90_under is not None:
+        return row.d90_under, True
     over = row.d90_over
     assert over is not None  # a row that is drawn has tried some d
     return over * LIFT ** above[over], True
@@ -211,7 +212,7 @@ def _headings(figure: Figure, axes: list[Axes], found: Trajectory) -> None:
     captions.append(f"full fine-tuning: {found.tasks[0].metric} above a constant answer's")
     lines = [
         (0.14, f"{name} along a pretraining", {"fontsize": 13, "fontweight": "bold"}),
-        (0.40, f"{what}; bars: 95% interval; open mark: no {found.letter} tried is enough; {RHO}: "
+        (0.40, f"{what}; bars: 95% interval; open mark: a bound; {RHO}: "
          "Spearman's rank correlation with steps", {"fontsize": 8.5, "color": GREY}),
         (0.57, absent, {"fontsize": 8.5, "color": GREY}),
         *(((1 - ax.get_position().y1) * height - 0.17, words, {"fontsize": 9, "color": GREY})

@@ -63,6 +63,12 @@ def subject(summary: Summary) -> str:
     return f"{what}, {METHODS[summary.method].title(summary)}"
 
 
+def titled(summary: Summary) -> str:
+    """Say d90 as a title does: "d90 = 207 of D = 44,426"."""
+    is_known = (summary.d90, summary.d90_under, summary.d90_over) != (None, None, None)
+    return f"{headline(summary)} {'of' if is_known else 'for'} D = {count(summary.D)}"
+
+
 def axis(summary: Summary) -> str:
     """Name the axis of sizes: "d, the dimension of the subspace"."""
     what = "the dimension of the subspace"
