@@ -1,8 +1,10 @@
 """What a function is bound to is in its fingerprint with all of its content, or is refused."""
 
 import argparse
+import builtins
 import collections
 import json
+import linecache
 import logging
 import os
 import queue
@@ -328,6 +330,93 @@ def test_fingerprints_of_what_was_always_seen_go_on(name, tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "theirs", None)
     code = getattr(written(tmp_path, OLDER), name)
     assert source.fingerprint(code, asked="/500/maximize") == PRINTS[name]
+
+
+CHOSEN = {
+    "a def of two": """
+class Job:
+    if V:
+        def step(self): return 40
+    else:
+        def step(self): return 400
+    def __call__(self, trial): return self.step()
+""",
+    "a method under a second name": """
+class Job:
+    def easy(self): return 40
+    def hard(self): return 400
+    reach = easy if V else hard
+    def __call__(self, trial): return self.reach()
+""",
+    "a method put in later": """
+class Job:
+    def a(self, trial): return 40
+    def b(self, trial): return 400
+Job.__call__ = Job.a if V else Job.b
+""",
+    "a property": """
+class Job:
+    def a(self): return 40
+    def b(self): return 400
+    reach = property(a if V else b)
+    def __call__(self, trial): return self.reach
+""",
+    "another module's base by an alias": """
+from collections import Counter, OrderedDict
+Base = Counter if V else OrderedDict
+class Held(Base):
+    pass
+class Job:
+    held = Held
+    def __call__(self, trial): return self.held()
+""",
+    "a metaclass by an alias": """
+class A(type):
+    def reach(cls): return 40
+class B(type):
+    def reach(cls): return 400
+Meta = A if V else B
+class Job(metaclass=Meta):
+    def __call__(self, trial): return type(self).reach()
+""",
+    "a default of a dataclass with slots": """
+from dataclasses import dataclass
+REACH = 40 if V else 400
+@dataclass(slots=True)
+class Config:
+    reach: int = REACH
+class Job:
+    make = Config
+    def __call__(self, trial): return self.make().reach
+""",
+    "a factory of a dataclass": """
+from dataclasses import dataclass, field
+def easy(): return 40
+def hard(): return 400
+make = easy if V else hard
+@dataclass
+class Job:
+    reach: int = field(default_factory=make)
+    def __call__(self, trial): return self.reach
+""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CHOSEN)
+def test_which_of_several_a_class_took_is_told(kind, tmp_path, monkeypatch):
+    """The text of the class is the same either way."""
+    monkeypatch.setitem(sys.modules, "theirs", None)
+
+    def print_of(chosen: bool) -> str:
+        # the choice is made outside of what is told, as by the environment
+        monkeypatch.setattr(builtins, "V", chosen, raising=False)
+        linecache.clearcache()
+        made = written(tmp_path, CHOSEN[kind]).Job()
+        if kind == "a factory of a dataclass":
+            made.reach = 1
+        return source.fingerprint(made)
+
+    assert print_of(True) == print_of(True) != print_of(False)
 
 
 def test_objects_that_all_hold_one_another_are_not_gone_through_forever():

@@ -1,7 +1,10 @@
 """A function as a text: its source, and what it is bound to."""
 
 import inspect
+import re
 import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING
 from functools import _lru_cache_wrapper, partial
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
 from typing import Any
@@ -96,17 +99,19 @@ class Spelled(Values):
     def _class(self, kind: type) -> str:
         """Spell a class by its text, its bases of that kind, and what its text does not say."""
         text = self.text_of(kind)
-        bases = [b for b in kind.__bases__ if text is None or not self.is_others(b)]
-        parts = [self.value(base) for base in bases]
+        parts = [self.value(base) for base in _untold_kinds(kind, text, self.is_others)]
         for name, held in vars(kind).items():
             if codes := functions(held):
-                told = (self._member(kind, code, text) for code in codes)
+                # one def of the name for each: else the text does not say which of them it is
+                is_clear = text is not None and text.count(f"def {name}(") == len(codes)
+                told = (self._member(kind, code, text, is_clear=is_clear) for code in codes)
                 parts += [f"{name}={t}" for t in told if t]
             elif not _is_made(name, held):
                 parts.append(f"{name}={self.value(held, f'.{name}')}")
+        parts += [f"{name}={self.value(held, f'.{name}')}" for name, held in _defaults(kind)]
         return f"{name_of(kind)}\n{textwrap.dedent(text or '')}{''.join(parts)}"
 
-    def _member(self, kind: type, code: FunctionType, text: str | None) -> str:
+    def _member(self, kind: type, code: FunctionType, text: str | None, *, is_clear: bool) -> str:
         """Spell what the text of a class does not say of a function in it."""
         if _is_written(kind, code):
             return "" if text else self._bound(inspect.unwrap(code))
@@ -115,7 +120,34 @@ class Spelled(Values):
             return self.value(code, f".{code.__name__}")
         cells = any(name != "__class__" for name, _ in bound(code))
         is_bound = cells or code.__defaults__ or code.__kwdefaults__ or vars(code)
-        return self._bound(code) if is_bound else ""
+        return f"{'' if is_clear else own}{self._bound(code) if is_bound else ''}"
+
+
+def _untold_kinds(
+    kind: type, text: str | None, is_others: Callable[[type], bool]
+) -> Iterator[type]:
+    """Yield the bases of a class, and its metaclass, that its text does not tell by their names."""
+    for base in kind.__bases__:
+        if text is None or not is_others(base) or base.__name__ not in (*_head(text), "object"):
+            yield base
+    own = type(kind)
+    if own not in map(type, kind.__bases__) and own.__name__ not in _head(text or ""):
+        yield own
+
+
+def _head(text: str) -> list[str]:
+    """Return the names between a class's own and its first line of content."""
+    return re.findall(r"\w+", text.partition("class ")[2].partition(":")[0])
+
+
+def _defaults(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield by name what the fields of a dataclass are by default and its class does not hold."""
+    for name, field in vars(kind).get("__dataclass_fields__", {}).items():
+        is_slot = isinstance(vars(kind).get(name), MemberDescriptorType)
+        if is_slot and field.default is not MISSING:
+            yield name, field.default
+        if isinstance(field.default_factory, FunctionType):
+            yield name, field.default_factory
 
 
 def _is_made(name: str, held: Any) -> bool:
