@@ -1,5 +1,6 @@
 """Measure the intrinsic dimension of fine-tuning."""
 
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ __all__ = [
     "restore",
     "sweep",
 ]
+
+# When this was imported: code whose file is older is the code that runs.
+LOADED = time.time()
 
 if TYPE_CHECKING:
     from idim.api.measure import measure

@@ -332,6 +332,29 @@ def test_fingerprints_of_what_was_always_seen_go_on(name, tmp_path, monkeypatch)
     assert source.fingerprint(code, asked="/500/maximize") == PRINTS[name]
 
 
+def test_code_that_was_edited_after_it_was_loaded_is_refused(tmp_path, monkeypatch):
+    """The scores of what runs would stand under the name of what the file says now."""
+    monkeypatch.setitem(sys.modules, "theirs", None)
+    text = (
+        "def score(trial):\n    return 40\n\nclass Job:\n    def __call__(self, trial): return 40\n"
+    )
+    theirs = written(tmp_path, text)
+    prints = [source.fingerprint(code) for code in (theirs.score, theirs.Job())]
+    assert prints == [source.fingerprint(code) for code in (theirs.score, theirs.Job())]
+    file = tmp_path / "theirs.py"
+    for edited in (text.replace("40", "400"), "def score("):
+        file.write_text(edited)
+        for code in (theirs.score, theirs.Job()):
+            with pytest.raises(
+                IdimError, match=r"theirs\.py' was edited after it was loaded; start"
+            ):
+                source.fingerprint(code)
+            assert source.fingerprint(code, version="1")
+    # what stands further down may change
+    file.write_text(text + "\nX = 1\n")
+    assert source.fingerprint(theirs.score) == prints[0]
+
+
 CHOSEN = {
     "a def of two": """
 class Job:

@@ -4,10 +4,14 @@ import inspect
 import linecache
 import sys
 import textwrap
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
+from tokenize import TokenError
 from types import CodeType, FunctionType, MethodType
 from typing import Any
+
+import idim
 
 
 def name_of(code: Any) -> str:
@@ -61,11 +65,46 @@ def text_of(where: CodeType | type) -> str | None:
     """
     try:
         text = inspect.getsource(where)
-    except (OSError, TypeError, SyntaxError):
+    except (OSError, TypeError, SyntaxError, TokenError):
         return None
     if getattr(where, "co_name", "") == "<lambda>":
         return textwrap.dedent(text) + _segment(where)
     return text
+
+
+def is_stale(where: CodeType | type) -> bool:
+    """Whether the file of a function or a class was edited after it was loaded.
+
+    Its text is then not that of the code which runs.
+    """
+    codes = [where] if isinstance(where, CodeType) else _codes_of(where)
+    return any(map(_is_edited, codes))
+
+
+def _codes_of(kind: type) -> list[CodeType]:
+    held = [code.__code__ for entry in vars(kind).values() for code in functions(entry)]
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return [code for code in held if code.co_filename == file]
+
+
+def _is_edited(code: CodeType) -> bool:
+    path = Path(code.co_filename)
+    try:
+        if path.stat().st_mtime <= idim.LOADED:
+            return False
+        whole = compile(path.read_bytes(), code.co_filename, "exec", dont_inherit=True)
+    except (OSError, ValueError):  # typed in, or in an archive
+        return False
+    except SyntaxError:
+        return True
+    return code not in _within(whole)
+
+
+def _within(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _within(part)
 
 
 def _segment(where: Any) -> str:

@@ -10,7 +10,7 @@ from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, Meth
 from typing import Any
 
 from idim.errors import IdimError
-from idim.problems.code import bound, functions, module_of, name_of, text_of
+from idim.problems.code import bound, functions, is_stale, module_of, name_of, text_of
 from idim.problems.values import Values
 
 
@@ -24,6 +24,11 @@ class Spelled(Values):
     def text_of(self, where: Any) -> str | None:
         """Read the source of a function's code or of a class once."""
         if id(where) not in self.texts:
+            if not self.version and is_stale(where):
+                file = inspect.getfile(where)
+                raise IdimError(
+                    f"'{file}' was edited after it was loaded; start the program again."
+                )
             self.texts[id(where)] = text_of(where), where
         return self.texts[id(where)][0]
 
