@@ -79,7 +79,8 @@ def test_an_older_store_is_estimated_to_the_same_numbers(store, name):
     del then["interval"], then["success"]["interval"], then["protocol"]["criterion"]
     assert UNSEALED in now["notes"][-1]
     assert said_then(now, then) == then | {"notes": now["notes"]}
-    assert now["notes"][:-1] == then["notes"]
+    later = ("Seeds lie far apart",)  # what is told since
+    assert [n for n in now["notes"][:-1] if not n.startswith(later)] == then["notes"]
 
 
 def test_an_interrupted_search_goes_on_with_what_it_has(store):

@@ -5,6 +5,7 @@ OUT/<task>/step-<n>-last/  the same to the last checkpoint's line, if both lines
 OUT/trajectory.json        what all of them say together
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -193,7 +194,7 @@ def ahead(sweeps: list[CheckpointSweep], out: Path) -> list[Ahead]:
 
 def is_trajectory(out: Path) -> bool:
     """Say whether a folder is a trajectory's."""
-    return (out / FILE).is_file()
+    return os.path.isfile(out / FILE)  # of any name that a user types
 
 
 def read(out: Path, threshold: float | None = None) -> Trajectory:
