@@ -57,10 +57,10 @@ def printed(stdout: str) -> Summary:
 @pytest.mark.parametrize("kind", PROJECTIONS)
 def test_the_toy_problem_has_intrinsic_dimension_10(kind, tmp_path):
     """Li et al. 2018: ten independent constraints, so d = 9 cannot solve it and d = 10 can."""
-    words = f"model=toy projection={kind} d=8,9,10,11 seeds=3 lr=5,20 baseline_lr=0.1"
+    words = f"model=toy projection={kind} d=9,10,11 seeds=2 lr=5,20 baseline_lr=0.1"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
     assert (summary.d90, summary.smallest) == (10, Smallest(10, (9, 10)))
-    assert [p.mean > 0.99 for p in summary.points] == [False, False, True, True]
+    assert [p.mean > 0.99 for p in summary.points] == [False, True, True]
 
 
 SMALL = "model=digits-mlp d_min=5 d_max=300 seeds=2 baseline_lr=0.01 steps=60 train_samples=300"
@@ -75,7 +75,7 @@ def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
 
 
 def test_a_search_resumed_from_any_part_of_its_store_ends_the_same(tmp_path):
-    planned = plan(spec(f"{SMALL} max_runs=24"))
+    planned = plan(spec(f"{SMALL} max_runs=16"))
     whole = execute(planned, tmp_path / "whole", jobs=1)
     runs = sorted(folders_of(tmp_path / "whole"), key=lambda p: p.stat().st_mtime)
     shutil.copytree(tmp_path / "whole", tmp_path / "part")
