@@ -38,6 +38,11 @@ def raises(*_):
     raise ValueError("oh no\nand more")
 
 
+@classmethod
+def leaves(*_):
+    raise SystemExit("gone")
+
+
 def refused(_, spec, model, seed):
     raise ValueError("no such k\nand more")
 
@@ -48,6 +53,7 @@ SAID = {
     "sizes is None": ({"sizes": says(None)}, "sizes() of method 'mine' gives None; it must be"),
     "sizes is true": ({"sizes": says(True)}, "sizes() of method 'mine' gives True; it must be a"),
     "sizes raises": ({"sizes": raises}, "sizes() of method 'mine' raised ValueError: oh no; IDIM"),
+    "sizes leaves": ({"sizes": leaves}, "sizes() of method 'mine' raised SystemExit: gone; IDIM"),
     "check raises": ({"check": raises}, "check() of method 'mine' raised ValueError: oh no; IDIM"),
     "trained is a text": ({"trained": says("9")}, "trained() of method 'mine' gives '9'; it must"),
     "trained is 0": (

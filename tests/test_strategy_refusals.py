@@ -276,10 +276,11 @@ def test_what_it_says_beside_its_runs_is_checked(enter, tmp_path, what, value):
         said_of_it(tmp_path)
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
 @pytest.mark.parametrize("what", [*SAYS, "__init__"])
-def test_what_raises_beside_its_runs_names_it(enter, tmp_path, what):
+def test_what_raises_beside_its_runs_names_it(enter, tmp_path, what, error):
     def refuse(*_):
-        raise ValueError("oh no\nand more")
+        raise error("oh no\nand more")
 
     enter(over)
     is_value = what in ("bound", "must_fit")
@@ -287,7 +288,7 @@ def test_what_raises_beside_its_runs_names_it(enter, tmp_path, what):
     with pytest.raises(CodeFailed) as found:
         said_of_it(tmp_path)
     whose = "" if what == "__init__" else f"{what} of "
-    assert str(found.value).startswith(f"{whose}strategy 'mine' raised ValueError: oh no; ")
+    assert str(found.value).startswith(f"{whose}strategy 'mine' raised {error.__name__}: oh no; ")
 
 
 def said_of_it(out):

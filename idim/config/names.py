@@ -7,10 +7,11 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Collection, Iterator, MutableMapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from idim.errors import IdimError, unknown
+from idim.errors import IdimError, code_error, unknown
 
 
 class _NotKnown(IdimError, KeyError):
@@ -87,6 +88,22 @@ class Names(MutableMapping[str, Any]):
             raise IdimError(f"{self.kind} '{name}' is idim's own; choose another name.")
         self._check(name, value)
         self._entered[name] = value
+
+    @contextmanager
+    def answerable(self, name: str, whose: str, *, is_phrased: bool = False) -> Iterator[None]:
+        """Make what code from outside raises here an error that says whose it is.
+
+        Args:
+            name: whose code runs; the package's own raises as it does, a bug like others.
+            whose: says it, for the error.
+            is_phrased: an IdimError is its answer, and goes on as it is.
+        """
+        try:
+            yield
+        except (Exception, SystemExit) as e:
+            if name in self.own or (is_phrased and isinstance(e, IdimError)):
+                raise
+            raise code_error(whose, e) from e
 
     @property
     def entered(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from idim.config.names import METHODS
-from idim.errors import IdimError, Misled, code_error
+from idim.errors import Misled
 from idim.plain import brief
 
 
@@ -42,15 +42,10 @@ def ask(method: str, what: str, *about: Any) -> Any:
     """
     if what == "check":  # which compares with it
         ask(method, "sizes", about[1])
-    try:
+    whose = f"{what}() of method '{method}'"
+    with METHODS.answerable(method, whose, is_phrased=True):
         found = getattr(METHODS[method], what)(*about)
-    except IdimError:
-        raise
-    except Exception as e:
-        if method in METHODS.own:  # a bug like others
-            raise
-        raise code_error(f"{what}() of method '{method}'", e) from e
     is_one, wanted = ANSWERS[what]
     if not is_one(found):
-        raise Misled(f"{what}() of method '{method}' gives {brief(found)}; it must be {wanted}.")
+        raise Misled(f"{whose} gives {brief(found)}; it must be {wanted}.")
     return found

@@ -8,7 +8,7 @@ from typing import Any
 from idim.config import OBJECTIVE, RunSpec
 from idim.config.names import STRATEGIES
 from idim.config.searches import strategy_of
-from idim.errors import IdimError, Misled, code_error
+from idim.errors import IdimError, Misled
 from idim.methods import METHODS
 from idim.plain import brief
 from idim.search.space import Space
@@ -52,12 +52,8 @@ def next_runs(space: Space, known: Known) -> list[RunSpec] | Done:
 
 def _begin(name: str, space: Space) -> Generator[Any, Any, Any]:
     of = strategy(space)
-    try:
+    with STRATEGIES.answerable(name, f"strategy '{name}'"):
         going = of.runs()
-    except (Exception, SystemExit) as e:
-        if name in STRATEGIES.own:  # a bug like others
-            raise
-        raise code_error(f"strategy '{name}'", e) from e
     if not isinstance(going, Generator):
         raise Misled(
             f"strategy '{name}': runs() returns {_kind(going)} and must be a generator: it yields "
@@ -67,16 +63,13 @@ def _begin(name: str, space: Space) -> Generator[Any, Any, Any]:
 
 
 def _send(name: str, going: Generator[Any, Any, Any], scores: Any) -> Any:
-    try:
-        return going.send(scores)
-    except StopIteration as stop:
-        why = stop.value
-        is_said = isinstance(why, str) and why.strip()
-        return Done(" ".join(why.split()) if is_said else "its strategy gave no reason")
-    except (Exception, SystemExit) as e:
-        if name in STRATEGIES.own:
-            raise
-        raise code_error(f"strategy '{name}'", e) from e
+    with STRATEGIES.answerable(name, f"strategy '{name}'"):
+        try:
+            return going.send(scores)
+        except StopIteration as stop:
+            why = stop.value
+    is_said = isinstance(why, str) and why.strip()
+    return Done(" ".join(why.split()) if is_said else "its strategy gave no reason")
 
 
 class _Check:

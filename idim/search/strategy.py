@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from idim.config import Recipe, RunSpec, SweepSpec
 from idim.config.names import STRATEGIES
 from idim.config.searches import strategy_of
-from idim.errors import Misled, code_error, unknown
+from idim.errors import Misled, unknown
 from idim.estimate import Score
 from idim.methods import METHODS
 from idim.plain import brief, many
@@ -178,12 +178,8 @@ def strategy(space: Space) -> Strategy:
     """
     name = strategy_of(space.spec)
     of = named(name)
-    try:
+    with STRATEGIES.answerable(name, f"strategy '{name}'"):
         return of(space)
-    except Exception as e:
-        if name in STRATEGIES.own:  # a bug like others
-            raise
-        raise code_error(f"strategy '{name}'", e) from e
 
 
 def _are(kind: type) -> Callable[[Any], bool]:
@@ -209,14 +205,11 @@ def ask(of: Strategy, what: str) -> Any:
         CodeFailed: it is from outside and raised.
     """
     name = strategy_of(of.spec)
-    try:
+    whose = f"{what} of strategy '{name}'"
+    with STRATEGIES.answerable(name, whose):
         found = getattr(of, what)
         found = found() if callable(found) else found
-    except Exception as e:
-        if name in STRATEGIES.own:
-            raise
-        raise code_error(f"{what} of strategy '{name}'", e) from e
     is_one, wanted = _ANSWERS[what]
     if not is_one(found):
-        raise Misled(f"{what} of strategy '{name}' is {brief(found)}; it must be {wanted}.")
+        raise Misled(f"{whose} is {brief(found)}; it must be {wanted}.")
     return found
