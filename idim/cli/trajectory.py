@@ -78,6 +78,4 @@ def _listed(coming: "list[Ahead]") -> str:
     runs, seconds = sum(one.runs for one in coming), sum(one.seconds for one in coming)
     total = f"{many(len(coming), 'sweep')} of at most {many(runs, 'run')}, at most {hours(seconds)}"
     more = "evaluation not counted; lines=both sweeps all but the last again"
-    wide = [max(len(row[i]) for row in rows) for i in (0, 1)]
-    rows = [(row[0].ljust(wide[0]), row[1].ljust(wide[1]), *row[2:]) for row in rows]
-    return "\n".join([*aligned(rows), "", f"{total} one after another ({more})"])
+    return "\n".join([*aligned(rows, left=2), "", f"{total} one after another ({more})"])

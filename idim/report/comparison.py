@@ -111,10 +111,7 @@ def text(compared: Comparison) -> str:
     baseline = f"baseline {compared.metric}"
     called = name(compared.sweeps[0].summary)
     head = ("", "D", called, "95% interval", "smallest tried", baseline, "runs", "")
-    rows = [head, *(tuple(map(harmless, _row(s))) for s in compared.sweeps)]
-    # names stand left: the rest is numbers
-    width = max(len(row[0]) for row in rows)
-    lines = aligned([(row[0].ljust(width), *row[1:]) for row in rows])
+    lines = aligned([head, *map(_row, compared.sweeps)], left=1)
     marks = [s.mark for s in compared.sweeps]
     unlike = [f"  {harmless(d.line(marks))}" for d in compared.differences]
     if unlike:

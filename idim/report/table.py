@@ -124,11 +124,17 @@ def rows(summary: Summary) -> list[tuple[str, ...]]:
     return lines
 
 
-def aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lay cells out in columns, the last of them flush left."""
+def aligned(lines: Sequence[tuple[str, ...]], left: int = 0) -> list[str]:
+    """Lay cells out in columns, the last of them and the first `left` flush left: names."""
     lines = [tuple(map(harmless, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1]
-    return ["  ".join([*map(str.rjust, line, widths), line[-1]]).rstrip() for line in lines]
+
+    def laid(line: tuple[str, ...]) -> str:
+        names = map(str.ljust, line[:left], widths)
+        numbers = map(str.rjust, line[left:], widths[left:])
+        return "  ".join([*names, *numbers, line[-1]]).rstrip()
+
+    return list(map(laid, lines))
 
 
 def _cells(row: Baseline | PointRow, trainable: int | None) -> tuple[str, str, str, str]:

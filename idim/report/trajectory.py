@@ -26,9 +26,6 @@ def text(found: Trajectory) -> str:
     lines = [head]
     for part in found.tasks:
         lines += [_cells(part.task, row) for row in part.rows]
-    lines = [tuple(map(harmless, line)) for line in lines]
-    widths = [max(len(line[i]) for line in lines) for i in (0, 1)]
-    lines = [(a.ljust(widths[0]), b.ljust(widths[1]), *rest) for a, b, *rest in lines]
     said = [harmless(_correlated(part, name)) for part in found.tasks]
     notes = [
         f"{name}: where the fitted curve crosses {share} of full fine-tuning; smallest tried: the "
@@ -37,7 +34,7 @@ def text(found: Trajectory) -> str:
         "fine-tuning - chance).",
         f"  A row without: {share} of full fine-tuning is no more than a constant answer scores.",
     ]
-    return "\n".join([*aligned(lines), "", *said, "", *notes, *_one_line(found)]) + "\n"
+    return "\n".join([*aligned(lines, left=2), "", *said, "", *notes, *_one_line(found)]) + "\n"
 
 
 def csv(found: Trajectory) -> str:
@@ -97,13 +94,12 @@ def _one_line(found: Trajectory) -> list[str]:
         ds = (_d90(row) for row in part.rows)
         said = "" if rho is None else f"{rho:+.2f}"
         lines.append((part.task, f"{part.rows[0].line:.3f}", *ds, said))
-    width = max(len(line[0]) for line in lines)
     return [
         "",
         f"{name} against one line a task, {found.threshold:g} of the last checkpoint's full "
         "fine-tuning, by steps of pretraining:",
         "",
-        *aligned([(line[0].ljust(width), *line[1:]) for line in lines]),
+        *aligned(lines, left=1),
     ]
 
 
