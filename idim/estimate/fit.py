@@ -1,16 +1,12 @@
 """d at a line, with an interval that carries the noise of the baseline too; pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from idim.estimate.isotonic import Crossing, crossing
+from idim.estimate.isotonic import crossing
 from idim.estimate.noise import Noise, noise
 from idim.estimate.records import Fit, Point, Reading, baseline_score, has_line, reaches
 
-METHOD = (
-    "isotonic regression on log d; 95% likelihood-ratio interval over the seeds of each d and of "
-    "the baseline"
-)
 ALONE = "none: one seed each"
 UNDEFINED = "none: no line or no scores"
 # How far the line may lie from its estimate, in standard errors: 4.6 loses all the deviance that
@@ -49,8 +45,7 @@ def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> 
     known = noise(seen, [p.d or p.trainable for p in seen], goal)
     spread = known or [Noise(goal**2 or 1.0, 1)] * len(seen)
     found = _cross(base, points, target, spread)
-    interval, method = (found.interval, METHOD) if known else (None, ALONE)
-    return Fit(found.d, found.under, found.over, interval, method, found.curve)
+    return found if known else replace(found, interval=None, method=ALONE)
 
 
 def read(base: Point | float | None, points: Sequence[Point], target: Target) -> Reading | None:
@@ -65,7 +60,7 @@ def read(base: Point | float | None, points: Sequence[Point], target: Target) ->
 
 def _cross(
     base: Point | float | None, points: Sequence[Point], target: Target, spread: Sequence[Noise]
-) -> Crossing:
+) -> Fit:
     import numpy as np
 
     means = [p.mean for p in points]

@@ -2,31 +2,20 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from idim.estimate.records import reaches
+from idim.estimate.records import Fit, reaches
 
+METHOD = (
+    "isotonic regression on log d; 95% likelihood-ratio interval over the seeds of each d and of "
+    "the baseline"
+)
 # 95% point of chi-squared with one degree of freedom.  Where many d with few seeds each lie close
 # together the exact value falls to 2.29 (Banerjee & Wellner 2001): this is the careful one.
 CRITICAL = 3.841
 
 # (points, fitted values (lines, splits, points)) -> deviance of each point, same shape
 Deviance = Callable[[Any], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """Where the curve crosses the line, and all crossings that the data do not exclude.
-
-    The fields are those of `records.Fit`.
-    """
-
-    d: int | None
-    under: int | None
-    over: int | None
-    interval: tuple[int | None, int | None]
-    curve: tuple[float, ...]
 
 
 def crossing(
@@ -37,7 +26,7 @@ def crossing(
     deviance: Deviance,
     lines: Any,
     penalty: Any,
-) -> Crossing:
+) -> Fit:
     """Find the crossing by isotonic regression, and its 95% likelihood-ratio interval.
 
     The only assumption is that the true mean never falls as d grows.  A crossing between two
@@ -74,7 +63,7 @@ def crossing(
     kept = [c for c in range(k + 1) if lost[c] <= CRITICAL or c == own]
     low = ds[kept[0] - 1] + 1 if kept[0] else None
     high = ds[kept[-1]] if kept[-1] < k else None
-    return Crossing(*cross(ds, up[k], line), (low, high), tuple(up[k]))
+    return Fit(*cross(ds, up[k], line), (low, high), METHOD, tuple(up[k]))
 
 
 def isotonic(means: Sequence[float], weights: Sequence[float]) -> list[float]:
