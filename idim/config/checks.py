@@ -191,3 +191,15 @@ def _pretraining_contradictions(spec: Any) -> Iterator[str]:
         yield f"tokens {spec.tokens} exceeds the model's vocab_size {spec.vocab_size}"
     if spec.text is not None and spec.tokenizer == "word":
         yield "a text folder needs tokenizer bpe or wordpiece"
+
+
+def refuse_no_share(threshold: Any) -> None:
+    """Refuse a threshold that is no share of a baseline.
+
+    Raises:
+        IdimError: it is no number, or not above 0 and at most 1.
+    """
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise IdimError(f"threshold must be a number, got {brief(threshold)}.")
+    if problem := SHARE.problem("threshold", threshold):
+        raise IdimError(f"{problem}.")

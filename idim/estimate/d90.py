@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from idim.config.checks import SHARE
+from idim.config.checks import refuse_no_share
 from idim.errors import IdimError
 from idim.estimate.fit import SHARES, Target, fit, read
 from idim.estimate.notes import Scored, explain
@@ -90,8 +90,7 @@ def estimate(
 
 
 def _refuse_beyond(scores: list[Score], threshold: float, baseline: str | float) -> None:
-    if problem := SHARE.problem("threshold", threshold):
-        raise IdimError(f"{problem}.")
+    refuse_no_share(threshold)
     if small := [s.d for s in scores if s.d is not None and s.d < 1]:
         raise IdimError(f"d must be 1 or more, got {small[0]}.")
     found = [s.score for s in scores if s.score is not None and is_done(s)]

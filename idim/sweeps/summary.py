@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from idim import estimate
 from idim.config import RunSpec
-from idim.config.checks import SHARE
-from idim.errors import CodeFailed, IdimError, Misled
+from idim.config.checks import refuse_no_share
+from idim.errors import CodeFailed, Misled
 from idim.methods import METHODS
-from idim.plain import brief, many
+from idim.plain import many
 from idim.problems.given import METRICS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
@@ -46,7 +45,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         IdimError: the folder holds no sweep, or the threshold is no share.
     """
     if threshold is not None:
-        _refuse_no_share(threshold)
+        refuse_no_share(threshold)
     store = Store(out)
     sweep = store.sweep()
     space, metric = space_of(sweep), sweep["metric"]
@@ -101,13 +100,6 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         seconds=round(sum(o.seconds for o in ended.values()), 1),
         out=out,
     )
-
-
-def _refuse_no_share(threshold: Any) -> None:
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise IdimError(f"threshold must be a number, got {brief(threshold)}.")
-    if problem := SHARE.problem("threshold", threshold):
-        raise IdimError(f"{problem}.")
 
 
 def _scored(sweep: Record) -> estimate.Scored:
