@@ -184,9 +184,9 @@ class _Search:
                 for k in shared
             ]
             notch = best_notch(groups, math.log2(self.base.lr), self.target.at(self.base.mean))
-            beaten = {2**r for r in beaten_notches(groups)}
+            beaten = beaten_notches(groups)
             lrs = {s.lr for s in self.base_runs if s.score is not None}
-            lrs = {lr for lr in lrs if not any(math.isclose(lr, b) for b in beaten)} or lrs
+            lrs = {lr for lr in lrs if math.log2(lr) not in beaten} or lrs
             self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - notch))
             rivals = Counter(s.lr for s in self.base_runs if s.lr != self.base_lr).values()
             # one seed more than any other rate has, so that an estimate takes this one

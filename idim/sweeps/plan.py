@@ -249,8 +249,8 @@ def _resolve(spec: Any, held: Record) -> tuple[Any, _Facts]:
     # a folder may be older than the name in a task's file
     is_unnamed = held.get("task") == slug(spec.task)
     name = "" if is_unnamed else tasks.own_name(spec.task)
-    named = {"task_name": name} if name else {}
-    return spec, replace(facts, resolved=facts.resolved | named)
+    own = {"task_name": name} if name else {}
+    return spec, replace(facts, resolved=facts.resolved | own)
 
 
 def _of_objective(code: Objective) -> _Facts:
