@@ -49,7 +49,6 @@ EVIDENCE = Evidence(
     ),
     tensors=41,
     model_fingerprint="f" * 16,
-    data_fingerprint="0" * 16,
     excluded=(
         LeftOut(fate="failed", error="out of memory <|>", d=None, lr=1e-4, seed=1),
         LeftOut(fate="diverged", error="the loss is not a number", d=300, lr=2.0, seed=2),

@@ -13,14 +13,20 @@ from test_writeup import DS, RISE, compare_with_golden, summary
 from idim.errors import IdimError
 from idim.report import comparison, overlay
 from idim.results import Runs, Summary
+from idim.search import Space
 
 LATE = (0.5, 0.51, 0.55, 0.6, 0.79)
 
 
+SPACE = Space(
+    EVIDENCE.setting, 5_000_000, 41, {"model_fingerprint": "f" * 16, "data_fingerprint": "0" * 16}
+)
+
+
 def compared(sweeps: list[Summary], **settings) -> comparison.Comparison:
     """Compare; `settings` are those of the last."""
-    last = replace(EVIDENCE, setting=replace(EVIDENCE.setting, **settings))
-    return comparison.compare(sweeps, [*([EVIDENCE] * (len(sweeps) - 1)), last])
+    last = replace(SPACE, spec=replace(SPACE.spec, **settings))
+    return comparison.compare(sweeps, [*([SPACE] * (len(sweeps) - 1)), last])
 
 
 def sweep(out: str, means=RISE, **facts) -> Summary:
@@ -108,19 +114,19 @@ def test_what_else_was_set_otherwise_is_said():
 
 @pytest.mark.parametrize("kind", ["model", "data"])
 def test_weights_and_rows_of_one_name_that_are_not_the_same_are_said(kind):
-    other = replace(EVIDENCE, **{f"{kind}_fingerprint": "1234" * 4})
+    other = replace(SPACE, resolved=SPACE.resolved | {f"{kind}_fingerprint": "1234" * 4})
     what = {"model": "weights", "data": "rows"}[kind]
-    found = comparison.compare([sweep("a"), sweep("b")], [EVIDENCE, other]).to_json()
+    found = comparison.compare([sweep("a"), sweep("b")], [SPACE, other]).to_json()
     first = {"model": "f", "data": "0"}[kind] * 12
     assert found["differences"] == [
         {"setting": f"{what} of one name", "values": (first, "123412341234")}
     ]
     name = {"model": "model", "data": "task"}[kind]
     named = sweep("b", **{name: "another"})
-    assert comparison.compare([sweep("a"), named], [EVIDENCE, other]).differences == ()
+    assert comparison.compare([sweep("a"), named], [SPACE, other]).differences == ()
     # two task files of one name are two files all the same
-    elsewhere = replace(other, setting=replace(other.setting, **{name: "elsewhere"}))
-    assert comparison.compare([sweep("a"), sweep("b")], [EVIDENCE, elsewhere]).differences != ()
+    elsewhere = replace(other, spec=replace(other.spec, **{name: "elsewhere"}))
+    assert comparison.compare([sweep("a"), sweep("b")], [SPACE, elsewhere]).differences != ()
 
 
 @pytest.mark.parametrize(

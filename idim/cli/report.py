@@ -74,11 +74,11 @@ def compare(
       idim compare idim-out/sst2-minilm-fastfood-did idim-out/sst2-minilm-fastfood-said
     """
     from idim.report import canvas, comparison, overlay
-    from idim.sweeps import evidence, summarise
+    from idim.sweeps import setting, summarise
 
     _refuse_many(folders)
     summaries = [summarise(folder, threshold) for folder in folders]
-    compared = comparison.compare(summaries, list(map(evidence, folders)))
+    compared = comparison.compare(summaries, list(map(setting, folders)))
     paths = []
     if out is not None:
         drawn = canvas.files(overlay.compose(compared), overlay.title(compared))

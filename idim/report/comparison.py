@@ -13,7 +13,8 @@ from idim.plain import harmless
 from idim.report.differences import Difference, differences
 from idim.report.table import aligned
 from idim.report.words import answer, headline, name, short, smallest, span
-from idim.results import Evidence, Summary
+from idim.results import Summary
+from idim.search import Space
 
 Verdict = Literal["differ", "not told apart", "no interval"]
 
@@ -82,7 +83,7 @@ class Comparison:
         }
 
 
-def compare(summaries: Sequence[Summary], evidence: Sequence[Evidence]) -> Comparison:
+def compare(summaries: Sequence[Summary], spaces: Sequence[Space]) -> Comparison:
     """Put sweeps side by side.
 
     Two sweeps differ where the 95% intervals of d90 have no d in common; each
@@ -91,7 +92,7 @@ def compare(summaries: Sequence[Summary], evidence: Sequence[Evidence]) -> Compa
 
     Args:
         summaries: of one metric and one threshold.
-        evidence: what each rests on, in the same order.
+        spaces: their settings, in the same order.
 
     Raises:
         IdimError: fewer than two sweeps, or sweeps that cannot be compared.
@@ -101,9 +102,7 @@ def compare(summaries: Sequence[Summary], evidence: Sequence[Evidence]) -> Compa
     sweeps = tuple(map(Compared, _marks(), names, summaries))
     pairs = tuple(_pair(a, b) for a, b in itertools.combinations(sweeps, 2))
     first = summaries[0]
-    return Comparison(
-        first.metric, first.threshold, sweeps, pairs, differences(summaries, evidence)
-    )
+    return Comparison(first.metric, first.threshold, sweeps, pairs, differences(summaries, spaces))
 
 
 def text(compared: Comparison) -> str:

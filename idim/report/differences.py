@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from idim.config import SweepSpec
-from idim.results import Evidence, Summary
+from idim.results import Summary
+from idim.search import Space
 
 # Told by the names of the sweeps and their table.
 _TOLD = {"model", "task", "method", "projection", "structure", "norm", "head", "threshold"}
@@ -32,36 +33,30 @@ class Difference:
         return f"{self.setting}: " + ", ".join(f"{v} ({', '.join(m)})" for v, m in by.items())
 
 
-def differences(summaries: Sequence[Summary], sweeps: Sequence[Evidence]) -> tuple[Difference, ...]:
+def differences(summaries: Sequence[Summary], spaces: Sequence[Space]) -> tuple[Difference, ...]:
     """Return what was set otherwise in some sweeps, and of weights and rows what has one name only.
 
     Args:
         summaries: of one or more sweeps.
-        sweeps: what each rests on, in the same order.
+        spaces: their settings, in the same order.
     """
-    prints = [(s.model_fingerprint, s.data_fingerprint) for s in sweeps]
     found = [
-        Difference(name, tuple(_said(getattr(s.setting, name)) for s in sweeps))
+        Difference(name, tuple(_said(getattr(s.spec, name)) for s in spaces))
         for name in (f.name for f in fields(SweepSpec))
         if name not in _TOLD | _ASIDE
     ]
     found += [
-        _of_one_name(
-            "weights", [(s.model, p) for s, (p, _) in zip(summaries, prints, strict=True)]
-        ),
-        _of_one_name("rows", [(s.task, p) for s, (_, p) in zip(summaries, prints, strict=True)]),
+        _of_one_name("weights", [s.model for s in summaries], spaces, "model_fingerprint"),
+        _of_one_name("rows", [s.task for s in summaries], spaces, "data_fingerprint"),
     ]
     return tuple(one for one in found if len(set(one.values)) > 1)
 
 
-def _of_one_name(what: str, named: list[tuple[str, str]]) -> Difference:
+def _of_one_name(what: str, names: list[str], spaces: Sequence[Space], key: str) -> Difference:
     """Tell fingerprints apart where a name has several; what has another name may be other."""
-    by: dict[str, set[str]] = {}
-    for name, fingerprint in named:
-        by.setdefault(name, set()).add(fingerprint)
-    is_known = all(len(found) == 1 for found in by.values())
-    prints = tuple("" if is_known else fingerprint[:12] for _, fingerprint in named)
-    return Difference(f"{what} of one name", prints)
+    prints = [s.resolved[key] for s in spaces]
+    is_known = len(set(zip(names, prints, strict=True))) == len(set(names))
+    return Difference(f"{what} of one name", tuple("" if is_known else p[:12] for p in prints))
 
 
 def _said(value: Any) -> str:

@@ -45,6 +45,5 @@ class Evidence:
     # How many tensors the subspace lies in; None: an older folder does not say.
     tensors: int | None
     model_fingerprint: str
-    data_fingerprint: str
     excluded: tuple[LeftOut, ...]
     sources: tuple[Source, ...]

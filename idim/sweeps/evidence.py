@@ -30,7 +30,6 @@ def evidence(out: Path) -> Evidence:
         setting=setting,
         tensors=sweep.get("tensors"),
         model_fingerprint=sweep["model_fingerprint"],
-        data_fingerprint=sweep["data_fingerprint"],
         excluded=tuple(o for o in map(_left_out, counted.values()) if o is not None),
         sources=_sources(store, counted),
     )

@@ -1,6 +1,7 @@
 """What the store holds of a sweep's runs."""
 
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from idim.config import RunSpec, SweepSpec
@@ -82,6 +83,15 @@ def distinct_runs(ended: dict[str, Outcome]) -> dict[str, Outcome]:
         return run.stop_at is not None and replace(run, stop_at=None).id in ended
 
     return {i: o for i, o in ended.items() if not went_on(o.run)}
+
+
+def setting(out: Path) -> Space:
+    """Return the setting of the sweep that a folder holds; no run is read.
+
+    Raises:
+        IdimError: the folder holds no sweep.
+    """
+    return space_of(Store(out).sweep())
 
 
 def space_of(sweep: Record) -> Space:
