@@ -1,5 +1,6 @@
 """Summaries and what they rest on, made up: no run stands behind them."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from idim.estimate import Estimate, estimate
 from idim.results import Evidence, LeftOut, Protocol, Runs, Search, Source, Summary, parts
 from idim.store import Result
 
+GOLDEN = Path(__file__).parent / "golden"
 DONE = Result(
     score={"performance": 0.5}, select=None, D=9, trainable=5, steps=12, loss=0.7, seconds=0.1
 )
@@ -35,6 +37,14 @@ def made(found: Estimate, **facts: Any) -> Summary:
         "search": SEARCH, "runs": RUNS, "seconds": 1.0, "out": Path("out"),
     }  # fmt: skip
     return Summary(**parts(found) | about | facts)
+
+
+def compare_with_golden(name: str, text: str) -> None:
+    """Compare with a kept file; IDIM_GOLDEN=rewrite writes it anew."""
+    path = GOLDEN / name
+    if os.environ.get("IDIM_GOLDEN") == "rewrite":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
 
 
 def without_runs(summary: Summary, **facts: Any) -> Summary:

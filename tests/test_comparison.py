@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_results import EVIDENCE, without_runs
-from test_writeup import DS, RISE, compare_with_golden, summary
+from made_results import EVIDENCE, compare_with_golden, without_runs
+from test_writeup import DS, RISE, summary
 
 from idim.errors import IdimError
 from idim.report import comparison, overlay

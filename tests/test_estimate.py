@@ -107,6 +107,11 @@ def test_a_baseline_whose_runs_all_failed_gives_no_d90():
     assert found.passes(found.points[0]) is None
 
 
+def test_several_d_whose_runs_all_failed_have_no_score():
+    found = estimate([row(None, 0.9), row(10, None), row(15, None), row(20, 0.9)])
+    assert noted(found, "left out, at d=10, 15. d=10, 15 have no score at all.")
+
+
 def test_no_points_is_an_answer():
     found = estimate([row(None, 0.9)])
     assert answer(found) == (None, None, None)

@@ -4,34 +4,27 @@ import csv
 import itertools
 import json
 import math
-import os
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from made_results import made, without_runs
+from made_results import EVIDENCE, compare_with_golden, made, without_runs
 from matplotlib.text import Text
 
+from idim.api.summary import Summary as Shown
 from idim.estimate import Score, estimate
 from idim.report import table
+from idim.report.document import document
 from idim.report.words import answer, count, headline, short, span
 from idim.results import Runs, Summary
 
-GOLDEN = Path(__file__).parent / "golden"
 GRID = (10, 24, 56, 133, 207, 316, 740, 1733, 4060, 9500)
 RISE = (0.684, 0.69, 0.71, 0.765, 0.8, 0.812, 0.83, 0.846, 0.858, 0.866)
 # Offsets of seeds from their mean: uneven, so that dots do not mirror each other.
 NOISE = (0.0, 1.0, -0.8, 0.4, -0.6)
-
-
-def compare_with_golden(name: str, text: str) -> None:
-    """Compare with a kept file; IDIM_GOLDEN=rewrite writes it anew."""
-    path = GOLDEN / name
-    if os.environ.get("IDIM_GOLDEN") == "rewrite":
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
 
 
 def summary(
@@ -272,6 +265,31 @@ def test_no_two_texts_of_the_figure_overlap_and_none_leaves_it(name: str):
     (ax,) = texts[0].figure.axes
     assert len(ax.get_xticks()) >= 2
     assert len(ax.get_yticks()) >= 2
+
+
+@pytest.mark.parametrize("name", [*CASES, "interval above all"])
+def test_the_interval_lies_within_the_axes(name: str):
+    """Where all d fail its lower end may lie beyond the largest, and beyond the axis."""
+    from idim.report.figure import compose
+
+    told = CASES.get(name) or replace(CASES["never reached"], interval=(90_000, None))
+    (ax,) = compose(told).axes
+    low, high = ax.get_xlim()
+    data = ax.get_xaxis_transform()
+    for line in (line for line in ax.lines if line.get_transform() == data):
+        assert all(low <= x <= high for x in np.asarray(line.get_xdata(), float)), name
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_page_figure_and_repr_have_one_title(name: str):
+    told = CASES[name]
+    joint = "for" if "not defined" in headline(told) else "of"
+    title = f"{headline(told)} {joint} D = {count(told.D)}"
+    page = document(told, EVIDENCE, "again").title
+    (drawn, *_) = (t.get_text() for t in texts_of(told))
+    shown = drawn.replace("\N{LESS-THAN OR EQUAL TO}", "<=").replace("\N{EN DASH}", "-")
+    assert (page, shown) == (title, title)
+    assert repr(Shown.of(told)).startswith(f"<{title}: ")
 
 
 def test_the_figure_says_the_answer_and_names_its_lines():

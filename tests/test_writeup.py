@@ -1,7 +1,6 @@
 """Reports in every format, the methods paragraph, and comparisons of sweeps."""
 
 import itertools
-import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_results import EVIDENCE, made, without_runs
+from made_results import EVIDENCE, compare_with_golden, made, without_runs
 
 from idim.config import SweepSpec
 from idim.estimate import Score, estimate
@@ -20,7 +19,6 @@ from idim.results import Runs, Search, Summary
 from idim.search import Done, next_runs
 from idim.sweeps import plan
 
-GOLDEN = Path(__file__).parent / "golden"
 DS, RISE = (10, 30, 100, 300, 1000), (0.52, 0.6, 0.7, 0.77, 0.8)
 COMMAND = "idim sweep --model toy --out again"
 
@@ -55,14 +53,6 @@ CASES = {
     "baseline below 0": summary((-0.1, 0, 0, 0, 0), base=-0.2, noise=0.0, metric="mcc"),
     "odd names": summary(model="a_b&c%<script>alert(1)</script>", task="x|y*z"),
 }
-
-
-def compare_with_golden(name: str, text: str) -> None:
-    """Compare with a kept file; IDIM_GOLDEN=rewrite writes it anew."""
-    path = GOLDEN / name
-    if os.environ.get("IDIM_GOLDEN") == "rewrite":
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
 
 
 # --- reports --------------------------------------------------------------------------------
