@@ -72,13 +72,13 @@ def pearson(predictions: np.ndarray, targets: np.ndarray) -> float:
     # Asked before centring: the mean of equal floats need not equal them, and noise correlates.
     if np.ptp(predictions) == 0 or np.ptp(targets) == 0:
         return 0.0
-    p, t = _unit(predictions), _unit(targets)
+    p, t = unit(predictions), unit(targets)
     return float(np.clip(p @ t, -1.0, 1.0))
 
 
 def spearman(predictions: np.ndarray, targets: np.ndarray) -> float:
     """Correlation of the ranks, ties sharing their mean rank; 0 where either side is constant."""
-    return pearson(_ranks(predictions), _ranks(targets))
+    return pearson(ranks(predictions), ranks(targets))
 
 
 def rmse(predictions: np.ndarray, targets: np.ndarray) -> float:
@@ -106,7 +106,7 @@ OF_CLASSES = {"accuracy", "f1", "macro_f1", "mcc"}
 OF_VALUES = {"pearson", "spearman", "rmse"}
 
 
-def _unit(x: np.ndarray) -> np.ndarray:
+def unit(x: np.ndarray) -> np.ndarray:
     """Centre and scale to unit length, in float64; the first scaling keeps squares in range."""
     x = x.astype(np.float64)
     x = x - x.mean()
@@ -114,6 +114,7 @@ def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x)
 
 
-def _ranks(x: np.ndarray) -> np.ndarray:
+def ranks(x: np.ndarray) -> np.ndarray:
+    """Rank values from 1; ties share their mean rank."""
     _, place, counts = np.unique(x, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
