@@ -4,14 +4,17 @@ from idim.sweeps.evidence import evidence
 from idim.sweeps.execute import Event, already, check, default_out, execute, folder_of, run
 from idim.sweeps.outcomes import setting
 from idim.sweeps.plan import Plan, against, hours, plan, plan_run
+from idim.sweeps.rows import Credits, credits_of
 from idim.sweeps.summary import summarise, write
 
 __all__ = [
+    "Credits",
     "Event",
     "Plan",
     "against",
     "already",
     "check",
+    "credits_of",
     "default_out",
     "evidence",
     "execute",
