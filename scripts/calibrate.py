@@ -99,7 +99,8 @@ def measure(world: str, budget: str, number: int) -> dict[str, Any]:
     """Measure d90 once: what was found, the truth beside it."""
     trial = Trial(world, number)
     scores, runs, why, by = search(trial, BUDGETS[budget])
-    found = estimate(scores, baseline=by.spec.baseline)  # type: ignore[arg-type]
+    base: Any = by.spec.baseline
+    found = estimate(scores, baseline=base, credits=trial.credits)
     return {
         "world": world, "budget": budget, "number": number, "why": why, "runs": runs,
         "ds": len({s.d for s in scores if s.d}),

@@ -185,9 +185,12 @@ class SharedRows(World):
 
     def outcome(self, here: "Trial", d: int | None, mean: Any, luck: Luck) -> tuple[Any, Any]:
         """Return the share of the trial's rows that a run answers, and of the held-out ones."""
-        right = ndtr(luck.rows) < self.on_rows(here, mean)
         level = mean + self.scatter(here, d) * SHARED * luck.shared
-        return right.mean(-1), level + self.select(d, luck)
+        return self.right(here, mean, luck).mean(-1), level + self.select(d, luck)
+
+    def right(self, here: "Trial", mean: Any, luck: Luck) -> Array:
+        """Return which of the trial's rows a run answers, (..., rows)."""
+        return ndtr(luck.rows) < self.on_rows(here, mean)
 
     def on_rows(self, here: "Trial", mean: Any) -> Array:
         """Return P(right), (..., rows), where the expected score over all rows is `mean`."""
@@ -252,23 +255,34 @@ class Trial:
         """Return the best learning rate at d, or of the baseline."""
         return BASE_LR if d is None else 0.8 * (100 / d) ** self.world.transfer
 
+    def expected(self, d: int | None, lr: float) -> Any:
+        """Return the expected score of finished runs."""
+        off = math.log(lr / self.best_lr(d))
+        return (self.world.baseline if d is None else self.mean(d)) - self.world.lost(d, off)
+
+    def credits(self, d: int | None, lr: float, seed: int) -> Array | None:
+        """Return which rows a run answers, (rows,); None where a world has none."""
+        if not isinstance(self.world, SharedRows):
+            return None
+        right = self.world.right(self, self.expected(d, lr), self.luck(d, lr, seed))
+        return right.astype(float)
+
     def score(self, run: RunSpec) -> Score:
         """Score one run."""
         world, d, size = self.world, run.d, run.d or D
-        off = math.log(run.lr / self.best_lr(d))
-        mean = (world.baseline if d is None else self.mean(d)) - world.lost(d, off)
-        luck = self.luck(run)
+        off, mean = math.log(run.lr / self.best_lr(d)), self.expected(d, run.lr)
+        luck = self.luck(d, run.lr, run.seed)
         if error := world.fails(off, luck.fate):
             return Score(d, run.lr, run.seed, size, None, None, error)
         score, select = world.outcome(self, d, mean, luck)
         return Score(d, run.lr, run.seed, size, float(select), float(score))
 
-    def luck(self, run: RunSpec) -> Luck:
-        """Draw the luck of one run."""
-        place = (1 + (run.d or 0), run.seed)
+    def luck(self, d: int | None, lr: float, of: int) -> Luck:
+        """Draw the luck of one run, its seed `of`."""
+        place = (1 + (d or 0), of)
         shared = self.generator(*place).standard_normal()
-        seed = self.generator(0, run.seed).standard_normal() if self.world.common else 0.0
-        alone = self.generator(*place, 1 + hash(run.lr) % 2**31)
+        seed = self.generator(0, of).standard_normal() if self.world.common else 0.0
+        alone = self.generator(*place, 1 + hash(lr) % 2**31)
         own, held_out, fate = alone.standard_normal(3)
         return Luck(seed, shared, own, held_out, fate, alone.standard_normal(len(self.hard)))
 

@@ -12,6 +12,7 @@ from idim.estimate import Point, Score, Target, estimate, fit, point
 from idim.estimate.fit import _student as student
 from idim.estimate.isotonic import CRITICAL
 from idim.estimate.noise import noise
+from idim.estimate.rows import rows_noise
 
 D = 5000
 
@@ -54,33 +55,52 @@ def variance(points: list[Point], i: int, line: float) -> tuple[float, int]:
 
 
 def test_enough_seeds_speak_for_themselves():
-    points = [at(10, spread(0.2, 0.5, 3)), at(20, spread(0.3, 0.1, 5)), at(40, spread(0.4, 0.5, 3))]
-    assert variance(points, 1, 0.9) == (pytest.approx(0.01), 4)
+    few = [at(d, spread(0.2, 0.5, 3)) for d in (10, 40)]
+    points = [few[0], at(20, spread(0.3, 0.1, 17)), few[1]]
+    assert variance(points, 1, 0.9) == (pytest.approx(0.01), 16)
 
 
-def test_few_seeds_borrow_from_the_nearest_in_log_d_until_there_are_four_degrees_of_freedom():
+def test_few_seeds_borrow_from_the_nearest_in_log_d_until_there_are_enough():
     points = [
         at(10, spread(0.2, 0.3, 2)),
-        at(100, spread(0.3, 0.1, 3)),
-        at(999, spread(0.4, 0.2, 3)),
+        at(100, spread(0.3, 0.1, 9)),
+        at(999, spread(0.4, 0.2, 9)),
     ]
-    # 2 of its own and 2 of the nearest: 1000 / 100 is nearer than 100 / 10 in log d
-    assert variance(points, 1, 0.9) == (pytest.approx((2 * 0.01 + 2 * 0.04) / 4), 4)
-    # 1, then 2, then 2
-    pooled = (0.09 + 2 * 0.01 + 2 * 0.04) / 5
-    assert variance(points, 0, 0.9) == (pytest.approx(pooled), 5)
+    # 8 of its own and 8 of the nearest: 1000 / 100 is nearer than 100 / 10 in log d
+    assert variance(points, 1, 0.9) == (pytest.approx((8 * 0.01 + 8 * 0.04) / 16), 16)
+    # 1, then 8, then 8
+    pooled = (0.09 + 8 * 0.01 + 8 * 0.04) / 17
+    assert variance(points, 0, 0.9) == (pytest.approx(pooled), 17)
 
 
-def test_the_other_side_of_the_line_speaks_only_where_the_own_is_silent():
-    points = [at(10, spread(0.2, 0.1, 2)), at(20, [0.3]), at(21, spread(0.95, 0.4, 3))]
-    assert variance(points, 1, 0.9) == (pytest.approx(0.01), 1)
-    alone = [at(10, [0.2]), at(20, [0.3]), at(40, spread(0.95, 0.4, 3))]
-    assert variance(alone, 0, 0.9) == (pytest.approx(0.16), 2)
+def test_a_d_whose_seeds_all_succeed_hears_of_the_failures_beside_it():
+    points = [at(10, [0.2, 0.95]), at(20, [0.95, 0.96]), at(40, [0.95, 0.2, 0.96])]
+    alone, _ = variance(points[1:2], 0, 0.8)
+    assert alone < 1e-4
+    for i, one in enumerate(points):
+        found = variance(points, i, 0.8)
+        pooled = sum((p.n - 1) * (p.std or 0) ** 2 for p in points) / 4
+        assert found == (pytest.approx(pooled), 4), one.d
+
+
+def test_the_baseline_lends_only_where_no_d_has_two_seeds():
+    base = at(None, spread(0.99, 0.4, 4))
+    assert variance([at(10, spread(0.2, 0.1, 2)), at(20, [0.3]), base], 1, 0.9) == (
+        pytest.approx(0.01), 1
+    )  # fmt: skip
+    assert variance([at(10, [0.2]), at(20, [0.3]), base], 0, 0.9) == (pytest.approx(0.16), 3)
+
+
+def test_the_baseline_borrows_across_the_line_only_where_its_own_side_is_silent():
+    base, fails = at(None, [0.99]), at(10, spread(0.2, 0.3, 2))
+    passes = at(20, spread(0.95, 0.1, 2))
+    assert variance([fails, passes, base], 2, 0.9) == (pytest.approx(0.01), 1)
+    assert variance([fails, at(20, [0.95]), base], 2, 0.9) == (pytest.approx(0.09), 1)
 
 
 def test_seeds_that_agree_still_have_a_millionth_of_the_line_as_noise():
     points = [at(10, [0.5] * 5), at(20, [0.6] * 5)]
-    assert variance(points, 0, 0.8) == (pytest.approx((1e-6 * 0.8) ** 2), 4)
+    assert variance(points, 0, 0.8) == (pytest.approx((1e-6 * 0.8) ** 2), 8)
 
 
 # --- the line -------------------------------------------------------------------------------
@@ -104,7 +124,7 @@ def test_the_interval_reaches_as_far_as_the_lines_own_standard_error(share, n, s
     assert found.interval == (11, 80)
 
 
-@pytest.mark.parametrize("n", [5, 20])
+@pytest.mark.parametrize("n", [17, 30])
 def test_a_point_is_as_sure_as_its_seeds_are_many(n):
     """One d below and one above a fixed line: how far below counts in its own standard errors."""
     z = float(stats.t.isf(stats.norm.sf(math.sqrt(CRITICAL)), n - 1))
@@ -154,3 +174,64 @@ def test_one_run_without_a_selection_score_leaves_the_choice_to_the_evaluation_f
     for lost in (None, math.nan):
         (found,) = estimate([rows[0], Score(10, 0.2, 0, 10, lost, 0.7)], baseline=1.0).points
         assert (found.lr, found.on_evaluation) == (0.2, True)
+
+
+# --- the choice of evaluation rows ----------------------------------------------------------
+
+
+def answered(share_here: float, share_base: float, *, rows: int = 4000, runs: int = 20, luck=0.0):
+    """Credits at two d and of the baseline: rows differ in how hard they are for every run."""
+    draws = np.random.default_rng(0)
+    hard = draws.random(rows)
+
+    def right(share: float) -> np.ndarray:
+        moved = hard + luck * draws.standard_normal((runs, rows))
+        return (moved <= np.quantile(moved, share)).astype(float)
+
+    table = {1: right(share_here), 2: right(share_here), None: right(share_base)}
+    return table.get
+
+
+def test_rows_that_are_hard_for_all_runs_move_curve_and_line_together():
+    """With nothing but the rows' hardness a share p of right rows has variance p (1 - p) / rows."""
+    seen = answered(0.9, 1.0)
+    alone = rows_noise([1], seen, 0.9, own=False)
+    assert alone.variance == pytest.approx(0.9 * 0.1 / 4000, rel=0.01)
+    assert alone.dof == 3999
+    # every row of the baseline is right: the line is the same on any rows
+    assert rows_noise([1], seen, 0.9, own=True).variance == pytest.approx(alone.variance)
+    # what is right here is right there: of the difference little is left
+    alike = answered(0.8, 0.8)
+    assert rows_noise([1], alike, 1.0, own=True).variance == 0
+    assert rows_noise([1, 2], alike, 0.9, own=True).variance < 0.02 * 0.16 / 4000
+
+
+def test_what_moves_with_the_seed_is_not_the_rows():
+    """Answers at random have no hard rows: seeds alone tell of them."""
+    seen = answered(0.9, 0.9, luck=1e6)
+    assert rows_noise([1], seen, 0.9, own=False).variance < 0.05 * 0.09 / 4000
+    one = {1: seen(1)[:1], None: seen(None)}.get  # a single seed cannot tell the two apart
+    assert rows_noise([1], one, 0.9, own=False).variance == pytest.approx(0.09 / 4000, rel=0.1)
+
+
+@pytest.mark.parametrize("lost", [1, None])
+def test_rows_that_are_not_known_of_every_run_say_nothing(lost):
+    seen = answered(0.9, 1.0)
+    assert rows_noise([1], lambda d: None if d == lost else seen(d), 0.9, own=True) is None
+    assert rows_noise([1], {1: seen(1), None: seen(None)[:, :9]}.get, 0.9, own=True) is None
+    assert rows_noise([], seen, 0.9, own=True) is None
+
+
+def test_an_interval_that_holds_the_rows_is_wider_and_says_so():
+    scores = [0.90, 0.902, 0.898]
+    points = [at(d, [s + more for s in scores])
+              for d, more in ((10, -0.03), (20, 0), (40, 0.03), (80, 0.05))]  # fmt: skip
+    base = at(None, [0.99, 0.991, 0.989])
+    few = {d: np.tile(np.arange(100.0) < 88, (3, 1)).astype(float) for d in (10, 20, 40)}
+    few[None] = np.ones((3, 100))
+    alone, carried = (fit(base, points, Target(0.9), seen) for seen in (None, few.get))
+    assert (alone.d, alone.curve) == (carried.d, carried.curve)
+    assert alone.interval == (11, 20)
+    assert carried.interval == (None, 80)
+    assert "over evaluation rows" in carried.method
+    assert "rows" not in alone.method

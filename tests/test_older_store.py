@@ -17,7 +17,6 @@ from idim import restore
 from idim.config import RunSpec, SweepSpec, load, parse_overrides
 from idim.errors import IdimError
 from idim.estimate import Ends
-from idim.records import to_json
 from idim.results import Summary
 from idim.store import Damaged, OlderRun, Run, Store
 from idim.sweeps import evidence, execute, plan, plan_run, run, summarise
@@ -26,7 +25,7 @@ HOME = Path(__file__).parent / "stores"
 SAID = json.loads((HOME / "schema1.json").read_text())
 UNSEALED = "an older version stored without checksums"
 DIGITS = "model=digits-mlp train_samples=300 steps=60 seeds=2"
-INTERRUPTED = f"{DIGITS} d_min=5 d_max=300 baseline_lr=0.01 max_runs=16"
+INTERRUPTED = f"{DIGITS} d_min=5 d_max=300 baseline_lr=0.01 max_runs=16 tolerance=1.16"
 
 
 @pytest.fixture
@@ -48,6 +47,15 @@ def said_then(now, then):
     if isinstance(then, list) and len(then) == len(now):
         return [said_then(a, b) for a, b in zip(now, then, strict=True)]
     return now
+
+
+def without(record, key: str):
+    """Return a record without a key, wherever it stands."""
+    if isinstance(record, list):
+        return [without(part, key) for part in record]
+    if not isinstance(record, dict):
+        return record
+    return {k: without(value, key) for k, value in record.items() if k != key}
 
 
 def as_then(found: Summary) -> dict[str, Any]:
@@ -75,8 +83,11 @@ def as_then(found: Summary) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SAID["estimates"])
 def test_an_older_store_is_estimated_to_the_same_numbers(store, name):
     now, then = as_then(summarise(store / name)), deepcopy(SAID["estimates"][name])
-    # those of bootstraps, and of half of the seeds, are gone; d90 is said in other words
-    del then["interval"], then["success"]["interval"], then["protocol"]["criterion"]
+    # d90 is said in other words, and what the search does next is today's to say
+    del then["protocol"]["criterion"], then["search"]["done"], then["search"]["why"]
+    then["runs"].pop("total")
+    # those of bootstraps are gone, those of the fit pool the noise of more d since
+    now, then = without(now, "interval"), without(then, "interval")
     assert UNSEALED in now["notes"][-1]
     assert said_then(now, then) == then | {"notes": now["notes"]}
     later = ("Seeds lie far apart",)  # what is told since
@@ -87,23 +98,29 @@ def test_an_interrupted_search_goes_on_with_what_it_has(store):
     out = store / "digits-interrupted"
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     summary = execute(plan(spec(INTERRUPTED), out), out, jobs=1)
-    then = SAID["interrupted, continued"]
-    assert to_json(summary.runs) == then["runs"]
-    # bit for bit where it was made; another processor may add in another order
-    for ours, theirs in zip(summary.points, then["points"], strict=True):
-        assert (ours.d, ours.n, ours.lr) == (theirs["d"], theirs["n"], theirs["lr"])
-        assert ours.mean == pytest.approx(theirs["mean"], abs=0.02)
+    # what today's search did not ask for is evidence all the same
+    known = {Run: set(), OlderRun: set()}
+    for r in Store(out).runs():
+        if r.result() or r.failure():
+            known[type(r)].add((r.spec().d, r.spec().lr, r.spec().seed))
+    assert summary.search.done
+    assert summary.runs.total == len(known[Run] | known[OlderRun]) > len(known[OlderRun]) >= 8
+    assert len(known[Run]) <= 16
     # the older runs are read, never written, and none of them is done again
     assert {p: p.read_bytes() for p in before} == before
     runs = list(Store(out).runs())
     older = {r.spec().id for r in runs if isinstance(r, OlderRun) and r.result()}
     assert not older & {r.id for r in runs if isinstance(r, Run)}
-    found = [Store(out).run(r.spec()) for r in runs if isinstance(r, Run)]
-    begun = [r for r in found if r.older is not None]
-    assert len(begun) == 2  # those that had a checkpoint, one of them marked as failed
-    for r in begun:
-        _, metrics = r.older.checkpoint()
-        assert r.last_attempt().metrics()[: len(metrics)] == metrics
+
+
+def test_interrupted_runs_of_a_stack_go_on_from_their_checkpoints(store):
+    out = store / "digits-interrupted"
+    begun = [r for r in Store(out).runs() if r.checkpoint()]
+    assert len(begun) == 2  # one of them marked as failed
+    for older in begun:
+        _, metrics = older.checkpoint()
+        run(older.spec(), out)
+        assert Store(out).run(older.spec()).last_attempt().metrics()[: len(metrics)] == metrics
 
 
 def test_an_older_runs_file_restores_its_model(store):

@@ -1,7 +1,7 @@
 """From a table of scores to d90 and its interval: the points, the line, the curve; pure."""
 
 from idim.estimate.d90 import estimate
-from idim.estimate.fit import Target, fit
+from idim.estimate.fit import Target, beside, fit
 from idim.estimate.notes import Scored
 from idim.estimate.points import point
 from idim.estimate.records import (
@@ -15,10 +15,13 @@ from idim.estimate.records import (
     Success,
     baseline_score,
     has_line,
+    is_failed,
     reaches,
 )
+from idim.estimate.rows import Credits
 
 __all__ = [
+    "Credits",
     "Ends",
     "Estimate",
     "Fit",
@@ -30,9 +33,11 @@ __all__ = [
     "Success",
     "Target",
     "baseline_score",
+    "beside",
     "estimate",
     "fit",
     "has_line",
+    "is_failed",
     "point",
     "reaches",
 ]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 from idim.config.checks import refuse_no_share
 from idim.errors import IdimError
@@ -21,6 +22,7 @@ from idim.estimate.records import (
     is_done,
     reaches,
 )
+from idim.estimate.rows import Credits, Seen
 from idim.estimate.success import success
 
 
@@ -32,6 +34,7 @@ def estimate(
     chance: float | None = None,
     of: Scored = "rows",
     letter: str = "d",
+    credits: Credits | None = None,
 ) -> Estimate:
     """Estimate d90: where the curve of mean scores crosses threshold * baseline.
 
@@ -53,6 +56,9 @@ def estimate(
         chance: score of the best constant prediction, to warn of a line that it reaches.
         of: what the scores are of, for the notes.
         letter: what the size of the method is called there.
+        credits: what each evaluation row adds to a run's score, by (d, lr, seed): (rows,), of
+            mean the score; None where it is not known.  With it the interval is of d90 on other
+            rows of the same kind, without it of d90 on these.
 
     Raises:
         IdimError: two different results for one d, learning rate and seed; a threshold that is no
@@ -77,13 +83,16 @@ def estimate(
     found = (point(groups[d]) for d in sorted(d for d in groups if d is not None))
     points = tuple(p for p in found if p is not None)
     line = _line(baseline_score(base), threshold)
+    seen = None if credits is None else _seen(groups, (base, *points), credits)
     smallest, monotone = _smallest(points, line)
     partial = Estimate(
         baseline=base, threshold=threshold, line=line, points=points, notes=(),
-        fit=fit(base if line is not None else None, points, Target(threshold)),
+        fit=fit(base if line is not None else None, points, Target(threshold), seen),
         smallest=smallest, monotone=monotone,
-        readings=_readings(base, points),
-        chance_adjusted=None if chance is None else read(base, points, Target(threshold, chance)),
+        readings=_readings(base, points, seen),
+        chance_adjusted=None
+        if chance is None
+        else read(base, points, Target(threshold, chance), seen),
         success=success(points, line),
     )  # fmt: skip
     return replace(partial, notes=explain(partial, groups, chance, of, letter))
@@ -99,8 +108,29 @@ def _refuse_beyond(scores: list[Score], threshold: float, baseline: str | float)
             raise IdimError(f"a score of {value:g} is out of range; at most {LARGEST:.2g}.")
 
 
-def _readings(base: Point | float | None, points: Sequence[Point]) -> dict[str, Reading]:
-    found = {f"d{100 * share:g}": read(base, points, Target(share)) for share in SHARES}
+def _seen(
+    groups: dict[int | None, list[Score]], every: Iterable[Point | float | None], credits: Credits
+) -> Seen:
+    chosen = {p.d: p.lr for p in every if isinstance(p, Point)}
+
+    @cache
+    def seen(d: int | None) -> Any:
+        import numpy as np
+
+        runs = [r for r in groups.get(d, ()) if r.lr == chosen.get(d) and is_done(r)]
+        found = [credits(r.d, r.lr, r.seed) for r in runs]
+        known = [c for c in found if c is not None]
+        if not found or len(known) < len(found) or len({len(c) for c in known}) > 1:
+            return None
+        return np.stack(known)
+
+    return seen
+
+
+def _readings(
+    base: Point | float | None, points: Sequence[Point], seen: Seen | None
+) -> dict[str, Reading]:
+    found = {f"d{100 * share:g}": read(base, points, Target(share), seen) for share in SHARES}
     return {name: reading for name, reading in found.items() if reading is not None}
 
 

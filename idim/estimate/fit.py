@@ -1,13 +1,16 @@
 """d at a line, with an interval that carries the noise of the baseline too; pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from idim.estimate.isotonic import crossing
+from idim.estimate.isotonic import METHOD, crossing
 from idim.estimate.noise import Noise, noise
 from idim.estimate.records import Fit, Point, Reading, baseline_score, has_line, reaches
+from idim.estimate.rows import RowsNoise, Seen, rows_noise
 
 ALONE = "none: one seed each"
+AND_ROWS = "; and over evaluation rows, which all runs share"
 UNDEFINED = "none: no line or no scores"
 # How far the line may lie from its estimate, in standard errors: 4.6 loses all the deviance that
 # an interval grants already with three seeds.
@@ -28,38 +31,61 @@ class Target:
         return self.floor + self.share * (score - self.floor)
 
 
-def fit(base: Point | float | None, points: Sequence[Point], target: Target) -> Fit:
+def fit(
+    base: Point | float | None, points: Sequence[Point], target: Target, seen: Seen | None = None
+) -> Fit:
     """Fit the curve of mean scores and find where it crosses a line.
 
     Args:
         base: the baseline, measured or fixed.
         points: one a d, in the order of d.
         target: the goal as a function of the baseline's score.
+        seen: the runs' credits by row, if the interval is to hold the choice of rows too.
     """
     score = baseline_score(base)
     if score is None or not points:
         return Fit(None, None, None, None, UNDEFINED, ())
     goal = target.at(score)
-    seen = [*points, *([base] if isinstance(base, Point) else [])]
+    every = [*points, *([base] if isinstance(base, Point) else [])]
     # a line at 0 lies between a floor below it and the baseline: there any scale will do
-    known = noise(seen, [p.d or p.trainable for p in seen], goal)
-    spread = known or [Noise(goal**2 or 1.0, 1)] * len(seen)
-    found = _cross(base, points, target, spread)
-    return found if known else replace(found, interval=None, method=ALONE)
+    known = noise(every, [p.d or p.trainable for p in every], goal)
+    spread = known or [Noise(goal**2 or 1.0, 1)] * len(every)
+    found = _cross(base, points, target, spread, None)
+    if not known:
+        return replace(found, interval=None, method=ALONE)
+    pair = beside(found, points)
+    own = isinstance(base, Point)
+    rows = rows_noise(pair, seen, target.share, own=own) if seen and pair else None
+    if rows is None:
+        return found
+    return replace(_cross(base, points, target, spread, rows), method=f"{METHOD}{AND_ROWS}")
 
 
-def read(base: Point | float | None, points: Sequence[Point], target: Target) -> Reading | None:
+def beside(found: Fit, points: Sequence[Point]) -> list[int]:
+    """Return the d tried on either side of a crossing; one where it lies beyond all."""
+    ds = [p.d or 0 for p in points]
+    at = next((i for i, d in enumerate(ds) if d >= (found.at or math.inf)), len(ds))
+    return ds[max(0, at - 1) : at + 1]
+
+
+def read(
+    base: Point | float | None, points: Sequence[Point], target: Target, seen: Seen | None = None
+) -> Reading | None:
     """Read d off the points and off the fitted curve; None where the line asks for nothing."""
     score = baseline_score(base)
     if score is None or not has_line(score - target.floor):
         return None
     goal = target.at(score)
     first = next((p.d for p in points if reaches(p.mean, goal)), None)
-    return Reading(goal, fit(base, points, target), first)
+    return Reading(goal, fit(base, points, target, seen), first)
 
 
 def _cross(
-    base: Point | float | None, points: Sequence[Point], target: Target, spread: Sequence[Noise]
+    base: Point | float | None,
+    points: Sequence[Point],
+    target: Target,
+    spread: Sequence[Noise],
+    rows: RowsNoise | None,
 ) -> Fit:
     import numpy as np
 
@@ -72,10 +98,15 @@ def _cross(
 
     score, lines, penalty = baseline_score(base), np.zeros(1), np.zeros(1)
     assert score is not None
+    parts = [] if rows is None else [(rows.variance, rows.dof)]
     if isinstance(base, Point):
+        parts.append((target.share**2 * spread[-1].variance / base.n, spread[-1].dof))
+    variance = sum(v for v, _ in parts)
+    if variance:
         lines = np.linspace(-REACH, REACH, NODES)
-        penalty = _student(lines**2, np.array(spread[-1].dof))
-        lines = lines * target.share * (spread[-1].variance / base.n) ** 0.5
+        # Welch and Satterthwaite's, of one variance that is the sum of two
+        free = variance**2 / sum(v**2 / f for v, f in parts)
+        penalty, lines = _student(lines**2, np.array(free)), lines * variance**0.5
     goal = target.at(score)
     return crossing(
         [p.d or 0 for p in points], means, weights, goal, deviance, goal + lines, penalty

@@ -15,6 +15,7 @@ from idim.results import Protocol, Runs, Search, Summary, parts
 from idim.search import Done, Strategy, ask, next_runs, strategy
 from idim.store import Record, Result, Store, write_json, write_text
 from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes, space_of
+from idim.sweeps.rows import credits_of
 
 _EVALUATION = "the evaluation set, as the papers do"
 _THEIRS = "is the objective's to use"
@@ -65,6 +66,7 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
         threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
         of=_scored(sweep), letter=METHODS[sweep["method"]].symbol,
+        credits=credits_of(store, ended, metric),
     )  # fmt: skip
     shared = (
         "model",
