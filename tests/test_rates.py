@@ -7,15 +7,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 from test_adaptive import curve, search, space
 
 from idim.config import SweepSpec, with_recipe
 from idim.estimate import Score
 from idim.problems import kinds
 from idim.projection import PROJECTIONS
-from idim.search import Space, coarse_steps, next_runs, paper_grid, strategy
+from idim.search import Space, next_runs, paper_grid, strategy
 from idim.search.adaptive import _Search as Search
-from idim.search.best_rate import LOSS, LOSS_SD, PRIOR_SD, beaten_notches, best_notch
+from idim.search.best_rate import (
+    LOSS,
+    LOSS_SD,
+    PRIOR_SD,
+    WORST,
+    Hill,
+    beaten_notches,
+    best_notch,
+    compared,
+)
 from idim.search.space import RateScale
 from idim.search.tuner import Tuner, selection_score
 from idim.sweeps import plan
@@ -70,15 +80,13 @@ def test_a_grids_baseline_follows_its_own_edge_whether_rates_of_subspaces_were_g
     assert (len({s.lr for s in known.values() if s.d}) > len(lr or spec.lr_multiples)) != bool(lr)
 
 
-@pytest.mark.parametrize("d90", [300, 2000, 9000])
-def test_what_fails_in_the_bracket_has_failed_at_rates_on_either_side(d90):
-    known, _, _ = search(space(tolerance=3.0), lambda run: curve(run, d90=d90))
+@pytest.mark.parametrize("d90", [30, 300, 2000, 9000])
+def test_rates_were_compared_within_a_coarse_step_of_the_crossing(d90):
+    """One step of the transfer rule is little; a d that fails five steps off may be its fault."""
+    known, _, _ = search(space(max_runs=24), lambda run: curve(run, d90=d90))
     whole = [s for s in known.values() if s.d and s.score is not None]
-    failing = {s.d for s in whole} - {s.d for s in whole if s.score >= 0.89}
-    failing &= set(coarse_steps(10, 10_000))
-    assert failing
-    for d in failing:
-        assert len({s.lr for s in whole if s.d == d}) >= 3
+    rates = {d: len({s.lr for s in whole if s.d == d}) for d in {s.d for s in whole}}
+    assert any(n > 1 for d, n in rates.items() if d90 / 4.2 <= d <= d90 * 4.2)
 
 
 def drive(asking, answer=curve):
@@ -93,8 +101,9 @@ def drive(asking, answer=curve):
 
 def test_of_the_first_rates_those_go_on_that_score_best_after_a_quarter():
     known, batches, _ = search(space())
-    at = next(i for i, batch in enumerate(batches) if batch[0].stop_at)
-    ranked = sorted(batches[at], key=lambda run: known[run.id].score or 0.0, reverse=True)
+    at = next(i for i, batch in enumerate(batches) if batch[-1].stop_at)
+    early = [run for run in batches[at] if run.stop_at]
+    ranked = sorted(early, key=lambda run: known[run.id].score or 0.0, reverse=True)
     assert {run.lr for run in batches[at + 1]} == {run.lr for run in ranked[:2]}
 
 
@@ -135,9 +144,7 @@ STEEP = [[(0.0, 0.7), (2.0, 0.96), (4.0, 0.90)], [(0.0, 0.71), (2.0, 0.95), (4.0
 
 
 def test_a_rate_that_loses_far_more_than_the_noise_of_seeds_is_beaten():
-    """The parabola alone takes a steep loss for noise, and looks beside the best."""
     assert beaten_notches(STEEP) == [0.0, 4.0]
-    assert abs(best_notch(STEEP, 2.0, 0.88) - 2.0) > 0.5
     noisy = [[(r, v + d) for (r, v), d in zip(g, ds, strict=True)]
              for g, ds in zip(STEEP, ((0.2, 0, -0.1), (-0.2, 0, 0.1)), strict=True)]  # fmt: skip
     assert beaten_notches(noisy) == []
@@ -168,12 +175,14 @@ def parabola(top: float, loss: float, groups: int = 40):
 @pytest.mark.parametrize("line", [0.5, 1.0])
 @pytest.mark.parametrize("share", [0.5, 1.0, 1.5])
 def test_sure_comparisons_give_the_top_of_their_parabola(top, line, share):
-    assert best_notch(parabola(top, share * LOSS * line), 0.0, line) == pytest.approx(top, abs=0.15)
+    assert best_notch(parabola(top, share * LOSS * line), 0.0, line).top == pytest.approx(
+        top, abs=0.15
+    )
 
 
 def test_the_scale_of_scores_moves_no_best_notch():
     """One comparison in which the upper notch leads: how far to go is a matter of the line."""
-    at = [best_notch([[(0.0, 0.5 * s), (2.0, 0.51 * s)]], 0.0, s) for s in (0.01, 1.0, 100.0)]
+    at = [best_notch([[(0.0, 0.5 * s), (2.0, 0.51 * s)]], 0.0, s).top for s in (0.01, 1.0, 100.0)]
     assert at == pytest.approx([at[0]] * 3)
     assert 0 < at[0] < 2
 
@@ -182,30 +191,62 @@ def test_what_other_seeds_score_moves_no_best_notch():
     """A group is compared within itself: a seed that scores high all over says nothing."""
     pair = [(0.0, 0.5), (2.0, 0.51)]
     higher = [(r, m + 0.3) for r, m in pair]
-    assert best_notch([pair, higher], 0.0, 1.0) == pytest.approx(best_notch([pair, pair], 0.0, 1.0))
-    assert best_notch([[(1.0, 0.9)]], 0.25, 1.0) == 0.25  # one rate is no comparison
+    once, twice = best_notch([pair, higher], 0.0, 1.0), best_notch([pair, pair], 0.0, 1.0)
+    assert tuple(once) == pytest.approx(tuple(twice))
+    assert best_notch([[(1.0, 0.9)]], 0.25, 1.0) == Hill(0.25, LOSS)  # one rate is no comparison
 
 
-def test_one_comparison_is_weighed_against_what_is_known_before():
-    """Least squares with a row for each prior, the noise from what the priors leave over."""
-    for line, groups in (
+@pytest.mark.parametrize(
+    ("line", "groups"),
+    [
         (1.0, [[(0.0, 0.80), (2.0, 0.83)]]),
         (0.6, [[(0.0, 0.51), (2.0, 0.55), (4.0, 0.50)], [(0.0, 0.4), (2.0, 0.41)]]),
-    ):
-        rows, gaps = [], []
-        for group in groups:
-            x = np.array([[r, -(r**2)] for r, _ in group])
-            y = np.array([m for _, m in group])
-            rows += list(x - x.mean(axis=0))
-            gaps += list(y - y.mean())
-        left = sum((g - r @ [0, LOSS * line]) ** 2 for r, g in zip(rows, gaps, strict=True))
-        noise = max(math.sqrt(left / (len(gaps) - len(groups))), LOSS_SD * line)
-        priors = [[1 / (2 * LOSS * PRIOR_SD * line), 0], [0, 1 / (LOSS_SD * line)]]
-        (b, c), *_ = np.linalg.lstsq(
-            np.concatenate([np.array(rows) / noise, priors]),
-            np.concatenate([np.array(gaps) / noise, [0, LOSS / LOSS_SD]]),
-        )
-        assert best_notch(groups, 0.0, line) == pytest.approx(b / (2 * c), rel=1e-6)
+        (0.88, STEEP),
+    ],
+)
+def test_comparisons_are_weighed_against_what_is_known_before(line, groups):
+    """By brute force: normal priors, the likeliest noise, the likelier of two steepnesses."""
+    bases, gaps = [], []
+    for group in groups:
+        x = np.array([[r, -(r**2)] for r, _ in group])
+        y = np.array([max(m, max(m for _, m in group) - WORST * line) for _, m in group])
+        # an orthonormal basis of what the group's mean leaves free
+        free = np.linalg.svd(np.eye(len(y)) - 1 / len(y))[0][:, : len(y) - 1].T
+        bases.append(free @ x)
+        gaps.append(free @ y)
+    x, y = np.concatenate(bases), np.concatenate(gaps)
+    found = []
+    for loss in (LOSS * line, 5 * LOSS * line):
+        spread = np.array([2 * loss * PRIOR_SD, loss * LOSS_SD / LOSS])
+        left = y - x @ [0, loss]
+        least = (loss * LOSS_SD / LOSS) ** 2
+        for noise in np.geomspace(least, max(least, left @ left / len(y)), 9):
+            whole = noise * np.eye(len(y)) + x @ np.diag(spread**2) @ x.T
+            evidence = multivariate_normal(np.zeros(len(y)), whole).logpdf(left)
+            b, c = [0, loss] + np.diag(spread**2) @ x.T @ np.linalg.solve(whole, left)
+            found.append((evidence, b / (2 * max(c, loss / 4))))
+    assert best_notch(groups, 0.0, line).top == pytest.approx(max(found)[1], rel=1e-6)
+
+
+def test_a_steep_response_is_known_by_its_scores():
+    """What loses five times as much as rates mostly do has its best where it scored best."""
+    steep, mild = (best_notch(parabola(0.5, n * LOSS, 3), 2.0, 1.0) for n in (5, 1))
+    assert steep.loss > 4 * mild.loss
+    assert abs(steep.top - 0.5) < 0.25
+    assert abs(best_notch(STEEP, 2.0, 0.88).top - 2.0) < 1
+
+
+@pytest.mark.parametrize(
+    ("runs", "groups"),
+    [
+        ([("a", 0.0, -math.inf), ("a", 1.0, 0.9)], [[(0.0, -math.inf), (1.0, 0.9)]]),
+        ([("a", 0.0, -math.inf), ("a", 1.0, 0.9), ("b", 0.0, 0.8)], [[(1.0, 0.9)], [(0.0, 0.8)]]),
+        ([("a", 0.0, -math.inf), ("b", 0.0, -math.inf), ("c", 0.0, 0.8)],
+         [[(0.0, -math.inf)], [(0.0, -math.inf)], [(0.0, 0.8)]]),
+    ],
+)  # fmt: skip
+def test_a_failure_speaks_against_a_rate_that_fails_more_often_than_not(runs, groups):
+    assert compared(runs) == groups
 
 
 def test_a_strategy_is_asked_once_for_each_run():

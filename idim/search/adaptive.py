@@ -5,12 +5,24 @@ from collections import Counter
 from collections.abc import Iterable
 
 from idim.config import SweepSpec
-from idim.estimate import Fit, Point, Score, Target, baseline_score, fit, has_line, point, reaches
+from idim.estimate import (
+    Fit,
+    Point,
+    Score,
+    Target,
+    baseline_score,
+    beside,
+    fit,
+    has_line,
+    is_failed,
+    point,
+    reaches,
+)
 from idim.methods import METHODS, ask
-from idim.search.best_rate import beaten_notches, best_notch
-from idim.search.interval import next_d, tried_inside
+from idim.search.best_rate import beaten_notches, best_notch, compared
+from idim.search.interval import next_ds, tried_inside
 from idim.search.space import RateScale, Space, beyond
-from idim.search.strategy import Asking, Strategy
+from idim.search.strategy import Asking, Strategy, together
 from idim.search.tuner import MANY, PAIR, Tuner, selection_score
 
 # Coarse steps of d are at most this factor.
@@ -89,11 +101,9 @@ class Adaptive(Strategy):
         least = first if spec.pruning == "halving" and first >= MANY else 1
         if spec.baseline != "own":
             return least, first
-        pair = min(PAIR, spec.seeds)
-        # its rate gets one seed more than its rivals
-        base = rates * pair + max(spec.seeds, pair + 1) - pair if rates > 1 else spec.seeds
-        widened = 0 if rates == 1 else EXTENSIONS * pair
-        return base + least, base + first + widened
+        # of several, its rate gets one seed more than its rivals
+        base = rates + 1 if rates > 1 else min(PAIR, spec.seeds)
+        return base + least, base + first + (0 if rates == 1 else EXTENSIONS)
 
     def _few(self, most: int) -> str:
         """Say how many runs would do where so many are too few for any d; empty: they may do."""
@@ -154,43 +164,55 @@ class _Search:
             yield from self.baseline()
         else:
             self.base = float(self.spec.baseline)
+        if why := self.no_line():
+            return why
+        begin = self.tuner.begin(self.coarse[len(self.coarse) // 2])
+        yield from together(self.settle_base(PAIR), begin)
+        yield from self.bracket()
+        return (yield from self.refine())
+
+    def no_line(self) -> str:
+        """Set the goal; say why there is none; nothing where there is one."""
         score, chance = baseline_score(self.base) or 0.0, self.space.chance
         if not has_line(score):
             return "the baseline has no score above 0"
         goal = self.tuner.goal = self.target.at(score)
         if chance is not None and reaches(chance, goal):
             return f"the line {goal:.3f} asks no more than a constant answer gives, {chance:.3f}"
-        yield from self.bracket()
-        return (yield from self.refine())
+        return ""
 
     # --- the baseline -----------------------------------------------------------------------
 
     def baseline(self) -> Asking[None]:
-        """Choose the learning rate of full fine-tuning and give it its seeds."""
-        pair = range(min(PAIR, self.spec.seeds))
-        yield from self.ask_base([(lr, k) for lr in self.spec.baseline_lr for k in pair])
+        """Try the learning rates of full fine-tuning, a seed each; a single one has more."""
+        rates = self.spec.baseline_lr
+        seeds = min(PAIR, self.spec.seeds) if len(rates) == 1 else 1
+        yield from self.ask_base([(lr, seed) for lr in rates for seed in range(seeds)])
+        # one failure may be an accident
+        yield from self.ask_base([(s.lr, s.seed + 1) for s in self.base_runs if is_failed(s)])
         for _ in range(EXTENSIONS):
             if isinstance(self.base, Point) and self.base.edge:
                 further = beyond(self.base.tried, self.base.lr)
-                yield from self.ask_base([(further, k) for k in pair])
-        yield from self.settle_base()
+                yield from self.ask_base([(further, 0)])
 
-    def settle_base(self) -> Asking[None]:
+    def settle_base(self, seeds: int) -> Asking[None]:
         """Choose the rate where all comparisons put the top, and give it the most seeds."""
         if isinstance(self.base, Point):
             shared = {s.seed for s in self.base_runs if s.lr != self.base_lr}
-            groups = [
-                [(math.log2(s.lr), selection_score(s)) for s in self.base_runs if s.seed == k]
-                for k in shared
-            ]
-            notch = best_notch(groups, math.log2(self.base.lr), self.target.at(self.base.mean))
+            groups = compared(
+                (s.seed, math.log2(s.lr), selection_score(s))
+                for s in self.base_runs
+                if s.seed in shared
+            )
+            notch = best_notch(groups, math.log2(self.base.lr), self.target.at(self.base.mean)).top
             beaten = beaten_notches(groups)
             lrs = {s.lr for s in self.base_runs if s.score is not None}
             lrs = {lr for lr in lrs if math.log2(lr) not in beaten} or lrs
             self.base_lr = min(lrs, key=lambda lr: abs(math.log2(lr) - notch))
             rivals = Counter(s.lr for s in self.base_runs if s.lr != self.base_lr).values()
             # one seed more than any other rate has, so that an estimate takes this one
-            yield from self.more_base(max(self.spec.seeds, max(rivals, default=0) + 1))
+            least = min(seeds, self.spec.seeds)
+            yield from self.more_base(max(least, max(rivals, default=0) + 1))
 
     def tune_base(self) -> Asking[bool]:
         """Compare the rates beside the baseline's own on more seeds; say whether there are any.
@@ -203,7 +225,7 @@ class _Search:
         at = tried.index(self.base_lr)
         beside = tried[max(0, at - 1) : at + 2]
         yield from self.ask_base([(lr, seed) for lr in beside for seed in range(BASE_SEEDS)])
-        yield from self.settle_base()
+        yield from self.settle_base(self.spec.seeds)
         self.is_base_tuned = True
         return True
 
@@ -223,16 +245,20 @@ class _Search:
     # --- the bracket ------------------------------------------------------------------------
 
     def bracket(self) -> Asking[None]:
-        """Bisect among the coarse steps."""
-        low, high = -1, len(self.coarse)
+        """Look for the coarse step in which the score crosses the line, two d at a time."""
+        low, high, first = -1, len(self.coarse), len(self.coarse) // 2
+        if not self.passes(self.coarse[first]):  # a failure may be the rate's fault
+            yield from self.tuner.widen(self.coarse[first])
+        low, high = (low, first) if self.passes(self.coarse[first]) else (first, high)
         while high - low > 1:
-            middle = (low + high) // 2
-            d = self.coarse[middle]
-            yield from self.tuner.begin(d)
-            # a rate that passes will do; a failure may be the rate's fault
-            if not self.passes(d):
-                yield from self.tuner.widen(d)
-            low, high = (low, middle) if self.passes(d) else (middle, high)
+            between = range(low + 1, high)
+            # the middle and the one beside it, towards the d that is known
+            at = len(between) // 2 - (high == len(self.coarse))
+            tried = between[max(at, 0) : max(at, 0) + 2]
+            yield from together(*(self.tuner.begin(self.coarse[i]) for i in tried))
+            passed = [i for i in tried if self.passes(self.coarse[i])]
+            high = min(passed, default=high)
+            low = max((i for i in tried if i < high), default=low)
 
     def passes(self, d: int) -> bool:
         """Say whether the mean score at d reaches the line as it stands."""
@@ -248,30 +274,36 @@ class _Search:
             if not points:
                 return f"no {self.letter} gave a score"
             found = fit(self.base, points, self.target)
-            ds = tried_inside(found, points, PAIR)
+            ds, pair = tried_inside(found, points), beside(found, points)
             why = self.enough(*found.ends)
-            few = self.spec.seeds if why else PAIR
-            short = [d for d in ds if self.tuner.seeds(d) < max(few, self.tuner.rivals(d) + 1)]
+            few = dict.fromkeys(ds, self.spec.seeds) if why else dict.fromkeys(pair, PAIR)
+            short = [d for d, n in few.items() if self.lacks(d, n)]
+            new = next_ds(found, points, self.coarse, self.tuner.scores)
             if short:
-                yield from self.tuner.more(dict.fromkeys(short, few))
+                yield from self.tuner.more({d: few[d] for d in short})
+            elif self.tuner.settled is None and self.is_far(pair):
+                yield from self.tuner.tune(pair[0], 1)
             elif why and (last := self.last_failing(found, points)) is not None:
                 # what bounds d90 from below may fail by its learning rate alone
                 yield from self.tuner.tune(last, PAIR)
             elif why:
                 if not (yield from self.tune_base()):
                     return why
-            elif new := next_d(found, ds, self.coarse, self.tuner.scores):
-                if self.tuner.settled is None:
-                    # seeds are of most use beside the crossing: compare rates there
-                    at = math.log(found.at or ds[-1])
-                    yield from self.tuner.tune(min(ds, key=lambda d: abs(math.log(d) - at)), PAIR)
-                else:
-                    yield from self.tuner.more({new: PAIR})
+            elif new:
+                yield from self.tuner.more(dict.fromkeys(new, 1))
             elif (last := self.last_failing(found, points)) is not None:
                 # seeds at a poor rate would only make its failure sure
                 yield from self.tuner.tune(last, PAIR)
             elif not (yield from self.tune_base()):
                 yield from self.decide(ds)
+
+    def lacks(self, d: int, seeds: int) -> bool:
+        """Say whether the held rate of d has fewer seeds than that, or than another rate's."""
+        return self.tuner.seeds(d) < max(seeds, self.tuner.rivals(d) + 1)
+
+    def is_far(self, pair: list[int]) -> bool:
+        """Say whether no d beside the crossing had its rates compared."""
+        return all(len(self.tuner.rates.get(d, ())) < 2 for d in pair)
 
     def last_failing(self, found: Fit, points: list[Point]) -> int | None:
         """Return the largest d below the crossing, unless its rate was tuned already."""

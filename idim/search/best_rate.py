@@ -1,13 +1,17 @@
 """The best learning rate from noisy comparisons at many d: a parabola in its logarithm; pure."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from idim.config.checks import TINY
 
 # Share of the goal that a rate two times off loses, and how uncertain that is.  Measured: digits
 # 0.004 (d = 100, 10 seeds), minilm-l3 on SST-2 about 0.003.
 LOSS, LOSS_SD = 0.004, 0.002
+# That, and what a steep response loses.
+LOSSES = (LOSS, 5 * LOSS)
 # How far, in notches, the best rate may lie from where one looks first.
 PRIOR_SD = 2.0
 # What falls behind the best of its group by more than this share of the goal is counted as so
@@ -21,7 +25,31 @@ BEATEN = 3.0
 Group = Sequence[tuple[float, float]]
 
 
-def best_notch(groups: Sequence[Group], center: float, goal: float) -> float:
+def compared(runs: Iterable[tuple[object, float, float]]) -> list[Group]:
+    """Return the comparisons that runs make.
+
+    A run may fail by accident: it says nothing of a rate with which as many went well.
+
+    Args:
+        runs: what it shares with those it is compared to, its notch, its selection score.
+    """
+    runs = list(runs)
+    fate = Counter((r, m > -math.inf) for _, r, m in runs)
+    groups: dict[object, list[tuple[float, float]]] = {}
+    for key, r, m in runs:
+        if m > -math.inf or fate[r, True] < fate[r, False]:
+            groups.setdefault(key, []).append((r, m))
+    return list(groups.values())
+
+
+class Hill(NamedTuple):
+    """Where the score is best, and the share of the goal that a notch off loses there."""
+
+    top: float
+    loss: float
+
+
+def best_notch(groups: Sequence[Group], center: float, goal: float) -> Hill:
     """Return the notch where the score is expected to be best.
 
     The score is taken to be a_group + b x - c x^2, x in notches from `center`; b and c have normal
@@ -47,19 +75,47 @@ def best_notch(groups: Sequence[Group], center: float, goal: float) -> float:
         rows.append(basis - basis.mean(axis=0))
         gaps.append(y - y.mean())
     if not rows:
-        return center
+        return Hill(center, LOSS)
     basis, y = np.concatenate(rows), np.concatenate(gaps)
-    prior = np.array([0.0, LOSS * goal])
-    precision = np.array([1 / (2 * LOSS * PRIOR_SD), 1 / LOSS_SD]) ** 2 / goal**2
     free = len(y) - len(rows)
-    # the noise is seen in what prior means leave over, and never less than the prior's own scale
-    left = float(((y - basis @ prior) ** 2).sum()) / free
-    variance = max(left, (LOSS_SD * goal) ** 2)
-    normal = basis.T @ basis / variance + np.diag(precision)
-    b, c = np.linalg.solve(normal, basis.T @ y / variance + precision * prior)
-    best = center + b / (2 * max(c, LOSS * goal / 4))
+    found = [_top(basis, y, free, loss * goal) for loss in LOSSES]
+    # ordinary unless the scores speak for steep
+    _, best, loss = max(found, key=lambda f: f[0])
+    best += center
     tried = [r for group in groups for r, _ in group]
-    return float(min(max(best, min(tried) - 1), max(tried) + 1))
+    return Hill(min(max(best, min(tried) - 1), max(tried) + 1), loss / goal)
+
+
+def _top(basis: Any, y: Any, free: int, loss: float) -> tuple[float, float, float]:
+    """Return the log evidence for a parabola that loses so much a notch off, and where its top is.
+
+    Args:
+        basis: (scores, 2), x and -x^2 less their groups' means.
+        y: (scores,), less their groups' means.
+        free: how many scores are free of their groups' means.
+        loss: about what a rate two times off loses.
+    """
+    import numpy as np
+
+    prior = np.array([0.0, loss])
+    spread = np.array([2 * loss * PRIOR_SD, loss * LOSS_SD / LOSS]) ** 2
+    left = y - basis @ prior
+    # the noise is seen in what prior means leave over, and never less than the prior's own scale
+    least = (LOSS_SD / LOSS * loss) ** 2
+    variances = np.geomspace(least, max(least, float((left**2).sum()) / free), 9)
+    best = (-math.inf, 0.0, loss)
+    for variance in variances:
+        normal = basis.T @ basis / variance + np.diag(1 / spread)
+        at = np.linalg.solve(normal, basis.T @ left / variance)
+        quadratic = float(left @ left) / variance - float(at @ normal @ at)
+        evidence = -0.5 * (
+            quadratic + np.linalg.slogdet(normal)[1] + np.log(spread).sum()
+            + free * math.log(variance)
+        )  # fmt: skip
+        b, c = map(float, prior + at)
+        c = max(c, loss / 4)
+        best = max(best, (float(evidence), b / (2 * c), c))
+    return best
 
 
 def beaten_notches(groups: Sequence[Group]) -> list[float]:

@@ -159,6 +159,22 @@ class Strategy(ABC):
         return f"{spent}; {tally.why or 'not finished'}"
 
 
+def together(*parts: Asking[None]) -> Asking[None]:
+    """Ask for what several parts ask for, each step of them in one batch."""
+    wanted = [(part, batch) for part in parts if (batch := next(part, None)) is not None]
+    while wanted:
+        scores = yield [run for _, batch in wanted for run in batch]
+        going, first = [], 0
+        for part, batch in wanted:
+            try:
+                after = part.send(scores[first : first + len(batch)])
+                going.append((part, after))
+            except StopIteration:
+                pass
+            first += len(batch)
+        wanted = going
+
+
 def named(name: str) -> type[Strategy]:
     """Return the strategy of a name.
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from idim.config import QUARTER
 from idim.estimate import Point, Score, point
-from idim.search.best_rate import best_notch
+from idim.search.best_rate import LOSS, Hill, best_notch, compared
 from idim.search.space import RateScale, Space
 from idim.search.strategy import Asking
 
 # Rates are compared a factor of 4 apart: nearer ones differ by less than their noise.
 FAR = 2.0
-# Notches this close need no comparison.
-NEAR = 0.75
+# A notch that loses no more than this share of the goal stands for the best.
+NEAR = 0.004
 # How often rates further out are tried at one d.
 EXTENSIONS = 5
 # Seeds of a new d, and of a comparison of rates.
@@ -33,6 +33,8 @@ class Tuner:
         self.scores: dict[int, list[Score]] = {}
         # rates asked for, by d and notch
         self.rates: dict[int, dict[float, float]] = {}
+        # Where the best notch is, by all comparisons so far.
+        self.hill = Hill((scale.start()[0] + scale.start()[-1]) / 2, LOSS)
         # The notch of every further d, once settled; how often rates were compared at a d.
         self.settled: float | None = None
         self.tuned: dict[int, int] = {}
@@ -59,7 +61,7 @@ class Tuner:
         """
         best = self.best()
         near = min(self.rates.get(d, ()), key=lambda r: abs(r - best), default=best)
-        return near if abs(near - best) <= NEAR else best
+        return near if self.hill.loss * (near - best) ** 2 <= NEAR else best
 
     def seeds(self, d: int) -> int:
         """Return how many seeds were asked for at the held rate of d, failed ones too."""
@@ -90,6 +92,7 @@ class Tuner:
             found = yield [self.space.run(*run) for run in batch]
             for (d, _, _), score in zip(batch, found, strict=True):
                 self.scores.setdefault(d, []).append(score)
+            self._compare()
 
     def begin(self, d: int) -> Asking[None]:
         """Run d once, at the rate that is known to be good; the first d at several."""
@@ -119,7 +122,7 @@ class Tuner:
         used = self.held(d)
         notches = sorted([used, *self.scale.near(used, FAR)])
         yield from self.ask((d, r, seed) for r in notches for seed in range(seeds))
-        self.settled = self._best_notch()
+        self.settled = self.scale.nearest(self.hill.top)
         self.tuned[d] = EXTENSIONS if self.held(d) == used else self.tuned.get(d, 0) + 1
         yield from self.more({d: seeds})
 
@@ -138,18 +141,18 @@ class Tuner:
 
     def best(self) -> float:
         """Return the notch to use at a further d."""
-        return self._best_notch() if self.settled is None else self.settled
+        return self.scale.nearest(self.hill.top) if self.settled is None else self.settled
 
-    def _best_notch(self) -> float:
+    def _compare(self) -> None:
+        """Look again where the best notch is, by all comparisons so far."""
         start = self.scale.start()
-        groups: dict[tuple[int, int], list[tuple[float, float]]] = {}
+        runs = []
         for d, scores in self.scores.items():
             notches = {lr: notch for notch, lr in self.rates[d].items()}
-            for s in scores:
-                if not s.pruned:
-                    groups.setdefault((d, s.seed), []).append((notches[s.lr], selection_score(s)))
+            whole = (s for s in scores if not s.pruned)
+            runs += [((d, s.seed), notches[s.lr], selection_score(s)) for s in whole]
         center = (start[0] + start[-1]) / 2 if self.settled is None else self.settled
-        return self.scale.nearest(best_notch(list(groups.values()), center, self.goal))
+        self.hill = best_notch(compared(runs), center, self.goal)
 
     def _halve(self, d: int, notches: list[float]) -> Asking[None]:
         """Train many rates for a quarter of the steps, and the better half of them to the end."""
