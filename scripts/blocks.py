@@ -34,17 +34,24 @@ def trajectory(record: dict[str, Any], bags: Mapping[str, tuple[float, float]]) 
     names = [row["model"] for row in record["tasks"][0]["rows"]]
     heads = ["task", "constant answer", "bag of words", f"full, `{names[0]}`",
              f"full, `{names[-1]}`", f"d90, `{names[-1]}`"]  # fmt: skip
-    has_last = all(part["to_last"] for part in record["tasks"])
-    heads += [f"`{names[0]}` to the same line"] if has_last else []
+    again = [on_one_line(part, record) for part in record["tasks"]]
+    heads += [f"`{names[0]}` to the same line"] if any(again) else []
     rows = [heads, ["---"] * len(heads)]
-    for part in record["tasks"]:
+    for part, one_line in zip(record["tasks"], again, strict=True):
         first, last = part["rows"][0], part["rows"][-1]
         cells = [part["task"], *(f"{score:.3f}" for score in bags[part["task"]])]
         cells += [score(row["baseline"]["mean"]) for row in (first, last)]
         cells += [said(last)]
-        cells += [said(part["to_last"]["rows"][0])] if has_last else []
+        cells += [said(one_line[0]) if one_line else ""] if any(again) else []
         rows.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def on_one_line(part: dict[str, Any], record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the checkpoints of a task against the last one's line; none where that is not told."""
+    if part["to_last"]:
+        return part["to_last"]["rows"]
+    return part["rows"] if record.get("lines") == "one" else []
 
 
 def score(mean: float | None) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ def made_net(seed: int = 0) -> nn.Module:
     return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2))
 
 
-def run(codes: list[str], file: Path, given: dict[str, object]) -> None:
+def run(codes: list[str], file: Path, given: dict[str, Any]) -> None:
     """Run examples one after another, as one file that was there before this program."""
     file.write_text("\n".join(codes), encoding="utf-8")
     os.utime(file, (0, 0))  # idim.measure refuses code that was edited since
