@@ -98,13 +98,16 @@ def test_readme_is_short():
 
 
 def commands() -> list[tuple[str, str]]:
-    """Return page and line of every command in a block of shell."""
+    """Return page and line of every command in a block of shell, or of idim's within a sentence."""
     found = []
     for path in PAGES:
         blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
         for line in "".join(blocks).splitlines():
             parts = re.split(r" && |; ", re.sub(r"\s+# .*", "", line))
             found += [(path.name, part.strip()) for part in parts if part.strip()]
+        told = "" if path.name == "CHANGELOG.md" else prose(path.read_text("utf-8"))
+        within = re.findall(r"`(idim [a-z]+ [^`]+)`", told)
+        found += [(path.name, line.replace("...", "")) for line in within]
     return found
 
 
