@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 import typer
+from test_comparison import compared, sweep
 from test_layers import ROOMS
 
 from idim.cli import app
@@ -15,8 +16,6 @@ from idim.config import PretrainSpec, RunSpec, SweepSpec, TrajectorySpec, load, 
 from idim.problems.tasks import TASKS, info
 from idim.records import keys as keys_of
 from idim.records import to_json
-from idim.report.comparison import Comparison, Pair
-from idim.report.differences import Difference
 from idim.results import Baseline, Summary, Trajectory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -193,7 +192,12 @@ def test_every_key_that_is_printed_is_explained():
 
 
 def test_every_key_of_a_comparison_is_explained():
-    names = {f.name for record in (Comparison, Pair, Difference) for f in fields(record)}
+    printed = compared([sweep("a"), sweep("b")], epochs=3.0).to_json()
+    names = {
+        *printed,
+        *(key for part in ("sweeps", "pairs", "differences") for key in printed[part][0]),
+    }
+    assert len(names) >= 20
     assert [name for name in names if f"`{name}`" not in page("json.md")] == []
 
 
