@@ -19,7 +19,7 @@ class Summary(results.Summary):
 
     @property
     def record(self) -> dict[str, Any]:
-        """Everything, by the keys of `idim sweep --json`, which README.md explains."""
+        """Everything, by the keys of `idim sweep --json`, which docs/json.md explains."""
         return self.to_json()
 
     @classmethod

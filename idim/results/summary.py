@@ -1,4 +1,4 @@
-"""What a sweep has found: the object of `idim sweep --json`, whose keys README.md explains."""
+"""What a sweep has found: the object of `idim sweep --json`, whose keys docs/json.md explains."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
