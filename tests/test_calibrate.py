@@ -265,3 +265,14 @@ def test_a_search_errs_no_more_than_the_papers_reading_of_a_grid(controls):
         for budget, kind in (("100", "d90"), ("grid 3", "smallest"))
     )  # fmt: skip
     assert ours < grid
+
+
+def test_few_runs_are_spent_where_the_crossing_is():
+    """24 runs in the control world: five d and more, and an interval within a factor of 2.5."""
+    trials = [calibrate.measure("digits", "24", i) for i in range(24)]
+    widths = [cells.width(t["interval"]) for t in trials]
+    assert np.median(widths) <= 2.5
+    assert np.median([t["ds"] for t in trials]) >= 5
+    assert np.mean([cells.covers(t["interval"], t["truths"][""]) for t in trials]) >= 0.85
+    near = [abs(math.log(t["d90"] / t["truths"][""])) for t in trials]
+    assert np.median(near) < 0.1

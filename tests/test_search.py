@@ -1,4 +1,6 @@
-"""The grid: the papers' spacing, matched learning rates, every run once."""
+"""The grid: the papers' spacing, matched learning rates, every run once; where new d go."""
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -6,7 +8,10 @@ from hypothesis import strategies as st
 
 from idim.config import RunSpec, SweepSpec, load, with_recipe
 from idim.errors import IdimError
+from idim.estimate import Score, Target, fit, point
 from idim.search import Space, next_runs, paper_grid
+from idim.search.interval import next_ds
+from idim.search.strategy import together
 
 # Aghajanyan et al. 2020, Table 1, without the one entry off the grid (RoBERTa-base DID MRPC, 1000)
 TABLE_1 = {1608, 1037, 896, 207, 8030, 1200, 774, 1861, 2493, 322, 9295, 1389}
@@ -95,3 +100,49 @@ def test_a_file_yields_to_what_is_given_and_every_mistake_is_named_at_once(tmp_p
 def test_values_out_of_range_are_told(given, line):
     with pytest.raises(IdimError, match=line):
         load(SweepSpec, None, given)
+
+
+# --- where the next runs go -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("means", "interval", "new"),
+    [
+        # beside the crossing first: two d in a wide gap, one in a narrow one
+        ({10: 0.1, 40: 0.5, 160: 0.95}, (None, None), [63, 101]),
+        ({10: 0.1, 80: 0.5, 160: 0.95}, (81, 160), [113]),
+        # then beyond an open end, on either side
+        ({10: 0.1, 100: 0.8, 120: 0.95}, (None, None), [400]),
+        ({40: 0.5, 50: 0.95}, (None, 50), [10]),
+        ({40: 0.5, 50: 0.95}, (None, None), [10, 100]),
+        # then the widest gap of a closed interval
+        ({10: 0.1, 50: 0.8, 120: 0.85, 150: 0.95, 160: 0.96}, (51, 160), [77]),
+        # a crossing beyond all d
+        ({10: 0.1, 40: 0.5}, (None, None), [100]),
+        ({40: 0.95, 100: 0.97}, (None, None), [10, 400]),
+        # seeds are worth more
+        ({100: 0.8, 104: 0.82, 108: 0.85, 112: 0.87, 116: 0.91, 120: 0.95}, (101, 120), []),
+    ],
+)
+def test_new_d_go_beside_the_crossing_then_beyond_open_ends_then_into_gaps(means, interval, new):
+    points = [point([Score(d, 0.1, 0, d, None, m)]) for d, m in means.items()]
+    found = replace(fit(1.0, points, Target(0.9)), interval=interval)
+    assert next_ds(found, points, [10, 100, 400], list(means)) == new
+
+
+def asking(name: str, counts: list[int], log: list[tuple[str, list[str]]]):
+    for i, count in enumerate(counts):
+        found = yield [f"{name}{i}.{k}" for k in range(count)]
+        log.append((name, found))
+
+
+def test_parts_that_go_together_have_one_batch_and_each_its_own_scores():
+    log: list[tuple[str, list[str]]] = []
+    both = together(asking("a", [1, 2], log), asking("b", [2], log), asking("c", [], log))
+    assert next(both) == ["a0.0", "b0.0", "b0.1"]
+    assert both.send(["A", "B", "C"]) == ["a1.0", "a1.1"]
+    assert log == [("a", ["A"]), ("b", ["B", "C"])]
+    with pytest.raises(StopIteration):
+        both.send(["D", "E"])
+    assert log[-1] == ("a", ["D", "E"])
+    assert list(together()) == []
