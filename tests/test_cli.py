@@ -279,6 +279,11 @@ def test_estimate_and_plot_read_the_folder(swept, tmp_path):
     stem = tmp_path / "fig"
     assert idim("plot", str(swept), "--out", str(stem)).stdout == f"{stem}.png\n{stem}.svg\n"
     assert Path(f"{stem}.png").read_bytes()[1:4] == b"PNG"
+    paper = idim("plot", str(swept), "--out", f"{tmp_path}/paper.pdf", "--no-title")
+    assert paper.stdout == f"{tmp_path}/paper.pdf\n"
+    assert [p.name for p in tmp_path.glob("paper*")] == ["paper.pdf"]
+    refused = idim("plot", str(swept), "--format", "png,eps")
+    assert refused.stderr == "error: --format: no figure is a 'eps'; give png, svg, pdf.\n"
     assert "d" in Path(f"{stem}.svg").read_text()
     (tmp_path / "nothing").mkdir()
     for command in ("estimate", "plot", "report"):

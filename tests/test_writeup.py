@@ -201,6 +201,7 @@ def test_the_files_of_a_report_are_whole_and_the_same_each_time(tmp_path: Path):
     folders = [tmp_path / "a", tmp_path / "not there" / "b 'quoted'"]
     paths = [publish.publish(CASES["reached"], EVIDENCE, COMMAND, f) for f in folders]
     names = ["report.html", "report.md", "report.tex", "points.csv", "curve.png", "curve.svg"]
+    names.append("curve.pdf")
     assert [path.name for path in paths[0]] == names
     assert sorted(f.name for f in folders[1].iterdir()) == sorted(names)
     for one, other in zip(*paths, strict=True):

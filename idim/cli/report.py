@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from idim.cli import options
-from idim.cli.estimate import Folder, Threshold
+from idim.cli.estimate import Folder, Formats, Threshold, Untitled
 from idim.cli.screen import show
 from idim.errors import IdimError
 
@@ -28,7 +28,7 @@ CompareOut = Annotated[
     typer.Option(
         parser=options.place,
         metavar="DIR",
-        help="Draw compare.png and compare.svg there",
+        help="Draw compare.png and compare.svg there, or the files of --format",
         show_default=False,
     ),
 ]
@@ -39,7 +39,8 @@ def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = Fal
 
     One page that needs no other file (figure, table, methods, protocol, what was left out, the
     command that does it again, versions and machines), the same as Markdown, the table and the
-    methods paragraph in LaTeX, points.csv and the figure. Trains nothing; prints the paths.
+    methods paragraph in LaTeX, points.csv and the figure, for a paper as curve.pdf without its
+    headings. Trains nothing; prints the paths.
 
     Example:
       idim report idim-out/paraphrase-tiny-fastfood-did --out writeup
@@ -62,6 +63,8 @@ def compare(
     *,
     threshold: Threshold = None,
     out: CompareOut = None,
+    formats: Formats = None,
+    no_title: Untitled = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare the d90 of several sweeps.
@@ -81,7 +84,8 @@ def compare(
     compared = comparison.compare(summaries, list(map(setting, folders)))
     paths = []
     if out is not None:
-        drawn = canvas.files(overlay.compose(compared), overlay.title(compared))
+        figure = overlay.compose(compared, titled=not no_title)
+        drawn = canvas.files(figure, overlay.title(compared), formats or canvas.USUAL)
         out.mkdir(parents=True, exist_ok=True)
         paths = [str(path) for path in canvas.save(drawn, out / "compare")]
     if as_json:
