@@ -232,6 +232,8 @@ def test_each_earlier_checkpoint_is_measured_again_to_the_line_of_the_last(tmp_p
     first = CliRunner().invoke(app, command, prog_name="idim")
     assert first.exit_code == 0, first.stderr
     assert "[2/2] sentiment" in first.stderr
+    # to the other line each earlier checkpoint trains nothing anew
+    assert first.stderr.count("1 run of the same id found done in ") == 2
     part = json.loads(first.stdout)["tasks"][0]
     last = part["rows"][-1]
     again = part["to_last"]["rows"]

@@ -4,11 +4,13 @@ from idim.sweeps.evidence import evidence
 from idim.sweeps.execute import Event, already, check, default_out, execute, folder_of, run
 from idim.sweeps.outcomes import setting
 from idim.sweeps.plan import Plan, against, hours, plan, plan_run
+from idim.sweeps.shared import Shared, neighbours
 from idim.sweeps.summary import summarise, write
 
 __all__ = [
     "Event",
     "Plan",
+    "Shared",
     "against",
     "already",
     "check",
@@ -17,6 +19,7 @@ __all__ = [
     "execute",
     "folder_of",
     "hours",
+    "neighbours",
     "plan",
     "plan_run",
     "run",
