@@ -311,6 +311,8 @@ def test_compare_sets_sweeps_side_by_side(swept, tmp_path):
     assert all(Path(figure).stat().st_size for figure in figures)
     found = json.loads(idim(*words, "--json").stdout)
     assert [s["name"] for s in found["sweeps"]] == ["fastfood", "dense"]
+    (pair,) = found["pairs"]
+    assert pair["matched"][0]["seeds"] == 1
 
 
 def test_trajectory_measures_each_checkpoint(here):

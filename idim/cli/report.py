@@ -69,19 +69,22 @@ def compare(
 ) -> None:
     """Compare the d90 of several sweeps.
 
-    Prints a table, of each two sweeps whether their intervals tell them apart, and in which
-    settings they differ; with --out it draws all curves, each over its own baseline, on one
-    figure. Trains nothing.
+    Prints a table; of each two sweeps how many times one d90 is the other, with a 95 % interval,
+    whether that tells them apart or how many more runs might, and their scores at one d, paired by
+    the seeds and rows that both have; and in which settings they differ. With --out it draws all
+    curves, each over its own baseline, on one figure. Trains nothing.
 
     Example:
       idim compare idim-out/sst2-minilm-fastfood-did idim-out/sst2-minilm-fastfood-said
     """
     from idim.report import canvas, comparison, overlay
-    from idim.sweeps import setting, summarise
+    from idim.sweeps import matched, setting, summarise
 
     _refuse_many(folders)
     summaries = [summarise(folder, threshold) for folder in folders]
-    compared = comparison.compare(summaries, list(map(setting, folders)))
+    compared = comparison.compare(
+        summaries, list(map(setting, folders)), lambda s: matched.rows(s, s.out)
+    )
     paths = []
     if out is not None:
         figure = overlay.compose(compared, titled=not no_title)
