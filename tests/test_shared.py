@@ -92,13 +92,23 @@ def test_a_second_sweep_does_only_what_is_missing_and_has_the_bits_it_has_alone(
 
 def test_an_equal_sweep_in_another_folder_trains_nothing_and_may_be_told_to(beside):
     share = neighbours(beside / "again")
-    assert Shared(planned(GRID), beside / "again", share).ahead().keys() == {
-        s.id for s in planned(GRID).specs
-    }  # fmt: skip
+    assert Shared(planned(GRID), beside / "again", share).ahead() == 3
     assert not (beside / "again").exists()
     assert trained(beside / "again", GRID, share=share) == []
     assert contents(beside / "again") == contents(beside / "did")
     assert len(trained(beside / "other", GRID)) == 3
+
+
+def test_a_search_that_stops_runs_early_takes_them_too_and_counts_each_once(tmp_path):
+    """A first quarter and the run that went on from it were two: 26 of at most 24 runs."""
+    words = "model=digits-mlp max_runs=9 seeds=1 steps=8 baseline_lr=0.003 train_samples=200"
+    first = execute(planned(words), tmp_path / "one", jobs=1)
+    quarters = [r.spec() for r in Store(tmp_path / "one").runs() if r.spec().stop_at is not None]
+    assert len(quarters) > first.runs.stopped_early > 0  # some went on
+    share = neighbours(tmp_path / "two")
+    assert Shared(planned(words), tmp_path / "two", share).ahead() == first.runs.total
+    assert trained(tmp_path / "two", words, share=share) == []
+    assert numbers(tmp_path / "two") == numbers(tmp_path / "one")
 
 
 def spoilt(run: Path, what: str) -> None:
@@ -206,5 +216,5 @@ def test_the_command_counts_them_takes_them_and_can_be_told_not_to(beside, monke
 
     assert json.loads(idim("--dry-run", "--json").stdout)["elsewhere"] == 1
     assert json.loads(idim("--dry-run", "--json", "--no-share").stdout)["elsewhere"] == 0
-    assert "1 run of it, or more, found done in folders beside" in idim("--dry-run").stdout
+    assert "at least 1 run of it found done in folders beside" in idim("--dry-run").stdout
     assert "1 run of the same id found done in 'did': linked" in idim().stderr

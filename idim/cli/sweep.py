@@ -99,7 +99,7 @@ def _listed(planned: "Plan", out: Path, found: dict[str, Any]) -> str:
     if done := found["already"]:
         lines.append(f"{out} holds {many(done, 'run')} of it already")
     if elsewhere := found["elsewhere"]:
-        lines.append(f"{many(elsewhere, 'run')} of it, or more, found done in folders beside")
+        lines.append(f"at least {many(elsewhere, 'run')} of it found done in folders beside")
     return "\n".join(lines)
 
 
@@ -121,7 +121,7 @@ def preview(planned: "Plan", out: Path, share: list[Path]) -> dict[str, Any]:
     except Damaged as e:  # no refusal: the sweep does that run again
         note(str(e))
         done = None
-    elsewhere = 0 if done is None else len(Shared(planned, out, share).ahead())
+    elsewhere = 0 if done is None else Shared(planned, out, share).ahead()
     for line in planned.warnings:
         note(f"warning: {line}")
     runs = [

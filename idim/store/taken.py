@@ -9,10 +9,10 @@ from pathlib import Path
 from idim.config import RunSpec
 from idim.errors import IdimError
 from idim.store.files import Damaged, beside, read_bytes, write_bytes
-from idim.store.provenance import now, provenance
+from idim.store.provenance import now
 from idim.store.result import Ended
 from idim.store.run import Place, Run, shard
-from idim.store.seal import write_sealed
+from idim.store.seal import Record, write_sealed
 
 # What a finished run has beside its result; from a pause a longer run goes on.
 _BEFORE = ("rows.safetensors", "subspace.safetensors", "paused.safetensors")
@@ -20,7 +20,7 @@ _BEFORE = ("rows.safetensors", "subspace.safetensors", "paused.safetensors")
 _SAME = ("versions", "host", "machine", "kernels")
 
 
-def finished(root: Path, name: str, kernels: str) -> Ended | None:
+def finished(root: Path, name: str, here: Record) -> Ended | None:
     """Return what a run of another store came to; None where it is not to be taken.
 
     It is where it has ended, is sealed, and was made on this machine by the software of this
@@ -30,10 +30,9 @@ def finished(root: Path, name: str, kernels: str) -> Ended | None:
     Args:
         root: of the other store.
         name: the id of the run.
-        kernels: which would run it here, from `kernels.describe`.
+        here: what `provenance` says of this process, and the `kernels` that would run it.
     """
     run = Run(root / "runs" / shard(name) / name)
-    here = provenance() | {"kernels": kernels}
     try:
         found, about = run.result(), run.provenance()
         is_ours = about is not None and all(about.get(key) == here[key] for key in _SAME)

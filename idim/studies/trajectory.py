@@ -211,7 +211,7 @@ def ahead(sweeps: list[CheckpointSweep], out: Path, *, share: bool = False) -> l
             one.called, one.pretrained.model, one.pretrained.steps, one.plan.most,
             round(one.plan.seconds(first[one.task].step_seconds), 1),
             already(one.plan, one.folder(out)),
-            len(Shared(one.plan, one.folder(out), one.beside(out) if share else ()).ahead()),
+            Shared(one.plan, one.folder(out), one.beside(out) if share else ()).ahead(),
         )
         for one in sweeps
     ]  # fmt: skip

@@ -12,8 +12,8 @@ from idim.config.names import METHODS, PROJECTIONS
 from idim.errors import IdimError
 from idim.plain import many
 from idim.search import Done
-from idim.store import Ended, Store, finished, folders, take
-from idim.sweeps.outcomes import Outcome, outcomes
+from idim.store import Ended, Store, finished, folders, provenance, take
+from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes
 from idim.sweeps.plan import Plan
 
 # What a sweep's record must share with another for any of their runs to be equal.
@@ -46,12 +46,12 @@ class Shared:
         is_known = plan.problem == "task" and spec.method in METHODS.own
         is_known = is_known and spec.projection in PROJECTIONS.own
         self.roots = [p for p in places if _is_alike(p, plan)] if is_known else []
-        self.kernels = kernels.describe(spec.device) if self.roots else ""
+        self.here = provenance() | {"kernels": kernels.describe(spec.device)} if self.roots else {}
 
     def find(self, spec: RunSpec) -> tuple[Path, Ended] | None:
         """Return the first store that has a run, and what it came to there."""
         for root in self.roots:
-            if (result := finished(root, spec.id, self.kernels)) is not None:
+            if (result := finished(root, spec.id, self.here)) is not None:
                 return root, result
         return None
 
@@ -60,7 +60,7 @@ class Shared:
         taken: dict[str, Path] = {}
         for spec in batch:
             for root in self.roots:
-                if finished(root, spec.id, self.kernels) is None:
+                if finished(root, spec.id, self.here) is None:
                     continue
                 if take(self.store.run(spec), spec, root):
                     taken[spec.id] = root
@@ -69,27 +69,27 @@ class Shared:
                     break
         return taken
 
-    def ahead(self) -> dict[str, Path]:
-        """Return what could be taken before the first run that has to be done; nothing is written.
+    def ahead(self) -> int:
+        """Count the runs that could be taken before the first that has to be done.
 
-        A search that finds out as it goes may take more after that.
+        Nothing is written.  A search that finds out as it goes may take more after that.
         """
-        known = {
-            i: o.score(self.plan.metric) for i, o in outcomes(self.store, self.plan.space).items()
-        }
-        found: dict[str, Path] = {}
-        is_whole = bool(self.roots)
+        if not self.roots:
+            return 0
+        known = outcomes(self.store, self.plan.space)
+        found: dict[str, Outcome] = {}
+        is_whole = True
         while is_whole:
-            batch = self.plan.next_runs(known)
+            scores = {i: o.score(self.plan.metric) for i, o in {**known, **found}.items()}
+            batch = self.plan.next_runs(scores)
             if isinstance(batch, Done):
                 break
             for spec in batch:
-                if (there := self.find(spec)) is None:
-                    is_whole = False
-                else:
-                    found[spec.id], result = there
-                    known[spec.id] = Outcome(spec, result).score(self.plan.metric)
-        return found
+                there = self.find(spec)
+                is_whole = is_whole and there is not None
+                if there is not None:
+                    found[spec.id] = Outcome(spec, there[1])
+        return len(distinct_runs(found))
 
 
 def said(taken: dict[str, Path]) -> str:
