@@ -106,7 +106,8 @@ def test_more_runs_are_asked_for_as_many_as_shrink_the_interval_to_the_differenc
     ends = [(d, d / shrunk, d * shrunk) for d in (100_000, 200_000)]
     narrow = [fitted(name, d, round(low), round(high)) for name, (d, low, high) in zip("ab", ends)]  # noqa: B905
     assert apart(*narrow).verdict == "differ"
-    words = f"not told apart; d90 of B is 2.0 times A's (95% 0.75-5.3); {found.more_runs} more runs"
+    words = "not told apart; d90 of B is 2.0 times A's (95% 0.75-5.3); "
+    words += f"some {found.more_runs} more runs might tell"
     assert words in comparison.text(compared([a, b]))
 
 
@@ -159,13 +160,12 @@ def test_the_pairs_are_said_at_the_d_nearest_to_d90():
     two = [sweep("a", d90=100), sweep("b", d90=110)]
     found = comparison.compare(two, [SPACE, SPACE], lambda s: rows[s.out.name])
     lines = [line for line in comparison.text(found).splitlines() if line.startswith("  at d")]
-    assert [line.partition(" A")[0] for line in lines] == [
+    assert [line.partition(",")[0] for line in lines] == [
         "  at d = 30", "  at d = 100", "  at d = 300",
     ]  # fmt: skip
-    assert lines[0].endswith(
-        "A scores 0.150 more than B; 95% -0.485 to +0.785 over 2 shared seeds (paired t), "
-        "-0.026 to +0.326 over 20 shared rows (paired, normal)"
-    )
+    said = "+0.150 (by 2 seeds -0.485 to +0.785; by 20 rows -0.026 to +0.326)"
+    assert lines[0] == f"  at d = 30, A - B: {said}"
+    assert "95% intervals by the seeds of both (paired t)" in comparison.text(found)
     assert len(found.to_json()["pairs"][0]["matched"]) == len(DS)
 
 

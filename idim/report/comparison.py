@@ -22,8 +22,15 @@ _KEPT = (
     "model", "task", "projection", "structure", "norm", "head", "D", "d90", "d90_under",
     "d90_over", "interval", "smallest", "baseline", "line", "points", "runs", "out",
 )  # fmt: skip
-# Most lines about one d, of each two sweeps.
+# Most lines about one d, of two sweeps; of each two of many one.
 _MOST = 3
+_MORE = (
+    "more runs: in both sweeps together, roughly: as if intervals shrank as 1 over the root of runs"
+)
+_PAIRED = (
+    "A - B: of scores, with 95% intervals by the seeds of both (paired t) and by the evaluation\n"
+    "  rows of both (paired, normal; of these trained models)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +134,16 @@ def text(compared: Comparison) -> str:
     unlike = [f"  {harmless(d.line(marks))}" for d in compared.differences]
     if unlike:
         unlike = ["", "They differ in more than the names say:", *unlike]
-    return (
-        "\n".join([*lines, "", *(line for pair in compared.pairs for line in _said(pair)), *unlike])
-        + "\n"
-    )
+    return "\n".join([*lines, "", *verdicts(compared), *unlike]) + "\n"
+
+
+def verdicts(compared: Comparison) -> list[str]:
+    """Say of each two sweeps whether they differ and by how much, and their scores at one d."""
+    most = _MOST if len(compared.pairs) == 1 else 1
+    said = [line for pair in compared.pairs for line in _said(pair, most)]
+    if any(pair.apart.more_runs for pair in compared.pairs):
+        said.append(_MORE)
+    return [*said, *([_PAIRED] if any(pair.matched for pair in compared.pairs) else [])]
 
 
 def _check(summaries: Sequence[Summary]) -> None:
@@ -201,29 +214,24 @@ def _row(compared: Compared) -> tuple[str, ...]:
     )
 
 
-def _said(pair: Pair) -> Iterator[str]:
+def _said(pair: Pair, most: int) -> Iterator[str]:
     """Say whether two sweeps differ and by how much, then their scores at one d."""
     a, b = pair.a, pair.b
     yield f"{a.mark} and {b.mark}: {_verdict(pair)}"
     ds = [d for s in (a.summary, b.summary) for d in (s.d90, s.d90_under, s.d90_over) if d]
-    for one in nearest(pair.matched, ds, _MOST) if ds else ():
-        letter = a.summary.letter
-        yield f"  at {letter} = {one.d:,} {a.mark} scores {_at(one)} {b.mark}{_over(one)}"
-
-
-def _at(one: Matched) -> str:
-    more = "more" if one.difference >= 0 else "less"
-    return f"{abs(one.difference):.3f} {more} than"
+    for one in nearest(pair.matched, ds, most) if ds else ():
+        at = f"  at {a.summary.letter} = {one.d:,}, {a.mark} - {b.mark}"
+        yield f"{at}: {one.difference:+.3f} ({_over(one)})"
 
 
 def _over(one: Matched) -> str:
     """Say the intervals of a difference, each with what it is over."""
-    said = []
+    said = [f"by {many(one.seeds, 'seed')}"]
     if one.over_seeds is not None:
-        said.append(f"{_span(one.over_seeds)} over {many(one.seeds, 'shared seed')} (paired t)")
+        said[0] += f" {_span(one.over_seeds)}"
     if one.over_rows is not None:
-        said.append(f"{_span(one.over_rows)} over {one.rows:,} shared rows (paired, normal)")
-    return f"; 95% {', '.join(said)}" if said else f" ({many(one.seeds, 'shared seed')})"
+        said.append(f"by {one.rows:,} rows {_span(one.over_rows)}")
+    return "; ".join(said)
 
 
 def _span(ends: tuple[float, float]) -> str:
@@ -248,7 +256,7 @@ def _verdict(pair: Pair) -> str:
         return f"cannot be told apart by seeds alone: too near{_ratio(pair)}"
     if found.more_runs is None:
         return f"not told apart: an interval is open{_ratio(pair)}"
-    more = f"; {many(found.more_runs, 'more run')} in all might tell (rough: ~ 1/sqrt(runs))"
+    more = f"; some {many(found.more_runs, 'more run')} might tell"
     return f"not told apart{_ratio(pair)}{more}"
 
 

@@ -1,6 +1,6 @@
 """What two sweeps can be paired by: scores by d and seed, and which rows were right."""
 
-from collections.abc import Iterator
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,13 +35,14 @@ def rows(summary: Summary, out: Path) -> Rows:
             continue
         at = found[run.measure or 0]
         at.scores[run.seed] = score
-        for right in _right(store.run(run), summary.metric):
+        right = _right(store.run(run)) if summary.metric == "accuracy" else None
+        # rows that do not make the score are of another try
+        if right is not None and math.isclose(right.mean(), score, abs_tol=1e-9):
             at.right[run.seed] = right
     return Rows(space.resolved["data_fingerprint"], found)
 
 
-def _right(run: Run, metric: str) -> "Iterator[np.ndarray]":
-    """Yield whether each row was predicted right; nothing where the score is not their mean."""
-    kept = run.rows() if metric == "accuracy" else None
-    if kept is not None:
-        yield (kept["prediction"] == kept["target"]).numpy()
+def _right(run: Run) -> "np.ndarray | None":
+    """Return whether each row was predicted right, None where that is not kept."""
+    kept = run.rows()
+    return None if kept is None else (kept["prediction"] == kept["target"]).numpy()
