@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_results import EVIDENCE, compare_with_golden, without_runs
+from made_results import EVIDENCE, compare_with_golden, made, without_runs
 from test_writeup import DS, RISE, summary
 
 from idim.errors import IdimError
+from idim.estimate import Score, estimate
 from idim.report import comparison, overlay
 from idim.report.apart import apart
 from idim.report.matched import AtSize, Rows, matched
 from idim.results import Runs, Summary
 from idim.search import Space
 
+TWO = [summary(out=Path(name)) for name in "ab"]
 LATE = (0.5, 0.51, 0.55, 0.6, 0.79)
 
 
@@ -77,6 +79,41 @@ def test_the_interval_of_a_ratio_adds_what_each_may_be_off():
     assert np.log([low, high]) == pytest.approx([-math.hypot(3, 3), math.hypot(4, 4)], abs=1e-3)
     other = apart(fitted("b", 10_000, 183, 200_855), fitted("a", 10_000, 498, 545_982))
     assert other.interval == pytest.approx((1 / high, 1 / low))
+
+
+def test_the_interval_of_a_ratio_holds_the_true_one_where_each_sweeps_own_does():
+    """Of two exact 95% intervals, at a ratio of 1 and of 3, and of unlike widths."""
+    random = np.random.default_rng(3)
+    for ratio, wide in ((1, 0.5), (3, 0.5), (3, 0.1)):
+        held = 0
+        for a, b in random.standard_normal((400, 2)):
+            logs = math.log(1e6 * ratio) + 0.5 * a, math.log(1e6) + wide * b
+            ends = [[math.exp(at + k * 1.96 * s) for k in (0, -1, 1)]
+                    for at, s in zip(logs, (0.5, wide), strict=True)]  # fmt: skip
+            found = apart(*(replace(TWO[0], d90=round(d), interval=(round(low), round(high)))
+                            for d, low, high in ends))  # fmt: skip
+            low, high = found.interval
+            held += low <= ratio <= high
+        assert 0.92 < held / 400 < 0.98, (ratio, wide)
+
+
+def test_two_real_sweeps_of_one_curve_are_seldom_told_apart_and_their_ratio_is_held():
+    random = np.random.default_rng(5)
+    held, differ = 0, 0
+    for _ in range(30):
+        two = []
+        for _ in range(2):
+            rows = [Score(None, 1e-4, s, 10**6, None, 0.8 + 0.01 * random.standard_normal())
+                    for s in range(3)]  # fmt: skip
+            rows += [Score(d, 0.5, s, d, None, mean + 0.01 * random.standard_normal())
+                     for d, mean in zip(DS, RISE, strict=True) for s in range(3)]  # fmt: skip
+            two.append(made(estimate(rows, threshold=0.9, chance=0.5)))
+        found = apart(*two)
+        differ += found.verdict == "differ"
+        low, high = found.interval
+        held += (low or 0) <= 1 <= (high or math.inf)
+    assert held >= 27
+    assert differ <= 2
 
 
 @pytest.mark.parametrize(

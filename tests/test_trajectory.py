@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -210,6 +211,17 @@ def test_an_open_end_of_an_interval_is_an_arrow_also_where_both_are_open():
     arrows = [line.get_marker() for line in ax.lines if line.get_marker() in ("v", "^")]
     # of 901 or above the band holds all
     assert sorted(arrows) == ["^", "^", "^", "v", "v", "v"]
+
+
+@pytest.mark.parametrize("largest", [900, 1000, 1050, 9990, 10_100])
+def test_no_d_is_written_over_the_word_of_a_band(largest):
+    rows = (row(0, None, over=largest), row(100, 100), row(1000, None, under=10))
+    drawn = figure.compose(replace(RECORD, tasks=(replace(TASK, rows=rows),)))
+    drawn.canvas.draw()
+    boxes = sorted((t.get_window_extent() for t in drawn.axes[0].get_yticklabels()),
+                   key=lambda box: box.y0)  # fmt: skip
+    assert len(boxes) >= 3
+    assert all(one.y1 <= other.y0 for one, other in pairwise(boxes))
 
 
 def test_a_figure_for_a_paper_has_captions_of_panels_and_no_headings(tmp_path):

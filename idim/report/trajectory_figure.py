@@ -221,14 +221,10 @@ def _bound(row: Checkpoint) -> str:
 def _scale(ax: Axes, heights: Heights, parts: Sequence[TaskSeries]) -> set[str]:
     """Write the d beside a panel, and what most marks of its bands say; return that."""
     powers = range(math.floor(math.log10(heights.low)), math.ceil(math.log10(heights.high)) + 1)
-    wide = heights.high / heights.low > 30
-    factors, every = (
-        ((1,) if wide else (1, 2, 5)),
-        [f * 10.0**k for k in powers for f in range(1, 10)],
-    )
-    every = [d for d in every if heights.low <= d <= heights.high]
-    ticks = [d for d in every if round(d / 10 ** math.floor(math.log10(d) + 1e-9)) in factors]
-    places, words = [heights.at(d) for d in ticks], [count(round(d)) for d in ticks]
+    factors = (1,) if heights.high / heights.low > 30 else (1, 2, 5)
+    every = [(f, f * 10.0**k) for k in powers for f in range(1, 10)]
+    every = [(f, d) for f, d in every if heights.low <= d <= heights.high]
+    labels: list[tuple[float, str]] = []
     said = Counter(_bound(r) for p in parts for r in p.rows if r.missing is None)
     usual = {""}
     for sign, edge, end in (
@@ -238,11 +234,14 @@ def _scale(ax: Axes, heights: Heights, parts: Sequence[TaskSeries]) -> set[str]:
         mine = {bound: n for bound, n in said.items() if bound.startswith(sign)}
         if mine:
             ax.axhspan(edge, end, color=GREY, alpha=0.08, lw=0, zorder=0)
-            places.append(0.5 * (edge + end))
-            words.append(max(mine, key=lambda bound: mine[bound]))
-            usual.add(words[-1])
-    ax.set_yticks(places, words)
-    ax.set_yticks([heights.at(d) for d in every], minor=True)
+            labels.append((0.5 * (edge + end), max(mine, key=lambda bound: mine[bound])))
+            usual.add(labels[-1][1])
+    bands = [y for y, _ in labels]
+    for factor, d in every:  # none that would touch the word of a band
+        if factor in factors and all(abs(heights.at(d) - y) > LABEL / DIMENSIONS for y in bands):
+            labels.append((heights.at(d), count(round(d))))
+    ax.set_yticks([y for y, _ in labels], [words for _, words in labels])
+    ax.set_yticks([heights.at(d) for _, d in every], minor=True)
     ax.tick_params(axis="y", which="minor", length=2, width=0.5)
     ax.spines["left"].set_bounds(heights.below, 1 - heights.above)
     return usual
