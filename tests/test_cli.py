@@ -236,7 +236,7 @@ def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
     assert [p["verdict"] for p in compared["pairs"]] == ["no interval"]
     assert compared["files"] == []
     assert not Path("compare.png").exists()
-    assert "A and B cannot be told apart" in idim("compare", "s", "t", "--out", "deep/er").stdout
+    assert "A and B: cannot be told apart" in idim("compare", "s", "t", "--out", "deep/er").stdout
     for words in (["compare", "s"], ["compare", "s", "s"], ["compare", "s", "deep"]):
         result = idim(*words)
         assert (result.exit_code, result.stdout) == (2, "")
