@@ -84,6 +84,8 @@ CASES = {
     "no points": without_runs(summary(), reference=summary().reference, line=0.79),
     "no baseline": without_runs(summary(), points=summary().points),
     "own training": summary(problem="objective", task="objective", chance=None),
+    "large scores": summary(means=[1e5 * m for m in RISE], base=88e3, chance=None, metric="gain",
+                            problem="objective", task="objective"),
     "long names": summary(model="org/" + 120 * "m", task="/tasks/" + 60 * "t" + ".toml"),
 }  # fmt: skip
 

@@ -165,7 +165,8 @@ def _margin_labels(ax: Axes, labels: list[Label]) -> None:
             transform=ax.transAxes, clip_on=False,
         )  # fmt: skip
         words = score(label.y, 3) + " " + label.words
-        ax.text(1.038, to, words, color=label.colour, va="center", transform=ax.transAxes)
+        name = ax.text(1.038, to, words, color=label.colour, va="center", transform=ax.transAxes)
+        fit(name, 0.995 * ax.figure.bbox.width - name.get_window_extent().x0)
 
 
 def _curve(ax: Axes, summary: Summary) -> None:
