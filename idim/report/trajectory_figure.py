@@ -153,12 +153,12 @@ class Heights:
     def beyond(self, task: str, *, over: bool) -> float:
         """Place what lies above the largest d tried, or at the smallest or below."""
         row = (self.over if over else self.under).index(task)
-        away = (row + 0.7) * ROW / DIMENSIONS
+        away = (row + 0.9) * ROW / DIMENSIONS
         return 1 - self.above + away if over else self.below - away
 
 
 def _band(tasks: int) -> float:
-    return (tasks + 0.4) * ROW / DIMENSIONS
+    return (tasks + 0.7) * ROW / DIMENSIONS
 
 
 def _dimensions(ax: Axes, parts: Sequence[TaskSeries], found: Trajectory) -> None:
@@ -199,7 +199,8 @@ def _bar(ax: Axes, x: float, row: Checkpoint, heights: Heights, colour: str) -> 
     if row.interval is None:
         return
     low, high = row.interval
-    bottom, top = heights.below, 1 - heights.above
+    beyond = 0.35 * ROW / DIMENSIONS  # an arrow shows also where d90 is at the edge
+    bottom, top = heights.below - beyond, 1 - heights.above + beyond
     y0 = bottom if low is None else heights.at(low)
     y1 = top if high is None else heights.at(high)
     look = {"color": colour, "alpha": 0.75, "zorder": 2}
