@@ -236,7 +236,7 @@ def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
     assert [p["verdict"] for p in compared["pairs"]] == ["no interval"]
     assert compared["files"] == []
     assert not Path("compare.png").exists()
-    assert "A and B cannot be told apart" in idim("compare", "s", "t", "--out", "deep/er").stdout
+    assert "A and B: cannot be told apart" in idim("compare", "s", "t", "--out", "deep/er").stdout
     for words in (["compare", "s"], ["compare", "s", "s"], ["compare", "s", "deep"]):
         result = idim(*words)
         assert (result.exit_code, result.stdout) == (2, "")
@@ -279,6 +279,11 @@ def test_estimate_and_plot_read_the_folder(swept, tmp_path):
     stem = tmp_path / "fig"
     assert idim("plot", str(swept), "--out", str(stem)).stdout == f"{stem}.png\n{stem}.svg\n"
     assert Path(f"{stem}.png").read_bytes()[1:4] == b"PNG"
+    paper = idim("plot", str(swept), "--out", f"{tmp_path}/paper.pdf", "--no-title")
+    assert paper.stdout == f"{tmp_path}/paper.pdf\n"
+    assert [p.name for p in tmp_path.glob("paper*")] == ["paper.pdf"]
+    refused = idim("plot", str(swept), "--format", "png,eps")
+    assert refused.stderr == "error: --format: no figure is a 'eps'; give png, svg, pdf.\n"
     assert "d" in Path(f"{stem}.svg").read_text()
     (tmp_path / "nothing").mkdir()
     for command in ("estimate", "plot", "report"):
@@ -306,6 +311,8 @@ def test_compare_sets_sweeps_side_by_side(swept, tmp_path):
     assert all(Path(figure).stat().st_size for figure in figures)
     found = json.loads(idim(*words, "--json").stdout)
     assert [s["name"] for s in found["sweeps"]] == ["fastfood", "dense"]
+    (pair,) = found["pairs"]
+    assert pair["matched"][0]["seeds"] == 1
 
 
 def test_trajectory_measures_each_checkpoint(here):

@@ -1,6 +1,7 @@
 """The table, the CSV file and the figure of a sweep's summary."""
 
 import csv
+import io
 import itertools
 import json
 import math
@@ -83,6 +84,8 @@ CASES = {
     "no points": without_runs(summary(), reference=summary().reference, line=0.79),
     "no baseline": without_runs(summary(), points=summary().points),
     "own training": summary(problem="objective", task="objective", chance=None),
+    "large scores": summary(means=[1e5 * m for m in RISE], base=88e3, chance=None, metric="gain",
+                            problem="objective", task="objective"),
     "long names": summary(model="org/" + 120 * "m", task="/tasks/" + 60 * "t" + ".toml"),
 }  # fmt: skip
 
@@ -323,6 +326,55 @@ def test_every_seed_has_its_dot():
     (dots,) = [c for c in ax.collections if len(c.get_offsets()) > 1]
     told = [[p.d, s] for p in CASES["reached"].points for s in p.scores]
     assert sorted(dots.get_offsets().tolist()) == sorted(told)
+
+
+def test_nothing_hides_a_seed():
+    """At the d that pass the ring and the diamond of d90 lay over the seeds and their mean."""
+    from idim.report.figure import compose
+
+    (ax,) = compose(CASES["reached"]).axes
+    (seeds,) = [c for c in ax.collections if len(c.get_offsets()) > 1]
+    above = [a for a in (*ax.lines, *ax.patches) if a.get_zorder() >= seeds.get_zorder()]
+    assert above == []
+
+
+def test_the_vertical_axis_is_named_by_its_metric():
+    upright = [t.get_text() for t in texts_of(CASES["negative scores"]) if t.get_rotation() == 90]
+    assert upright == ["mcc"]
+
+
+@pytest.mark.parametrize("name", ["reached", "never reached", "negative scores", "long names"])
+def test_a_figure_for_a_paper_has_no_headings(name: str):
+    from idim.report.figure import compose
+
+    bare = compose(CASES[name], titled=False)
+    bare.canvas.draw()
+    assert bare.texts == []
+    assert bare.get_figheight() < compose(CASES[name]).get_figheight()
+    boxes = [t.get_window_extent() for t in (*bare.axes[0].texts, bare.axes[0].xaxis.label)]
+    assert all(box.y0 >= 0 and box.y1 <= bare.bbox.height for box in boxes)
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+
+
+def test_a_pdf_has_truetype_fonts_and_no_date():
+    from idim.report.figure import render
+
+    (first, second) = (render(CASES["toy"], ("pdf",))["pdf"] for _ in range(2))
+    assert first == second
+    assert b"/FontFile2" in first
+    assert b"/Type3" not in first
+    assert b"Date" not in first
+
+
+def test_a_figure_is_opaque_so_that_its_words_are_read_on_any_ground():
+    from matplotlib.image import imread
+
+    from idim.report.figure import render
+
+    made = render(CASES["toy"])
+    assert (imread(io.BytesIO(made["png"]), format="png")[:, :, 3] == 1).all()
+    assert b"fill: #ffffff" in made["svg"].partition(b"axes_1")[0]
 
 
 def test_the_files_are_written_whole_and_the_same_each_time(tmp_path: Path):

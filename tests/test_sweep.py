@@ -315,7 +315,7 @@ app(sys.argv[1:], prog_name="idim")
 
 def test_kill_9_in_the_middle_of_a_run_loses_nothing(tmp_path):
     grid = "model=digits-mlp d=40 seeds=2 lr=0.5 baseline_lr=0.003 steps=800 train_samples=300"
-    words = ["sweep", *grid.split(), "--jobs", "1", "--json"]
+    words = ["sweep", *grid.split(), "--jobs", "1", "--json", "--no-share"]
     calm = idim(*words, "--out", str(tmp_path / "calm"))
     assert calm.returncode == 0, calm.stderr
     out = tmp_path / "killed"

@@ -3,9 +3,11 @@
 import json
 import re
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -173,9 +175,65 @@ def test_the_figure_has_a_panel_for_the_second_line():
     assert len(figure.compose(RECORD).axes) == 2
     drawn = figure.compose(BOTH)
     own, one, _ = drawn.axes
-    assert [len(ax.lines) for ax in (own, one)] == [11, 13]
+    dots = [[line for line in ax.lines if line.get_marker() == "o"] for ax in (own, one)]
+    assert list(map(len, dots)) == [1 + 4, 1 + 5]  # the line of all, and a mark for each
     said = [t.get_text() for t in drawn.texts]
     assert "d90, by the fitted curve: 0.9 of the last checkpoint's full fine-tuning" in said
+
+
+BOUNDS = (
+    row(0, None, over=900, ends=(400, None)), row(100, None, over=500, ends=(None, None)),
+    row(1000, None, over=900, ends=(901, None)), row(3000, 900, ends=(None, None)),
+    row(9000, None, under=20, ends=(None, 60)),
+)  # fmt: skip
+
+
+def test_what_is_beyond_every_d_tried_is_drawn_beyond_every_d_that_is_known():
+    """An open mark stood at the largest d tried, as if that were d90, or 20 % above it."""
+    (ax, _) = figure.compose(replace(RECORD, tasks=(replace(TASK, rows=BOUNDS),))).axes
+    ticks = dict(zip([t.get_text() for t in ax.get_yticklabels()], ax.get_yticks(), strict=True))
+    line, *marks = (line for line in ax.lines if line.get_marker() == "o")
+    low, high = ax.spines["left"].get_bounds()
+    heights = [float(y) for y in np.asarray(line.get_ydata())]
+    assert [y > high for y in heights] == [True, True, True, False, False]
+    assert [y < low for y in heights] == [False, False, False, False, True]
+    assert heights[3] == pytest.approx(high)
+    assert len(set(heights[:3])) == 1  # one row of the band: nothing is larger than another
+    assert [m.get_markerfacecolor() == "white" for m in marks] == [True, True, True, False, True]
+    assert ticks["> 900"] > high
+    assert ticks["\N{LESS-THAN OR EQUAL TO} 20"] < low
+    (odd,) = (t for t in ax.texts if t.get_text() == "> 500")
+    assert odd.xy[1] == heights[1]
+
+
+def test_an_open_end_of_an_interval_is_an_arrow_also_where_both_are_open():
+    (ax, _) = figure.compose(replace(RECORD, tasks=(replace(TASK, rows=BOUNDS),))).axes
+    arrows = [line.get_marker() for line in ax.lines if line.get_marker() in ("v", "^")]
+    # one for each end of BOUNDS that is None, those of both ends and of 901 or above too
+    ends = [end for r in BOUNDS for end in r.interval]
+    assert len(arrows) == ends.count(None)
+    assert (arrows.count("^"), arrows.count("v")) == (4, 3)
+
+
+@pytest.mark.parametrize("largest", [900, 1000, 1050, 9990, 10_100])
+def test_no_d_is_written_over_the_word_of_a_band(largest):
+    rows = (row(0, None, over=largest), row(100, 100), row(1000, None, under=10))
+    drawn = figure.compose(replace(RECORD, tasks=(replace(TASK, rows=rows),)))
+    drawn.canvas.draw()
+    boxes = sorted((t.get_window_extent() for t in drawn.axes[0].get_yticklabels()),
+                   key=lambda box: box.y0)  # fmt: skip
+    assert len(boxes) >= 3
+    assert all(one.y1 <= other.y0 for one, other in pairwise(boxes))
+
+
+def test_a_figure_for_a_paper_has_captions_of_panels_and_no_headings(tmp_path):
+    drawn = figure.compose(BOTH, titled=False)
+    said = [t.get_text() for t in drawn.texts]
+    assert [words.partition(",")[0].partition(":")[0] for words in said] == [
+        "d90", "d90", "full fine-tuning",
+    ]  # fmt: skip
+    (path,) = figure.draw(BOTH, tmp_path / "t.pdf", titled=False)
+    assert path.read_bytes().startswith(b"%PDF")
 
 
 def test_each_earlier_checkpoint_is_measured_again_to_the_line_of_the_last(tmp_path):
@@ -188,6 +246,8 @@ def test_each_earlier_checkpoint_is_measured_again_to_the_line_of_the_last(tmp_p
     first = CliRunner().invoke(app, command, prog_name="idim")
     assert first.exit_code == 0, first.stderr
     assert "[2/2] sentiment" in first.stderr
+    # to the other line each earlier checkpoint trains nothing anew
+    assert first.stderr.count("1 run of the same id found done in ") == 2
     part = json.loads(first.stdout)["tasks"][0]
     last = part["rows"][-1]
     again = part["to_last"]["rows"]

@@ -201,7 +201,14 @@ def test_the_files_of_a_report_are_whole_and_the_same_each_time(tmp_path: Path):
     folders = [tmp_path / "a", tmp_path / "not there" / "b 'quoted'"]
     paths = [publish.publish(CASES["reached"], EVIDENCE, COMMAND, f) for f in folders]
     names = ["report.html", "report.md", "report.tex", "points.csv", "curve.png", "curve.svg"]
+    names.append("curve.pdf")
     assert [path.name for path in paths[0]] == names
     assert sorted(f.name for f in folders[1].iterdir()) == sorted(names)
     for one, other in zip(*paths, strict=True):
         assert one.read_bytes() == other.read_bytes()
+    # the page is headed by what was measured, and its figure has no headings: d90 stands in its
+    # title, in the first finding and at the curve, not at the top of each
+    html = paths[0][0].read_text()
+    assert "<h1>bert_tiny on mrpc" in html
+    assert "<!-- d90 = 137 of D = 5 M -->" not in html
+    assert "<!-- d90 = 137 of D = 5 M -->" in (folders[0] / "curve.svg").read_text()

@@ -31,7 +31,8 @@ class Summary(results.Summary):
         """Draw score against d, with the baseline, the line and d90.
 
         Args:
-            stem: if given, writes <stem>.png and <stem>.svg too.
+            stem: if given, writes <stem>.png and <stem>.svg too; one that ends in .png, .svg or
+                .pdf is the only file.
         """
         from idim.report import figure
 

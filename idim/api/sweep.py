@@ -1,7 +1,7 @@
 """`idim sweep` from Python."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from idim.api.summary import Summary
 from idim.config import SweepSpec, load, with_recipe
 from idim.errors import IdimError, refused
 from idim.reading import expanded
-from idim.sweeps import Event, Plan, default_out, execute, plan, write
+from idim.sweeps import Event, Plan, default_out, execute, neighbours, plan, write
 
 
 def silent(_: Any) -> None:
@@ -23,6 +23,7 @@ def sweep(
     *,
     out: str | Path | None = None,
     jobs: int = 1,
+    share: bool = True,
     progress: Callable[[Event], None] = silent,
     tell: Callable[[str], None] = silent,
     **settings: Any,
@@ -35,8 +36,10 @@ def sweep(
         out: folder of the results; by default one in ./idim-out, by what is measured.
         jobs: processes.  With more than one, a script must call this below
             `if __name__ == "__main__":`, as any that starts processes.
+        share: whether equal runs that sweeps in folders beside have done are linked from there.
         progress: told of every event of a run.
-        tell: given a line for whatever was damaged in the folder, and is done again.
+        tell: given a line for whatever was damaged in the folder, and is done again, and for what
+            was found in folders beside.
         **settings: the options of `idim sweep` by their names there, with underscores, for
             instance model="tiny", task="paraphrase", d=(10, 100), projection="sparse".
 
@@ -54,7 +57,9 @@ def sweep(
     with explained():
         spec = load(SweepSpec, None, {k: plain(v) for k, v in settings.items()}, tell)
         place = folder(default_out(with_recipe(spec)) if out is None else out)
-        return run_plan(plan(spec, place), place, jobs=jobs, progress=progress, tell=tell)
+        beside = neighbours(place) if share else []
+        planned = plan(spec, place)
+        return run_plan(planned, place, jobs=jobs, share=beside, progress=progress, tell=tell)
 
 
 def run_plan(
@@ -62,6 +67,7 @@ def run_plan(
     out: Path,
     *,
     jobs: int,
+    share: Sequence[Path] = (),
     progress: Callable[[Event], None],
     tell: Callable[[str], None],
 ) -> Summary:
@@ -69,7 +75,7 @@ def run_plan(
     if not isinstance(jobs, int) or jobs < 1:
         raise IdimError(f"jobs must be at least 1, got {jobs!r}.")
     with _undisturbed():
-        summary = execute(planned, out, jobs=jobs, progress=progress, tell=tell)
+        summary = execute(planned, out, jobs=jobs, share=share, progress=progress, tell=tell)
     write(summary, out)
     return Summary.of(summary)
 

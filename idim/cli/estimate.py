@@ -1,7 +1,7 @@
 """`idim estimate` and `idim plot`: from the store alone, nothing is trained."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,8 +28,20 @@ Stem = Annotated[
     typer.Option(
         parser=options.place,
         metavar="STEM",
-        help="Write STEM.png and STEM.svg  [default: in DIR, as the command itself does]",
+        help="Write STEM.png and STEM.svg, or STEM alone where it ends in .png, .svg or .pdf  "
+        "[default: in DIR, as the command itself does]",
     ),
+]
+# a tuple of names; an option of that type would be several words
+Formats = Annotated[
+    Any,
+    typer.Option(
+        "--format", parser=options.formats, metavar="LIST",
+        help="Kinds of file: png, svg, pdf  [default: png,svg]",
+    ),
+]  # fmt: skip
+Untitled = Annotated[
+    bool, typer.Option("--no-title", help="Leave the headings to the caption of your paper")
 ]
 
 
@@ -55,22 +67,23 @@ def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Js
     show(found.to_json() if as_json else words, as_json=as_json)
 
 
-def plot(folder: Folder, *, out: Stem = None) -> None:
+def plot(
+    folder: Folder, *, out: Stem = None, formats: Formats = None, no_title: Untitled = False
+) -> None:
     """Draw what a folder holds: a sweep or a trajectory.
 
-    Prints the names of the two files it writes.
+    Prints the names of the files it writes.
 
     Example:
-      idim plot idim-out/paraphrase-tiny-fastfood-did --out figures/tiny
+      idim plot idim-out/paraphrase-tiny-fastfood-did --out figures/tiny.pdf --no-title
     """
     from idim.report import figure, trajectory_figure
     from idim.studies.trajectory import is_trajectory, read
     from idim.sweeps import summarise
 
+    look = {"kinds": formats or (), "titled": not no_title}
     if is_trajectory(folder):
-        stem = out or folder / "trajectory"
-        trajectory_figure.draw(read(folder), stem)
+        paths = trajectory_figure.draw(read(folder), out or folder / "trajectory", **look)
     else:
-        stem = out or folder / "curve"
-        figure.draw(summarise(folder), stem)
-    show(f"{stem}.png\n{stem}.svg", as_json=False)
+        paths = figure.draw(summarise(folder), out or folder / "curve", **look)
+    show("\n".join(map(str, paths)), as_json=False)

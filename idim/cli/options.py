@@ -63,6 +63,21 @@ def processes(text: str) -> int:
     return int(_number("--jobs", text, int, JOBS))
 
 
+def formats(text: str) -> tuple[str, ...]:
+    """Read the kinds of file of a figure.
+
+    Raises:
+        IdimError: a kind that there is not.
+    """
+    from idim.report.canvas import KINDS
+
+    kinds = tuple(dict.fromkeys(part.strip().lower().lstrip(".") for part in text.split(",")))
+    for kind in kinds:
+        if kind not in KINDS:
+            raise IdimError(f"--format: no figure is a {brief(kind)}; give {', '.join(KINDS)}.")
+    return kinds
+
+
 def _number(flag: str, text: str, kind: type, bound: Bound) -> Any:
     value = parse_number(text.strip(), kind)
     if value is None:

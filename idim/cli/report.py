@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from idim.cli import options
-from idim.cli.estimate import Folder, Threshold
+from idim.cli.estimate import Folder, Formats, Threshold, Untitled
 from idim.cli.screen import show
 from idim.errors import IdimError
 
@@ -28,7 +28,7 @@ CompareOut = Annotated[
     typer.Option(
         parser=options.place,
         metavar="DIR",
-        help="Draw compare.png and compare.svg there",
+        help="Draw compare.png and compare.svg there, or the files of --format",
         show_default=False,
     ),
 ]
@@ -39,7 +39,8 @@ def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = Fal
 
     One page that needs no other file (figure, table, methods, protocol, what was left out, the
     command that does it again, versions and machines), the same as Markdown, the table and the
-    methods paragraph in LaTeX, points.csv and the figure. Trains nothing; prints the paths.
+    methods paragraph in LaTeX, points.csv and the figure, for a paper as curve.pdf without its
+    headings. Trains nothing; prints the paths.
 
     Example:
       idim report idim-out/paraphrase-tiny-fastfood-did --out writeup
@@ -62,26 +63,32 @@ def compare(
     *,
     threshold: Threshold = None,
     out: CompareOut = None,
+    formats: Formats = None,
+    no_title: Untitled = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare the d90 of several sweeps.
 
-    Prints a table, of each two sweeps whether their intervals tell them apart, and in which
-    settings they differ; with --out it draws all curves, each over its own baseline, on one
-    figure. Trains nothing.
+    Prints a table; of each two sweeps how many times one d90 is the other, with a 95 % interval,
+    whether that tells them apart or how many more runs might, and their scores at one d, paired by
+    the seeds and rows that both have; and in which settings they differ. With --out it draws all
+    curves, each over its own baseline, on one figure. Trains nothing.
 
     Example:
       idim compare idim-out/sst2-minilm-fastfood-did idim-out/sst2-minilm-fastfood-said
     """
     from idim.report import canvas, comparison, overlay
-    from idim.sweeps import setting, summarise
+    from idim.sweeps import matched, setting, summarise
 
     _refuse_many(folders)
     summaries = [summarise(folder, threshold) for folder in folders]
-    compared = comparison.compare(summaries, list(map(setting, folders)))
+    compared = comparison.compare(
+        summaries, list(map(setting, folders)), lambda s: matched.rows(s, s.out)
+    )
     paths = []
     if out is not None:
-        drawn = canvas.files(overlay.compose(compared), overlay.title(compared))
+        figure = overlay.compose(compared, titled=not no_title)
+        drawn = canvas.files(figure, overlay.title(compared), formats or canvas.USUAL)
         out.mkdir(parents=True, exist_ok=True)
         paths = [str(path) for path in canvas.save(drawn, out / "compare")]
     if as_json:

@@ -33,6 +33,10 @@ Jobs = Annotated[
         help="Processes  [default: one for each core a run leaves idle]",
     ),
 ]
+NoShare = Annotated[
+    bool,
+    typer.Option("--no-share", help="Train also runs that sweeps in folders beside have done"),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="List the runs and their cost, do none"),
@@ -46,6 +50,7 @@ def sweep(
     out: Out = None,
     jobs: Jobs = None,
     config_file: options.ConfigFile = None,
+    no_share: NoShare = False,
     dry_run: DryRun = False,
     as_json: options.Json = False,
 ) -> None:
@@ -55,62 +60,68 @@ def sweep(
     the least d that reaches 90 % of the baseline. Without --d the search chooses d, learning
     rates and seeds by what it has found; with --d or --points it runs the whole grid.
     Prints a table; writes each run, summary.json, points.csv and curve.png/svg.
-    The same command again does only what is missing.
+    The same command again does only what is missing; equal runs of sweeps in folders beside
+    are linked, not trained again.
 
     Example:
       idim sweep --model roberta-base --task mrpc --d 100,300,1000,3000
     """
     spec = config.load(config.SweepSpec, config_file, given, note)
     # A mistake in the settings is told before torch is imported.
-    from idim.sweeps import default_out, plan
+    from idim.sweeps import default_out, neighbours, plan
 
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         out = out or default_out(config.with_recipe(spec))
         planned = plan(spec, out)
-        found = preview(planned, out) if dry_run else measure(planned, out, jobs)
+        share = [] if no_share else neighbours(out)
+        found = preview(planned, out, share) if dry_run else measure(planned, out, jobs, share)
     if isinstance(found, dict):
-        show(found if as_json else _listed(planned, out, found["already"]), as_json=as_json)
+        show(found if as_json else _listed(planned, out, found), as_json=as_json)
     else:
         finish(found, as_json=as_json)
 
 
-def measure(planned: "Plan", out: Path, jobs: int | None) -> "Summary":
+def measure(planned: "Plan", out: Path, jobs: int | None, share: list[Path]) -> "Summary":
     """Do what is missing, and write the files that people look at."""
     from idim.sweeps import execute, write
 
     with follow() as progress:
         summary = execute(
-            planned, out, jobs=jobs, progress=progress, tell=note,
+            planned, out, jobs=jobs, share=share, progress=progress, tell=note,
             accepted=lambda: note(f"writing to {out}"),
         )  # fmt: skip
     write(summary, out)
     return summary
 
 
-def _listed(planned: "Plan", out: Path, done: int | None) -> str:
+def _listed(planned: "Plan", out: Path, found: dict[str, Any]) -> str:
     lines = planned.lines()
-    if done:
+    if done := found["already"]:
         lines.append(f"{out} holds {many(done, 'run')} of it already")
+    if elsewhere := found["elsewhere"]:
+        lines.append(f"at least {many(elsewhere, 'run')} of it found done in folders beside")
     return "\n".join(lines)
 
 
-def preview(planned: "Plan", out: Path) -> dict[str, Any]:
+def preview(planned: "Plan", out: Path, share: list[Path]) -> dict[str, Any]:
     """Return the dry run as one object: what each run trains, and a step's time by method.
 
     The runs are those the search begins with; it makes `most` at most, of which the folder holds
-    some `already`.
+    some `already`, and folders beside it hold others `elsewhere`, as far as is known before the
+    first run is done.
 
     Raises:
         IdimError: what the sweep itself would be refused for.
     """
     from idim.store import Damaged
-    from idim.sweeps import already
+    from idim.sweeps import Shared, already
 
     try:
         done = already(planned, out)
     except Damaged as e:  # no refusal: the sweep does that run again
         note(str(e))
         done = None
+    elsewhere = 0 if done is None else Shared(planned, out, share).ahead()
     for line in planned.warnings:
         note(f"warning: {line}")
     runs = [
@@ -125,6 +136,7 @@ def preview(planned: "Plan", out: Path) -> dict[str, Any]:
         for run in planned.specs
     ]
     facts = {"search": planned.spec.search, "most": planned.most, "already": done}
+    facts["elsewhere"] = elsewhere
     return {"D": planned.D, **facts, "runs": runs, "step_seconds": planned.step_seconds}
 
 

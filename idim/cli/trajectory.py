@@ -12,7 +12,7 @@ from idim import config
 from idim.cli import options
 from idim.cli.progress import follow
 from idim.cli.screen import note, show
-from idim.cli.sweep import DryRun, Jobs
+from idim.cli.sweep import DryRun, Jobs, NoShare
 from idim.plain import many
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def trajectory(
     out: Out = Path("idim-out/trajectory"),
     jobs: Jobs = None,
     config_file: options.ConfigFile = None,
+    no_share: NoShare = False,
     dry_run: DryRun = False,
     as_json: options.Json = False,
 ) -> None:
@@ -52,9 +53,12 @@ def trajectory(
     with redirect_stdout(sys.stderr):  # stdout is for the result, whatever a library prints
         sweeps = work.prepare(spec, out)
         if dry_run:
-            found = work.ahead(sweeps, out)
+            found = work.ahead(sweeps, out, share=not no_share)
         else:
-            found = work.run_all(sweeps, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow)
+            found = work.run_all(
+                sweeps, out, lines=spec.lines, jobs=jobs, tell=note, follow=follow,
+                share=not no_share,
+            )  # fmt: skip
     if isinstance(found, list):
         show({"sweeps": list(map(asdict, found))} if as_json else _listed(found), as_json=as_json)
         return
@@ -62,6 +66,12 @@ def trajectory(
     if failed := work.failures(found):
         note(f"error: {many(failed, 'run')} failed; the same command tries again.")
         raise typer.Exit(1)
+
+
+def _done(one: "Ahead") -> str:
+    """Say what is there of a sweep, in its folder and in others."""
+    said = [f"{many(one.already, 'run')} done before"] if one.already else []
+    return ", ".join([*said, *([f"{one.elsewhere:,} in other sweeps"] if one.elsewhere else [])])
 
 
 def _listed(coming: "list[Ahead]") -> str:
@@ -72,7 +82,7 @@ def _listed(coming: "list[Ahead]") -> str:
     rows = [("task", "model", "runs", "at most", "")]
     rows += [
         (one.task, one.model, f"{one.runs:,}", hours(one.seconds),
-         f"{many(one.already, 'run')} done before" if one.already else "")
+         _done(one))
         for one in coming
     ]  # fmt: skip
     runs, seconds = sum(one.runs for one in coming), sum(one.seconds for one in coming)

@@ -2,10 +2,10 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -21,8 +21,19 @@ STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans", "font.size": 9.0, "axes.linewidth": 0.8,
     "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY, "text.color": INK,
     "axes.unicode_minus": True, "svg.hashsalt": "idim", "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # TrueType: publishers refuse matplotlib's own Type 3
     "text.parse_math": False,  # a dollar sign in a name is one
 }  # fmt: skip
+Kind = Literal["png", "svg", "pdf"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+# What is written where nobody asks for another.
+USUAL: tuple[Kind, ...] = ("png", "svg")
+# What a file says of itself: neither version nor date, so that equal content is equal bytes.
+_ABOUT: dict[Kind, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Creator": None, "Date": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
 # Characters of a text that is made to fit.
 LONGEST = 300
 
@@ -36,25 +47,40 @@ def styled() -> Iterator[None]:
         yield
 
 
-def files(figure: Figure, title: str) -> dict[str, bytes]:
-    """Return the bytes of each kind of file."""
-    made = {}
+def files(figure: Figure, title: str, kinds: Sequence[Kind] = USUAL) -> dict[Kind, bytes]:
+    """Return the bytes of each kind of file.
+
+    Args:
+        figure: what to write.
+        title: of the file, where a kind has a place for it.
+        kinds: of files.
+    """
+    made: dict[Kind, bytes] = {}
     for text in figure.findobj(Text):
         text.set_text(harmless(text.get_text(), keep="\n"))
     with styled(), warnings.catch_warnings():
         # a name in a script that the font lacks is drawn as boxes
         warnings.filterwarnings("ignore", message="Glyph")
-        # Neither version nor date: files of equal content compare equal.
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Creator": None})):
-            if kind == "svg":
-                metadata |= {"Date": None, "Title": harmless(title)}
+        for kind in kinds:
+            named = {} if kind == "png" else {"Title": harmless(title)}
             file = io.BytesIO()
-            figure.savefig(file, format=kind, metadata=metadata)
+            figure.savefig(file, format=kind, metadata=_ABOUT[kind] | named)
             made[kind] = file.getvalue()
     return made
 
 
-def save(made: dict[str, bytes], stem: Path) -> list[Path]:
+def asked(stem: Path, kinds: Sequence[Kind] = ()) -> tuple[Path, tuple[Kind, ...]]:
+    """Read what to write off a name: one that ends in a kind asks for that kind.
+
+    >>> asked(Path("a/x.pdf")), asked(Path("x.1")), asked(Path("x.pdf"), ["svg"])
+    ((PosixPath('a/x'), ('pdf',)), (PosixPath('x.1'), ('png', 'svg')), (PosixPath('x'), ('svg',)))
+    """
+    by_name: tuple[Kind, ...] = tuple(k for k in KINDS if stem.suffix.lower() == f".{k}")
+    bare = stem.with_suffix("") if by_name else stem
+    return bare, tuple(kinds) or by_name or USUAL
+
+
+def save(made: Mapping[Kind, bytes], stem: Path) -> list[Path]:
     """Write each kind of file, whole or not at all; return the paths.
 
     Raises:
@@ -69,15 +95,21 @@ def save(made: dict[str, bytes], stem: Path) -> list[Path]:
     return paths
 
 
-def fit(text: Text, width: float) -> None:
-    """Shrink a text to a width in pixels, and cut it where that would be too small to read."""
+def fit(text: Text, length: float) -> None:
+    """Shrink a text to a length in pixels, and cut it where that would be too small to read."""
     text.set_text(harmless(text.get_text())[:LONGEST])
     size = float(text.get_fontsize())
-    while text.get_window_extent().width > width and size > 6.5:
+    while _length(text) > length and size > 6.5:
         size -= 0.25
         text.set_fontsize(size)
-    while text.get_window_extent().width > width:
+    while _length(text) > length:
         text.set_text(text.get_text()[:-2] + "\N{HORIZONTAL ELLIPSIS}")
+
+
+def _length(text: Text) -> float:
+    """Return how long a text is along its own direction, which is level or upright."""
+    box = text.get_window_extent()
+    return box.height if text.get_rotation() == 90 else box.width
 
 
 def ink(colour: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from idim.config import SweepSpec
+from idim.config.unused import idle, unused
 from idim.results import Summary
 from idim.search import Space
 
@@ -22,14 +23,14 @@ class Difference:
     """A setting that not all sweeps share."""
 
     setting: str
-    # One a sweep, in their order, as a reader would write it.
+    # One a sweep, in their order, as a reader would write it; empty where it does nothing.
     values: tuple[str, ...]
 
     def line(self, marks: Iterable[str]) -> str:
         """Say which sweeps have which value: "optimizer: adamw (A, C), sgd (B)"."""
         by: dict[str, list[str]] = {}
         for mark, value in zip(marks, self.values, strict=True):
-            by.setdefault(value, []).append(mark)
+            by.setdefault(value or "of no use", []).append(mark)
         return f"{self.setting}: " + ", ".join(f"{v} ({', '.join(m)})" for v, m in by.items())
 
 
@@ -40,16 +41,27 @@ def differences(summaries: Sequence[Summary], spaces: Sequence[Space]) -> tuple[
         summaries: of one or more sweeps.
         spaces: their settings, in the same order.
     """
+    useless = [_idle(s.spec) for s in spaces]
     found = [
-        Difference(name, tuple(_said(getattr(s.spec, name)) for s in spaces))
+        Difference(name, tuple(
+            "" if name in without else _said(getattr(s.spec, name))
+            for s, without in zip(spaces, useless, strict=True)
+        ))
         for name in (f.name for f in fields(SweepSpec))
         if name not in _TOLD | _ASIDE
-    ]
+    ]  # fmt: skip
+    weights = "weights" if all(s.problem == "task" for s in summaries) else "code"
     found += [
-        _of_one_name("weights", [s.model for s in summaries], spaces, "model_fingerprint"),
+        _of_one_name(weights, [s.model for s in summaries], spaces, "model_fingerprint"),
         _of_one_name("rows", [s.task for s in summaries], spaces, "data_fingerprint"),
     ]
-    return tuple(one for one in found if len(set(one.values)) > 1)
+    # where a setting does nothing there is no value to differ
+    return tuple(one for one in found if len({value for value in one.values if value}) > 1)
+
+
+def _idle(spec: SweepSpec) -> set[str]:
+    """Return the settings that do nothing in a sweep."""
+    return {*unused(spec), *idle(spec, (f.name for f in fields(SweepSpec)))}
 
 
 def _of_one_name(what: str, names: list[str], spaces: Sequence[Space], key: str) -> Difference:

@@ -19,8 +19,11 @@ SOURCES = ("runs", "on", "kernels", "software", "from", "to")
 class Document:
     """A report's parts; every table has its names in the first row."""
 
+    # The answer in one line, for where a page is listed.
     title: str
+    # What was measured, by which the page is headed: the answer is the first of its findings.
     subject: str
+    facts: str
     # d90 with its interval, the papers' reading, what the search did.
     findings: tuple[str, ...]
     points: Rows
@@ -51,6 +54,7 @@ def document(summary: Summary, evidence: Evidence, command: str) -> Document:
     return Document(
         title=titled(summary),
         subject=setting(summary),
+        facts=f"D = {summary.D:,}; {summary.metric}",
         findings=tuple(table.findings(summary)),
         points=points,
         marked=None if found is None else 2 + ds.index(found),

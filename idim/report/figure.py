@@ -1,5 +1,6 @@
 """The curve of a sweep: score against d, its baseline, its line and d90."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from idim.report.canvas import (
     GREY,
     INK,
     PALE,
+    USUAL,
     VERMILION,
+    Kind,
+    asked,
     files,
     fit,
     save,
@@ -24,8 +28,9 @@ from idim.report.layout import d_ticks, score, score_ticks, spread, x_limits, y_
 from idim.report.words import axis, count, full_training, headline, seeds, span, subject, titled
 from idim.results import Summary
 
-SIZE = (7.6, 4.5)  # inches
-FRAME = (0.08, 0.125, 0.69, 0.665)  # the axes: left, bottom, width, height, as shares of SIZE
+# Inches: the width, what stands left and right of the axes, and from the top down.
+WIDTH, LEFT, RIGHT = 6.8, 0.72, 1.66
+HEADING, BARE, HEIGHT, FOOT = 0.86, 0.12, 2.95, 0.52
 # Share of the axes, at the bottom, that holds what is said of d90 and never a score.
 STRIP = 0.23
 LABEL_GAP = 0.058  # smallest distance of two labels in the right margin, as a share of the axes
@@ -40,39 +45,54 @@ class Label:
     colour: str
 
 
-def draw(summary: Summary, path_stem: Path) -> None:
-    """Write `<path_stem>.png` (200 dpi) and `<path_stem>.svg`.
+def draw(
+    summary: Summary, path_stem: Path, kinds: Sequence[Kind] = (), *, titled: bool = True
+) -> list[Path]:
+    """Write `<path_stem>.png` (200 dpi) and `<path_stem>.svg`, or the kinds of file asked for.
 
     Each file is written beside and renamed, and the same summary gives the same bytes.
 
     Args:
         summary: of the sweep.
-        path_stem: where, without an ending; its folder is made where it does not exist.
+        path_stem: where, without an ending, or with that of the one kind to write; its folder is
+            made where it does not exist.
+        kinds: of files, if not those.
+        titled: whether the figure has headings; a paper says them in its caption.
+
+    Returns:
+        The paths.
 
     Raises:
         OSError: the folder cannot be written to, or its disk is full.
     """
-    save(render(summary), path_stem)
+    stem, kinds = asked(path_stem, kinds)
+    return save(render(summary, kinds, titled=titled), stem)
 
 
-def render(summary: Summary) -> dict[str, bytes]:
+def render(
+    summary: Summary, kinds: Sequence[Kind] = USUAL, *, titled: bool = True
+) -> dict[Kind, bytes]:
     """Draw the figure and return the bytes of each kind of file."""
-    return files(compose(summary), _title(summary))
+    return files(compose(summary, titled=titled), _title(summary), kinds)
 
 
-def compose(summary: Summary) -> Figure:
+def compose(summary: Summary, *, titled: bool = True) -> Figure:
     """Lay the figure out; no two of its texts overlap and none leaves it."""
+    above = HEADING if titled else BARE
+    height = above + HEIGHT + FOOT
     with styled():
-        figure = Figure(figsize=SIZE, dpi=200, facecolor="white")
+        figure = Figure(figsize=(WIDTH, height), dpi=200, facecolor="white")
         FigureCanvasAgg(figure)
-        ax = figure.add_axes(FRAME)
+        share = (WIDTH - LEFT - RIGHT) / WIDTH
+        ax = figure.add_axes((LEFT / WIDTH, FOOT / height, share, HEIGHT / height))
         _frame(ax, summary)
         _reference_lines(ax, summary)
         _curve(ax, summary)
         if summary.line is not None and summary.points:
             _interval(ax, summary)
             _d90(ax, summary)
-        _headings(figure, summary)
+        if titled:
+            _headings(figure, summary)
     return figure
 
 
@@ -101,6 +121,12 @@ def _frame(ax: Axes, summary: Summary) -> None:
         ax.spines[side].set_visible(False)
     ax.spines["left"].set_bounds(floor, top)
     ax.set_xlabel(axis(summary), color=GREY, loc="left")
+    middle = 0.5 * (floor + top)
+    metric = ax.text(
+        -0.80 * LEFT / (WIDTH - LEFT - RIGHT), middle, summary.metric, color=GREY, rotation=90,
+        ha="center", va="center", transform=ax.get_yaxis_transform(),
+    )  # fmt: skip
+    fit(metric, (1 - strip) * ax.bbox.height)
 
 
 # --- what is drawn --------------------------------------------------------------------------
@@ -119,7 +145,7 @@ def _reference_lines(ax: Axes, summary: Summary) -> None:
         labels.append(Label(base.mean, name, INK))
     if line is not None:
         ax.axhline(line, color=VERMILION, lw=1.1, ls=(0, (5, 2.5)), zorder=2)
-        share = f"{100 * summary.threshold:g}% of it"
+        share = f"line: {100 * summary.threshold:g}% of it"
         labels.append(Label(line, share, DARK_VERMILION))
     if chance is not None:
         ax.axhline(chance, color=PALE, lw=1.0, ls=(0, (1, 2.5)), zorder=1)
@@ -139,7 +165,8 @@ def _margin_labels(ax: Axes, labels: list[Label]) -> None:
             transform=ax.transAxes, clip_on=False,
         )  # fmt: skip
         words = score(label.y, 3) + " " + label.words
-        ax.text(1.038, to, words, color=label.colour, va="center", transform=ax.transAxes)
+        name = ax.text(1.038, to, words, color=label.colour, va="center", transform=ax.transAxes)
+        fit(name, 0.995 * ax.figure.bbox.width - name.get_window_extent().x0)
 
 
 def _curve(ax: Axes, summary: Summary) -> None:
@@ -152,12 +179,12 @@ def _curve(ax: Axes, summary: Summary) -> None:
     every = [(p.d, s) for p in points if p.n > 1 for s in p.scores]
     if every:
         ds, scores = zip(*every, strict=True)
-        # Rings above the curve: a seed on the mean, or on another seed, still shows.
-        rings = ax.scatter(ds, scores, s=22, linewidths=0.7, zorder=4.5)
-        rings.set(facecolor=(BLUE, 0.2), edgecolor=(BLUE, 0.7))
+        # Rings above all else: a seed on the mean, on another seed or at d90 still shows.
+        rings = ax.scatter(ds, scores, s=20, linewidths=0.7, zorder=5.5)
+        rings.set(facecolor=(BLUE, 0.2), edgecolor=(BLUE, 0.8))
     ds, means = [p.d for p in points], [p.mean for p in points]
     size = 3.4 if every else 5.0
-    ax.plot(ds, means, color=BLUE, lw=0, marker="o", ms=size, mew=0, zorder=4)
+    ax.plot(ds, means, color=BLUE, lw=0, marker="o", ms=size, mew=0, zorder=5)
     fitted = [p.mean if p.fitted is None else p.fitted for p in points]
     ax.plot(ds, fitted, color=BLUE, lw=1.6, zorder=3.5)
 
@@ -169,7 +196,8 @@ def _interval(ax: Axes, summary: Summary) -> None:
     low, high = summary.interval
     left, right = (b if e is None else e for e, b in zip((low, high), ax.get_xlim(), strict=True))
     left = min(left, right)  # above the largest d tried, and beyond the axis
-    ax.axvspan(left, right, color=VERMILION, alpha=0.11, lw=0, zorder=0)
+    if (low, high) != (None, None):  # what holds every d is no part of the axis
+        ax.axvspan(left, right, color=VERMILION, alpha=0.11, lw=0, zorder=0)
     bar = ax.plot([left, right], [0.032] * 2, lw=2.2)
     for end, at, arrow in ((low, left, "<"), (high, right, ">")):
         look = {"marker": arrow, "ms": 6} if end is None else {"marker": "|", "ms": 7, "mew": 1.4}
@@ -185,7 +213,8 @@ def _d90(ax: Axes, summary: Summary) -> None:
     if at is not None:
         bottom = ax.get_ylim()[0]
         ax.plot([at, at], [bottom, summary.line], color=VERMILION, lw=1.2, zorder=2.5)
-        ax.plot([at], [summary.line], marker="D", ms=5, mew=0, color=VERMILION, zorder=5)
+        mark = "D" if summary.d90 is not None else "<"  # at that d or below
+        ax.plot([at], [summary.line], marker=mark, ms=5, mew=0, color=VERMILION, zorder=4)
     words = [_typeset(headline(summary))]
     if ends := span(summary):
         words.append(f"95% interval {_typeset(ends)}")
@@ -194,7 +223,7 @@ def _d90(ax: Axes, summary: Summary) -> None:
         words.append(f"no {summary.letter} tried passes")
     else:
         mean = next(p.mean for p in summary.points if p.d == first)
-        ax.plot([first], [mean], marker="o", ms=8.5, mfc="none", mec=VERMILION, mew=1.5, zorder=5)
+        ax.plot([first], [mean], marker="o", ms=11, mfc="none", mec=VERMILION, mew=1.2, zorder=4)
         words.append(f"smallest {summary.letter} tried that passes: {first:,}")
     _beside(ax, summary.points[-1].d if at is None else at, words)
 
@@ -217,15 +246,26 @@ def _beside(ax: Axes, d: int, words: list[str]) -> None:
 
 
 def _headings(figure: Figure, summary: Summary) -> None:
-    """Write the answer, what was measured, and what the vertical axis is."""
-    figure.text(0.018, 0.965, _title(summary), fontsize=13, fontweight="bold", va="top")
-    below = figure.text(0.018, 0.897, subject(summary), fontsize=9.5, color=GREY, va="top")
-    fit(below, 0.95 * figure.bbox.width)
+    """Write the answer, what was measured, and what is drawn."""
+    lines = [
+        (0.14, _title(summary), {"fontsize": 13, "fontweight": "bold", "color": INK}),
+        (0.42, subject(summary), {"fontsize": 9.5}),
+        (0.64, _key(summary), {"fontsize": 8.5}),
+    ]  # fmt: skip
+    for down, words, look in lines:
+        y = 1 - down / figure.get_figheight()
+        line = figure.text(0.015, y, words, **{"color": GREY, "va": "top"} | look)
+        fit(line, 0.97 * figure.bbox.width)
+
+
+def _key(summary: Summary) -> str:
+    """Say what the marks are."""
+    if not summary.points:
+        return ""
     many = any(p.n > 1 for p in summary.points)
-    dots = f"; a ring is a seed, a dot their mean ({seeds(summary)})" if many else "; one seed"
-    dots += "; the line is the rising curve that fits best"
-    caption = summary.metric + (dots if summary.points else "")
-    figure.text(0.018, 0.822, caption, fontsize=9, color=GREY, va="center")
+    dots = f"rings: seeds, dot: mean ({seeds(summary)})" if many else "dots: one seed each"
+    band = "; grey band: baseline \N{PLUS-MINUS SIGN} std over seeds" * bool(summary.reference.std)
+    return f"{dots}; curve: the rising one that fits best{band}"
 
 
 def _title(summary: Summary) -> str:

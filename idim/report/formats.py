@@ -11,7 +11,8 @@ STYLE = """
 :root { color: #222; background: #fff; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2.5rem auto;
   padding: 0 1.25rem; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0; }
+p.subject + p { font-size: 1.15rem; font-weight: 600; }
 h2 { font-size: 1.1rem; margin: 2.4rem 0 .5rem; }
 p.subject { color: #5a5a5a; margin: .2rem 0 1rem; }
 figure { margin: 1.5rem 0; } svg { width: 100%; height: auto; }
@@ -55,7 +56,7 @@ def markdown(doc: Document, figure: str) -> str:
     methods = " ".join(doc.methods.values())
     excluded = _markdown_table(doc.excluded) if len(doc.excluded) > 1 else NONE_LEFT_OUT
     parts = [
-        f"# {_md(doc.title)}", _md(doc.subject), *map(_md, doc.findings),
+        f"# {_md(doc.subject)}", _md(doc.facts), *map(_md, doc.findings),
         f"![score against d]({figure})", _markdown_table(doc.points),
         *(f"- {_md(note)}" for note in doc.notes),
         "## Other lines", _markdown_table(doc.lines),
@@ -98,7 +99,7 @@ def page(doc: Document, svg: str) -> str:
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{e(doc.title)}</title>\n<style>\n{STYLE}\n</style>\n<main>",
-        f'<h1>{e(doc.title)}</h1>\n<p class="subject">{e(doc.subject)}</p>',
+        f'<h1>{e(doc.subject)}</h1>\n<p class="subject">{e(doc.facts)}</p>',
         *(f"<p>{e(finding)}</p>" for finding in doc.findings),
         f"<figure>{_inline(svg)}</figure>",
         _html_table(doc.points, "points", doc.marked),

@@ -17,23 +17,24 @@ from idim.report.words import answer, axis, count, name, span
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.5)))
 # Inches: width, the height of the curves, of one row of d90, of what stands above and below.
-WIDTH, CURVES, ROW, ABOVE, BELOW = 8.4, 2.9, 0.24, 0.78, 0.55
+WIDTH, CURVES, ROW, ABOVE, BARE, BELOW = 8.4, 2.9, 0.24, 0.78, 0.26, 0.55
 LEFT, RIGHT = 0.075, 0.62  # the axes, as shares of the width
 BETWEEN = 0.16  # inches between the curves and the rows
 SMALL = 8.2  # points
 LABEL = 0.17  # smallest distance of two labels, in inches
 
 
-def compose(compared: Comparison) -> Figure:
+def compose(compared: Comparison, *, titled: bool = True) -> Figure:
     """Draw a comparison.
 
     Args:
         compared: from `comparison.compare`.
+        titled: whether the figure has headings; a paper says them in its caption.
     """
     sweeps = compared.sweeps
     rows = ROW * len(sweeps)
     curves = max(CURVES, LABEL * (len(sweeps) + 3))
-    height = ABOVE + curves + BETWEEN + rows + BELOW
+    height = (ABOVE if titled else BARE) + curves + BETWEEN + rows + BELOW
     with styled():
         figure = Figure(figsize=(WIDTH, height), dpi=200, facecolor="white")
         FigureCanvasAgg(figure)
@@ -44,7 +45,11 @@ def compose(compared: Comparison) -> Figure:
         _limits(top, bottom, sweeps, compared.threshold)
         _lines(top, compared, LABEL / curves)
         _intervals(bottom, sweeps)
-        _headings(figure, compared, height)
+        caption = 0.20 / height
+        figure.text(0.018, top.get_position().y1 + caption, f"{compared.metric}, as a share of the "
+                    "sweep's own baseline", fontsize=9, color=GREY, va="top")  # fmt: skip
+        if titled:
+            _headings(figure, compared, height)
     return figure
 
 
@@ -98,18 +103,20 @@ def _shares(compared: Compared, scores: Sequence[float]) -> list[float]:
 
 
 def _lines(ax: Axes, compared: Comparison, gap: float) -> None:
-    """Draw each sweep's means, named where they end, and the two lines of all."""
+    """Draw each sweep's curve and means, named where they end, and the two lines of all."""
     for level, colour, style in ((1.0, INK, "-"), (compared.threshold, PALE, (0, (5, 2.5)))):
         ax.axhline(level, color=colour, lw=0.9, ls=style, zorder=1)
     labels = []
     for i, s in enumerate(compared.sweeps):
         ds, d90 = [p.d for p in s.summary.points], s.summary.smallest.d
         shares = _shares(s, [p.mean for p in s.summary.points])
-        ax.plot(ds, shares, lw=1.6, marker="o", ms=3.4, mew=0, zorder=3, **_look(i))
+        fitted = _shares(s, [p.mean if p.fitted is None else p.fitted for p in s.summary.points])
+        ax.plot(ds, fitted, lw=1.6, zorder=3, **_look(i))
+        ax.plot(ds, shares, lw=0, marker="o", ms=3.4, mew=0, zorder=3.5, color=_look(i)["color"])
         if d90 is not None:
             ring = {"mfc": "none", "mec": _look(i)["color"], "mew": 1.3}
             ax.plot([d90], [shares[ds.index(d90)]], marker="o", ms=8, zorder=4, **ring)
-        labels.append((shares[-1], f"{s.mark}  {s.name}", _look(i)["color"], ds[-1]))
+        labels.append((fitted[-1], f"{s.mark}  {s.name}", _look(i)["color"], ds[-1]))
     share = f"{score(compared.threshold, 2)} of the baseline"
     right = ax.get_xlim()[1]
     labels += [(1.0, "the sweep's own baseline", INK, right)]
@@ -151,6 +158,8 @@ def _intervals(ax: Axes, sweeps: Sequence[Compared]) -> None:
                     ax.plot([x], [i], marker=sign, ms=5, color=colour, clip_on=False, zorder=3)
         if d90 is not None:
             ax.plot([d90], [i], "o", ms=5.5, color=colour, mec="white", zorder=4)
+        elif (bound := s.summary.d90_under or s.summary.d90_over) is not None:
+            ax.plot([bound], [i], "o", ms=5.5, mfc="white", mec=colour, zorder=4)
         words = ax.text(
             1.038, i, _said(s), color=ink(colour), va="center", fontsize=SMALL,
             transform=ax.get_yaxis_transform(),
@@ -172,13 +181,12 @@ def _keep_in(text: Any, ax: Axes) -> None:
 
 
 def _headings(figure: Figure, compared: Comparison, height: float) -> None:
-    first, metric = compared.sweeps[0].summary, compared.metric
+    first = compared.sweeps[0].summary
     words = [
         (0.10, title(compared), {"fontsize": 13, "fontweight": "bold"}),
-        (0.36, f"below: {name(first)} of the fitted curve, with its 95% interval; a ring is "
-         f"the smallest {first.letter} tried that passes", {"fontsize": 8.5, "color": GREY}),
-        (0.58, f"{metric}, as a share of the sweep's own baseline",
-         {"fontsize": 9, "color": GREY}),
+        (0.36, f"below: {name(first)} of the fitted curve, with its 95% interval; open dot: a "
+         f"bound; ring: the smallest {first.letter} tried that passes",
+         {"fontsize": 8.5, "color": GREY}),
     ]  # fmt: skip
     for down, line, style in words:
         figure.text(0.018, 1 - down / height, line, va="top", **style)

@@ -12,6 +12,9 @@ from idim.store import write_text
 def publish(summary: Summary, evidence: Evidence, command: str, out: Path) -> list[Path]:
     """Write report.html, report.md, report.tex, points.csv and the figure.
 
+    The page says what the figure's headings would, and so does a paper's caption: the page holds
+    the figure without them, and so does curve.pdf.
+
     Args:
         summary: of the sweep.
         evidence: from `idim.sweeps.evidence`.
@@ -26,8 +29,10 @@ def publish(summary: Summary, evidence: Evidence, command: str, out: Path) -> li
     """
     doc = document(summary, evidence, command)
     drawn = figure.render(summary)
+    bare = figure.render(summary, ("svg", "pdf"), titled=False)
+    drawn["pdf"] = bare["pdf"]
     texts = {
-        "report.html": formats.page(doc, drawn["svg"].decode()),
+        "report.html": formats.page(doc, bare["svg"].decode()),
         "report.md": formats.markdown(doc, "curve.png"),
         "report.tex": formats.latex(doc),
         "points.csv": table.csv(summary),

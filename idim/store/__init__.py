@@ -48,6 +48,7 @@ from idim.store.result import Ended, Failed, Result
 from idim.store.run import RESULTS, Place, Run, shard
 from idim.store.seal import Record, read_sealed, unsealed, write_sealed
 from idim.store.stored import Stored
+from idim.store.taken import finished, take
 
 __all__ = [
     "Damaged",
@@ -61,11 +62,14 @@ __all__ = [
     "Store",
     "Stored",
     "alone",
+    "finished",
+    "folders",
     "provenance",
     "read_json",
     "read_sealed",
     "stored",
     "sweep_parts",
+    "take",
     "write_bytes",
     "write_json",
     "write_sealed",

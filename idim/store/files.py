@@ -38,19 +38,24 @@ def write_bytes(path: Path, *content: bytes | memoryview) -> None:
     They are written beside it first, under a name that tells whose they are: `sweep_parts` removes
     what a killed process has left.
     """
-    beside = path.with_name(f".{path.name[:100]}.{_owner()}.{time.monotonic_ns():x}{_SUFFIX}")
+    part = beside(path)
     try:
-        with beside.open("xb") as f:
+        with part.open("xb") as f:
             f.writelines(content)
             f.flush()
             os.fsync(f.fileno())
-        os.replace(beside, path)
+        os.replace(part, path)
     except BaseException as e:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         if isinstance(e, OSError):  # the name beside it is nobody's concern
             e.filename, e.filename2 = str(path), None
         raise
+
+
+def beside(path: Path) -> Path:
+    """Name a file beside another that only this process writes, and only once."""
+    return path.with_name(f".{path.name[:100]}.{_owner()}.{time.monotonic_ns():x}{_SUFFIX}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -89,17 +89,22 @@ class Run(Stored):
             kernels: which run it.
             metrics: what was done before.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        record = asdict(spec) | {"schema": SCHEMA}
-        write_sealed(self.folder / "spec.json", record, "spec", self.id)
-        number = 1 + max((int(p.name) for p in self._attempts()), default=0)
-        attempt = Place(self.folder / "attempts" / str(number), self.id)
-        attempt.folder.mkdir(parents=True)
+        attempt = self.new_place(spec)
         about = provenance() | {"kernels": kernels}
         write_sealed(attempt.folder / "provenance.json", about, "provenance", self.id)
         if metrics:
             attempt.begin_metrics(metrics)
         return attempt
+
+    def new_place(self, spec: RunSpec) -> Place:
+        """Say what the run is, and make the folder of another attempt."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record = asdict(spec) | {"schema": SCHEMA}
+        write_sealed(self.folder / "spec.json", record, "spec", self.id)
+        number = 1 + max((int(p.name) for p in self._attempts()), default=0)
+        place = Place(self.folder / "attempts" / str(number), self.id)
+        place.folder.mkdir(parents=True)
+        return place
 
     def finish(self, attempt: Place, result: Ended, rows: Record | None = None) -> None:
         """Make the run finished: its result is written last, and other attempts go.
@@ -113,6 +118,10 @@ class Run(Stored):
             write_tensors(self.folder / "rows.safetensors", rows, "rows", self.id)
         write_sealed(self.folder / "result.json", to_json(result), "result", self.id)
         attempt.forget_checkpoint()
+        self.forget_others(attempt)
+
+    def forget_others(self, attempt: Place) -> None:
+        """Remove every other attempt of a finished run."""
         for other in self._attempts():
             if other != attempt.folder:
                 shutil.rmtree(other, ignore_errors=True)

@@ -23,7 +23,19 @@ from idim.problems import tasks
 from idim.reading import expanded, is_folder
 from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
 from idim.store import read_json, write_json, write_text
-from idim.sweeps import Event, Plan, against, already, check, execute, plan, summarise, write
+from idim.sweeps import (
+    Event,
+    Plan,
+    Shared,
+    against,
+    already,
+    check,
+    execute,
+    neighbours,
+    plan,
+    summarise,
+    write,
+)
 from idim.sweeps.execute import default_jobs
 
 FILE = "trajectory.json"
@@ -64,6 +76,13 @@ class CheckpointSweep:
     def folder(self, out: Path) -> Path:
         """Return where its runs lie."""
         return _place(out, self.task, self.pretrained, to_last=self.to_last)
+
+    def beside(self, out: Path) -> list[Path]:
+        """Return where equal runs may lie: in this trajectory, others beside it, and sweeps."""
+        others = neighbours(out)
+        kinds = [(t, last) for t in others for last in (False, True)]
+        alike = [_place(t, self.task, self.pretrained, to_last=last) for t, last in kinds]
+        return [*neighbours(self.folder(out)), *alike, *others]
 
 
 def checkpoints(spec: TrajectorySpec) -> list[Pretrained]:
@@ -120,7 +139,8 @@ def _place(out: Path, task: str, pretrained: Pretrained, *, to_last: bool = Fals
 
 
 def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int | None,
-              tell: Callable[[str], None], follow: Follow) -> Trajectory:  # fmt: skip
+              tell: Callable[[str], None], follow: Follow,
+              share: bool = False) -> Trajectory:  # fmt: skip
     """Do what is missing of every sweep, and write what they say together.
 
     Args:
@@ -130,6 +150,7 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
         jobs: processes; by default one for each core a run leaves idle.
         tell: given a line once no sweep's folder is another's, and one before each sweep.
         follow: makes the display of one sweep.
+        share: whether equal runs of other sweeps are linked from there.
 
     Returns:
         What they say together.
@@ -146,8 +167,9 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
                 folder = one.folder(out)
                 with follow() as progress:
                     summary = execute(
-                        one.plan, folder, workers=workers, progress=progress, tell=tell
-                    )
+                        one.plan, folder, workers=workers, progress=progress, tell=tell,
+                        share=one.beside(out) if share else (),
+                    )  # fmt: skip
                 write(summary, folder)
                 row = Checkpoint.of(one.pretrained.model, one.pretrained.steps, summary)
                 found.setdefault(one.task, []).append(row)
@@ -173,9 +195,11 @@ class Ahead:
     seconds: float
     # Runs that its folder holds.
     already: int
+    # Runs that other sweeps have done, as far as is known before the first is done.
+    elsewhere: int = 0
 
 
-def ahead(sweeps: list[CheckpointSweep], out: Path) -> list[Ahead]:
+def ahead(sweeps: list[CheckpointSweep], out: Path, *, share: bool = False) -> list[Ahead]:
     """Return what each sweep would do; nothing is trained but a step of each task's first.
 
     Raises:
@@ -187,6 +211,7 @@ def ahead(sweeps: list[CheckpointSweep], out: Path) -> list[Ahead]:
             one.called, one.pretrained.model, one.pretrained.steps, one.plan.most,
             round(one.plan.seconds(first[one.task].step_seconds), 1),
             already(one.plan, one.folder(out)),
+            Shared(one.plan, one.folder(out), one.beside(out) if share else ()).ahead(),
         )
         for one in sweeps
     ]  # fmt: skip

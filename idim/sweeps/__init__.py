@@ -5,12 +5,14 @@ from idim.sweeps.execute import Event, already, check, default_out, execute, fol
 from idim.sweeps.outcomes import setting
 from idim.sweeps.plan import Plan, against, hours, plan, plan_run
 from idim.sweeps.rows import Credits, credits_of
+from idim.sweeps.shared import Shared, neighbours
 from idim.sweeps.summary import summarise, write
 
 __all__ = [
     "Credits",
     "Event",
     "Plan",
+    "Shared",
     "against",
     "already",
     "check",
@@ -20,6 +22,7 @@ __all__ = [
     "execute",
     "folder_of",
     "hours",
+    "neighbours",
     "plan",
     "plan_run",
     "run",

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from idim.search import Done
 from idim.store import Ended, Record, Result, Run, Store, alone, write_text
 from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes
 from idim.sweeps.plan import Plan
+from idim.sweeps.shared import Shared, said, told
 from idim.sweeps.summary import summarise
 
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
@@ -58,6 +59,7 @@ def execute(
     *,
     jobs: int | None = None,
     workers: launch.Launched | None = None,
+    share: Sequence[Path] = (),
     progress: Progress = lambda _: None,
     tell: Tell = lambda _: None,
     accepted: Callable[[], None] = lambda: None,
@@ -69,6 +71,7 @@ def execute(
         out: folder of the sweep.
         jobs: processes; by default one for each core a run leaves idle.
         workers: processes that stay for another sweep, in place of `jobs` new ones.
+        share: folders of other sweeps, whose equal runs are taken and not done again: `neighbours`.
         progress: told of every event.
         tell: given a line for what was damaged in the folder, and is set aside and done again, and
             for what a user should know before the first run.
@@ -86,7 +89,7 @@ def execute(
         for line in said:
             tell(line)
         try:
-            return _execute(plan, out, jobs, workers, progress, tell)
+            return _execute(plan, out, jobs, workers, share, progress, tell)
         except CodeFailed as e:
             log, cause = out / "traceback.log", e.__cause__
             write_text(log, "".join(traceback.format_exception(cause)))
@@ -120,6 +123,7 @@ def _execute(
     out: Path,
     jobs: int | None,
     workers: launch.Launched | None,
+    share: Sequence[Path],
     progress: Progress,
     tell: Tell,
 ) -> Summary:
@@ -131,6 +135,7 @@ def _execute(
     watch = _Watch(store, progress, plan.most, is_bound=plan.bound is not None)
     for outcome in distinct_runs(outcomes(store, plan.space)).values():
         watch.found(outcome)
+    shared, taken, first = Shared(plan, out, share), {}, 0
     # what failed in an earlier process is tried again, what failed in this one is not
     tried: set[str] = set()
     own = launch.start(default_jobs(plan, jobs)) if workers is None else nullcontext(workers)
@@ -141,8 +146,17 @@ def _execute(
                     f"run '{batch[0].id}' left neither a result nor a reason; its launcher lost it."
                 )
             watch.expect(batch)
-            workers.run_all(batch, out, watch)
+            found = shared.take(batch)
+            if found and not first:
+                tell(told(found))
+                first = len(found)
+            taken |= found
+            for spec in (spec for spec in batch if spec.id in found):
+                watch.found(Outcome(spec, store.run(spec).result()))
+            workers.run_all([spec for spec in batch if spec.id not in found], out, watch)
             tried |= {spec.id for spec in batch}
+    if len(taken) > first:
+        tell(f"{said(taken)} in all")
     return summarise(out)
 
 
