@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from idim.cli.screen import note
-from idim.plain import shown
+from idim.plain import number, shown
 
 if TYPE_CHECKING:
     from idim.config import RunSpec
@@ -49,7 +49,7 @@ def pace(event: "Event") -> str:
     """Say how far a run is."""
     if not event.steps:
         return "starting"
-    loss = "" if event.loss is None else f", loss {event.loss:.4f}"
+    loss = "" if event.loss is None else f", loss {number(event.loss, digits=4)}"
     return f"step {event.step}/{event.steps}{loss}"
 
 
@@ -57,7 +57,7 @@ def outcome(event: "Event") -> str:
     """Say how a run ended."""
     if event.kind == "failed":
         return f"failed: {event.message}"
-    return "no score" if event.score is None else f"score {event.score:.4f}"
+    return "no score" if event.score is None else f"score {number(event.score, digits=4)}"
 
 
 def left(event: "Event") -> str:

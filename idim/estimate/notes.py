@@ -15,6 +15,7 @@ from idim.estimate.records import (
     places,
     reaches,
 )
+from idim.plain import number
 
 Groups = dict[int | None, list[Score]]
 # Names sizes.
@@ -56,7 +57,7 @@ def _missing_note(e: Estimate, groups: Groups, of: Scored, name: str, letter: st
         way = "" if of == "gain" else "; a fixed baseline value would give one"
         return f"No line and no {name}: {what}{way}."
     if not has_line(score):
-        shown = f"{score:g}" if score > 0 else f"{score:.3f}"
+        shown = number(score)
         return f"No line and no {name}: the baseline scores {shown}, and a share of that is no aim."
     return "" if e.points else f"No {name}: no {letter} has a score."
 
@@ -78,15 +79,16 @@ def _chance_note(e: Estimate, chance: float | None, name: str) -> str:
         return ""
     if reaches(chance, e.line):
         return (
-            f"The line {e.line:.3f} lies at or below chance, {chance:.3f}: "
+            f"The line {number(e.line, score)} lies at or below chance, {number(chance, score)}: "
             f"a constant answer passes, so {name} says nothing here."
         )
     share = (e.line - chance) / (score - chance)
     if share >= HALF:
         return ""
     return (
-        f"The line {e.line:.3f} asks for {share:.0%} of the way from chance, {chance:.3f}, to the "
-        f"baseline, {score:.3f}: {name} is of a small part of what fine-tuning does."
+        f"The line {number(e.line, score)} asks for {share:.0%} of the way from chance, "
+        f"{number(chance, score)}, to the baseline, {number(score)}: {name} is of a small part of "
+        "what fine-tuning does."
     )
 
 

@@ -12,7 +12,7 @@ from idim.estimate import Ends
 from idim.plain import harmless
 from idim.report.differences import Difference, differences
 from idim.report.table import aligned
-from idim.report.words import answer, headline, name, short, smallest, span
+from idim.report.words import answer, headline, name, score, short, smallest, span
 from idim.results import Summary
 from idim.search import Space
 
@@ -193,14 +193,13 @@ def _ends(given: Ends | None) -> tuple[float, float] | None:
 def _row(compared: Compared) -> tuple[str, ...]:
     s = compared.summary
     base = s.reference
-    spread = "" if base.std is None else f" ± {base.std:.3f}"
     return (
         f"{compared.mark}  {compared.name}",
         f"{s.D:,}",
         answer(s),
         span(s) or "none",
         smallest(s.smallest),
-        f"{base.mean:.3f}{spread}",
+        "" if base.mean is None else score(base.mean, s, base.std),
         f"{s.runs.done:,}",
         "" if s.runs.to_do <= 0 else f"{s.runs.to_do} still to do",
     )

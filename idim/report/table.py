@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from idim.plain import harmless
+from idim.plain import harmless, number
 from idim.records import to_json
-from idim.report.words import headline, name, seeds, setting, smallest, span
+from idim.report.words import headline, name, scale, score, seeds, setting, smallest, span
 from idim.results import Baseline, PointRow, Summary
 from idim.search import Tally, named
 
@@ -86,11 +86,12 @@ def verdict(summary: Summary) -> str:
         facts.append(f"{letter}={first:,} passes, and larger {letter} fail again")
     elif summary.d90_over is not None:
         best = max(summary.points, key=lambda p: p.mean)
-        facts.append(f"best {best.mean:.3f} at {letter}={best.d:,}")
+        facts.append(f"best {score(best.mean, summary)} at {letter}={best.d:,}")
     if summary.line is not None:
         base, share = summary.reference, summary.threshold
+        mean = "" if base.mean is None else score(base.mean, summary)
         fixed = "" if base.n else " (fixed)"
-        facts.append(f"line {share:g} x {base.mean:.3f}{fixed} = {summary.line:.3f}")
+        facts.append(f"line {share:g} x {mean}{fixed} = {score(summary.line, summary)}")
     return headline(summary) + (f" ({'; '.join(facts)})" if facts else "")
 
 
@@ -113,14 +114,15 @@ def rows(summary: Summary) -> list[tuple[str, ...]]:
     """Give the cells of the table: names, the baseline, then one row a d."""
     base = summary.reference
     head = (summary.letter, "trainable", "lr", summary.metric, "n", "")
-    lines = [head, ("baseline", *_cells(base, _baseline_size(summary)), "" if base.n else "fixed")]
+    own = _cells(summary, base, _baseline_size(summary))
+    lines = [head, ("baseline", *own, "" if base.n else "fixed")]
     if base.mean is None:
         lines[-1] = (*lines[-1][:-1], "missing")
     for p in summary.points:
         mark = "passes" if p.passes else ""
         if p.d == summary.smallest.d:
             mark += ", the smallest"
-        lines.append((f"{p.d:,}", *_cells(p, p.trainable), mark))
+        lines.append((f"{p.d:,}", *_cells(summary, p, p.trainable), mark))
     return lines
 
 
@@ -137,13 +139,17 @@ def aligned(lines: Sequence[tuple[str, ...]], left: int = 0) -> list[str]:
     return list(map(laid, lines))
 
 
-def _cells(row: Baseline | PointRow, trainable: int | None) -> tuple[str, str, str, str]:
+def _cells(
+    summary: Summary, row: Baseline | PointRow, trainable: int | None
+) -> tuple[str, str, str, str]:
     """Format trainable, lr, mean and its spread, and n; what is missing stays blank."""
-    spread = " " * 8 if row.std is None else f" ± {row.std:.3f}"
+    mean = "" if row.mean is None else score(row.mean, summary, row.std)
+    if mean and row.std is None:  # as wide as the others, so that the means stand below each other
+        mean += " " * len(f" ± {number(0.0, scale(summary))}")
     return (
         "" if trainable is None else f"{trainable:,}",
         "" if row.lr is None else f"{row.lr:.3g}",
-        "" if row.mean is None else f"{row.mean:.3f}{spread}",
+        mean,
         str(row.n or ""),
     )
 

@@ -5,7 +5,7 @@ import io
 from dataclasses import replace
 from typing import Any
 
-from idim.plain import harmless, many
+from idim.plain import harmless, many, number
 from idim.report.table import aligned, cell
 from idim.report.words import crossing, interval, short, symbol
 from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
@@ -93,7 +93,7 @@ def _one_line(found: Trajectory) -> list[str]:
         rho = part.correlation.spearman
         ds = (_d90(row) for row in part.rows)
         said = "" if rho is None else f"{rho:+.2f}"
-        lines.append((part.task, f"{part.rows[0].line:.3f}", *ds, said))
+        lines.append((part.task, f"{number(part.rows[0].line or 0.0)}", *ds, said))
     return [
         "",
         f"{name} against one line a task, {found.threshold:g} of the last checkpoint's full "
@@ -105,9 +105,9 @@ def _one_line(found: Trajectory) -> list[str]:
 
 def _cells(task: str, row: Checkpoint) -> tuple[str, ...]:
     base = row.reference
-    full = "" if base.mean is None else f"{base.mean:.3f}"
-    full += "" if base.std is None else f" ± {base.std:.3f}"
-    constant = "" if row.chance is None else f"{row.chance:.3f}"
+    full = "" if base.mean is None else number(base.mean)
+    full += "" if base.std is None else f" ± {number(base.std, base.mean)}"
+    constant = "" if row.chance is None else number(row.chance, base.mean)
     adjusted = row.chance_adjusted
     known = row.missing is None
     return (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from idim.estimate import Ends, Smallest
 from idim.methods import METHODS
+from idim.plain import number
 from idim.results import Problem, Summary
 
 
@@ -51,6 +52,17 @@ def name(summary: Summary) -> str:
 def symbol(threshold: float, letter: str = "d") -> str:
     """Name the smallest sufficient d as the papers do: d90 at 0.9, d100 at 1."""
     return f"{letter}{100 * threshold:g}"
+
+
+def scale(summary: Summary) -> float:
+    """Return the size of a sweep's scores, by which all of them are written: its baseline's."""
+    return abs(summary.baseline or max((abs(p.mean) for p in summary.points), default=0.0))
+
+
+def score(value: float, summary: Summary, std: float | None = None) -> str:
+    """Write a score of a sweep, and its spread if it has one: "0.988", "0.988 ± 0.001"."""
+    size = scale(summary)
+    return number(value, size) + ("" if std is None else f" ± {number(std, size)}")
 
 
 def subject(summary: Summary) -> str:
