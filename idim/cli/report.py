@@ -82,7 +82,6 @@ def compare(
     paths = []
     if out is not None:
         drawn = canvas.files(overlay.compose(compared), overlay.title(compared))
-        out.mkdir(parents=True, exist_ok=True)
         paths = [str(path) for path in canvas.save(drawn, out / "compare")]
     if as_json:
         show(compared.to_json() | {"files": paths}, as_json=True)

@@ -36,6 +36,7 @@ from idim.store.files import (
     Damaged,
     alone,
     folders,
+    make_folder,
     read_json,
     sweep_parts,
     write_bytes,
@@ -61,6 +62,7 @@ __all__ = [
     "Store",
     "Stored",
     "alone",
+    "make_folder",
     "provenance",
     "read_json",
     "read_sealed",
@@ -183,10 +185,7 @@ class Store:
         held, damage = self.check(sweep, loose)
         said = [] if damage is None else [self.set_aside(damage)]
         if held is None:
-            try:
-                self.root.mkdir(parents=True, exist_ok=True)
-            except FileNotFoundError:  # as /proc answers
-                raise IdimError(f"'{self.root}' cannot be made; choose another --out.") from None
+            make_folder(self.root)
         if _differing(sweep, held):
             write_sealed(self.root / "sweep.json", sweep | {"schema": SCHEMA}, "sweep", "sweep")
         return said
