@@ -89,6 +89,19 @@ def test_help_fits_the_terminal(columns):
     assert max(map(len, done.stdout.splitlines())) <= int(columns)
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_narrow_help_breaks_no_word(command):
+    words = [command, "--help"]
+    wide, narrow = (
+        CliRunner().invoke(app, words, prog_name="idim", terminal_width=columns).stdout
+        for columns in (100, 60)
+    )
+    *above, example = narrow.splitlines()
+    assert max(map(len, above)) <= 60
+    # an example is one line, to be copied
+    assert (" ".join(narrow.split()), example) == (" ".join(wide.split()), wide.splitlines()[-1])
+
+
 def test_help_loads_nothing_heavy_and_is_instant():
     done = python("-X", "importtime", "-m", "idim", "--help")
     lines = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time")]
