@@ -17,13 +17,13 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from idim import launch
-from idim.cli import app, options
+from idim.cli import after, app, options
 from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError, OffLine, RunFailed
 from idim.launch import worker
 from idim.report import table
 from idim.store import Store
-from idim.sweeps import default_out, evidence, execute, plan, summarise
+from idim.sweeps import default_out, evidence, execute, plan, setting, summarise
 
 COMMANDS = list(get_command(app).commands)
 TOY = [
@@ -37,7 +37,8 @@ def idim(*words: str, **env: str) -> Result:
 
 
 def printed(folder: Path) -> str:
-    return table.text(summarise(folder)).rstrip("\n") + "\n"
+    summary = summarise(folder)
+    return table.text(summary, after=after.lines(summary, setting(folder), str))
 
 
 class Placed:
@@ -317,7 +318,9 @@ def test_trajectory_measures_each_checkpoint(here):
     assert "rank correlation" in done.stdout
     record = json.loads(Path("t/trajectory.json").read_text())
     assert [row["runs"]["done"] for row in record["tasks"][0]["rows"]] == [1, 1]
-    assert {p.suffix for p in Path("t").glob("trajectory.*")} == {".json", ".csv", ".png", ".svg"}
+    assert {p.suffix for p in Path("t").glob("trajectory.*")} == {
+        ".json", ".csv", ".png", ".svg", ".log",
+    }  # fmt: skip
 
 
 def test_pretrain_keeps_the_checkpoints_that_it_prints(here):

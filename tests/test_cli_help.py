@@ -19,7 +19,7 @@ SWEEP_OPTIONS = """
     --model --task --data --projection --structure --said-groups --norm --head --d --d-min --d-max
     --points --lr --baseline-lr --seeds --epochs --steps --batch-size --max-length --train-samples
     --eval-samples --threshold --baseline --search --select --device --dtype --jobs --out --config
-    --dry-run --json
+    --dry-run --json --verbose --quiet
 """
 HEAVY = {
     "torch", "transformers", "datasets", "numpy", "matplotlib", "pandas", "sklearn", "scipy",

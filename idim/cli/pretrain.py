@@ -11,9 +11,9 @@ import typer
 
 from idim import config
 from idim.cli import options
-from idim.cli.progress import duration
 from idim.cli.run import lines
 from idim.cli.screen import note, show
+from idim.cli.words import duration
 from idim.plain import number
 
 SPEAK_EVERY_S = 15.0

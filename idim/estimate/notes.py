@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, Self
 
 from idim.estimate.records import (
     Estimate,
@@ -27,6 +27,21 @@ HALF = 0.5
 # What scores are of: a task's evaluation rows, or what a user's own code returns, as it is or as
 # its gain over the untrained model.
 Scored = Literal["rows", "own", "gain"]
+
+
+class Usual(str):
+    """A note that most sweeps have, and what a table says of it in a few words.
+
+    It is a plain text to whatever writes it down.
+    """
+
+    short: str
+
+    def __new__(cls, text: str, short: str) -> Self:
+        """Make it of both."""
+        made = super().__new__(cls, text)
+        made.short = short
+        return made
 
 
 def explain(
@@ -98,7 +113,10 @@ def _edge_note(every: Sequence[Point], at: At) -> str:
     if not any(ds for _, ds in where):
         return ""
     said = " and ".join(f"the {word} tried at {at(ds)}" for word, ds in where if ds)
-    return f"The best learning rate is {said}: a wider grid may raise the score there."
+    return Usual(
+        f"The best learning rate is {said}: a wider grid may raise the score there.",
+        short=f"best learning rate the {said.removeprefix('the ')}",
+    )
 
 
 def _monotone_note(e: Estimate, at: At) -> str:
@@ -114,7 +132,8 @@ def _seeds_note(every: Sequence[Point], name: str, at: At) -> str:
     fewer = [p.d for p in every if p.n < most]
     if not fewer:
         return ""
-    return f"Fewer than {most} seeds at {at(fewer)}: the interval sees less of the noise there."
+    few = f"ewer than {most} seeds at {at(fewer)}"
+    return Usual(f"F{few}: the interval sees less of the noise there.", short=f"f{few}")
 
 
 def _humps_note(e: Estimate, chance: float | None, at: At) -> str:

@@ -105,17 +105,27 @@ def compare(summaries: Sequence[Summary], spaces: Sequence[Space]) -> Comparison
     return Comparison(first.metric, first.threshold, sweeps, pairs, differences(summaries, spaces))
 
 
-def text(compared: Comparison) -> str:
-    """Lay a comparison out: a row a sweep, a line a pair, and what else was set otherwise."""
+def text(compared: Comparison, width: int | None = None) -> str:
+    """Lay a comparison out: a row a sweep, a line a pair, and what else was set otherwise.
+
+    Args:
+        compared: the sweeps.
+        width: most characters of the table's lines; None: as wide as the table is.
+    """
     baseline = f"baseline {compared.metric}"
     called = name(compared.sweeps[0].summary)
     head = ("", "D", called, "95% interval", "smallest tried", baseline, "runs", "")
-    lines = aligned([head, *map(_row, compared.sweeps)], left=1)
+    lines = aligned([head, *map(_row, compared.sweeps)], 1, width)
     marks = [s.mark for s in compared.sweeps]
     unlike = [f"  {harmless(d.line(marks))}" for d in compared.differences]
     if unlike:
         unlike = ["", "They differ in more than the names say:", *unlike]
-    return "\n".join([*lines, "", *map(_verdict, compared.pairs), *unlike]) + "\n"
+    return "\n".join([*lines, "", *verdicts(compared), *unlike]) + "\n"
+
+
+def verdicts(compared: Comparison) -> list[str]:
+    """Say of each two sweeps whether they differ, in a line."""
+    return list(map(_verdict, compared.pairs))
 
 
 def _check(summaries: Sequence[Summary]) -> None:

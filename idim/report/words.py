@@ -75,6 +75,22 @@ def subject(summary: Summary) -> str:
     return f"{what}, {METHODS[summary.method].title(summary)}"
 
 
+def so_far(summary: Summary) -> str:
+    """Say where d90 lies as far as the runs that have ended tell."""
+    base, line = summary.reference, summary.line
+    if base.mean is None:
+        return f"no score of {full_training(summary.problem)} yet"
+    if line is None or not summary.points:
+        aim = "" if line is None else f"; {name(summary)} is to reach {score(line, summary)}"
+        return f"{full_training(summary.problem)} scores {score(base.mean, summary)} so far{aim}"
+    ends, (low, high) = span(summary), summary.smallest.bracket
+    facts = [f"95% interval {ends}"] if ends else []
+    tried = [f"{low:,} fails"] if low is not None else []
+    tried += [f"{high:,} passes"] if high is not None else []
+    facts += [", ".join(tried)] if tried else []
+    return "; ".join([f"{headline(summary)} so far", *facts, f"line {score(line, summary)}"])
+
+
 def titled(summary: Summary) -> str:
     """Say d90 as a title does: "d90 = 207 of D = 44,426"."""
     is_known = (summary.d90, summary.d90_under, summary.d90_over) != (None, None, None)
