@@ -17,9 +17,10 @@ from typer.testing import CliRunner, Result
 
 from idim.cli import after, app
 from idim.cli.voice import Voice
+from idim.config import SweepSpec, load
 from idim.report import table
 from idim.store import alone
-from idim.sweeps import setting, summarise
+from idim.sweeps import plan, reduce, setting, summarise
 
 SWEEP = [
     "sweep", "--model", "toy", "--steps", "60", "--baseline", "1", "--seeds", "2", "--max-runs",
@@ -224,6 +225,37 @@ def test_what_stopped_a_command_is_the_last_line_of_its_log(tmp_path):
 
 
 # --- what to do next ---
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ({"epochs": 200.0, "max_runs": 60}, ["--train-samples", "--epochs", "--max-runs"]),
+        ({"epochs": 2000.0, "max_runs": 24}, ["--epochs"]),
+        ({"steps": 20_000, "d": (10, 20)}, ["--steps"]),
+        ({"steps": 4_000, "d": (10, 20), "seeds": 9, "lr": (0.1,)}, ["--steps", "--seeds"]),
+    ],
+)
+def test_a_dry_run_of_more_than_a_day_names_what_alone_makes_it_less(words, named):
+    planned = plan(load(SweepSpec, None, {"model": "digits-mlp", **words}))
+    times = {"full": 0.4, "subspace": 0.6}
+    assert planned.seconds(times) > reduce.DAY_S
+    (said,) = reduce.reductions(planned, times)
+    found = re.findall(r"(--[a-z-]+) (\S+)", said)
+    assert [name for name, _ in found] == named
+    for name, value in found:
+        instead = {name[2:].replace("-", "_"): value}
+        dropped = {"epochs", "steps"} & instead.keys() and {"epochs", "steps"}
+        fewer = {k: v for k, v in words.items() if k not in (dropped or instead)} | instead
+        again = plan(load(SweepSpec, None, {"model": "digits-mlp", **fewer}))
+        assert 0.5 * reduce.DAY_S < again.seconds(times) <= reduce.DAY_S, name
+
+
+def test_what_nothing_alone_makes_short_is_said_so():
+    planned = plan(SweepSpec(model="digits-mlp", epochs=1.0))
+    (said,) = reduce.reductions(planned, {"full": 1e5, "subspace": 1e5})
+    assert said.startswith("no single setting brings it below a day: ")
+    assert reduce.reductions(planned, {"full": 1e-3, "subspace": 1e-3}) == []
 
 
 @pytest.mark.parametrize(

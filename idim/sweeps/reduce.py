@@ -46,11 +46,12 @@ def _shorter_runs(plan: Plan, share: float) -> Iterator[tuple[str, Plan]]:
         if (steps := math.floor(spec.steps * share)) >= 1:
             yield f"--steps {steps}", _with(plan, steps=steps)
         return
-    rows = _round(plan.rows * share)
+    rows = int(_down(plan.rows * share))
     if plan.problem == "task" and rows >= LEAST_ROWS:
         yield f"--train-samples {rows}", replace(_with(plan, train_samples=rows), rows=rows)
-    epochs = float(f"{(spec.epochs or 0.0) * share * 0.98:.2g}")
+    epochs = (spec.epochs or 0.0) * share
     if epochs >= LEAST_EPOCHS:
+        epochs = _down(epochs)
         yield f"--epochs {epochs:g}", _with(plan, epochs=epochs)
 
 
@@ -61,8 +62,8 @@ def _fewer_runs(plan: Plan, share: float) -> Iterator[tuple[str, Plan]]:
         fewer = _with(plan, max_runs=most)
         if not ask(fewer.search, "warnings"):
             yield f"--max-runs {most}", fewer
-    elif plan.bound is None and spec.seeds > 1:
-        yield "--seeds 1", _with(plan, seeds=1)
+    elif plan.bound is None and (seeds := math.floor(spec.seeds * share)) >= 1:
+        yield f"--seeds {seeds}", _with(plan, seeds=seeds)
 
 
 def _with(plan: Plan, **settings: object) -> Plan:
@@ -70,11 +71,11 @@ def _with(plan: Plan, **settings: object) -> Plan:
     return replace(plan, spec=spec, space=replace(plan.space, spec=spec))
 
 
-def _round(n: float) -> int:
+def _down(n: float) -> float:
     """Round down to two digits.
 
-    >>> _round(12_987), _round(99)
-    (12000, 99)
+    >>> _down(12_987), _down(0.1999), _down(7)
+    (12000.0, 0.19, 7.0)
     """
-    unit = 10 ** max(0, math.floor(math.log10(max(n, 1))) - 1)
-    return math.floor(n / unit) * unit
+    unit = 10.0 ** (math.floor(math.log10(n)) - 1)
+    return float(f"{math.floor(n / unit * (1 + 1e-9)) * unit:.2g}")
