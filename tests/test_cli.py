@@ -211,6 +211,10 @@ def test_run_prints_its_result_as_text_or_one_object(here):
     assert (spec["d"], spec["lr"], spec["seed"]) == (20, 0.1, 3)
     assert Path("idim-out/runs") in Path(found["out"]).parents
     assert f"writing to {found['out']}" in first.stderr
+    quiet, full = idim(*words, "-q"), idim(*words, "-v")
+    assert (quiet.stdout, quiet.stderr) == (f"score performance  {score:.6g}\n", "")
+    assert full.stdout.split()[: len(first.stdout.split())] == first.stdout.split()
+    assert {"optimizer", "adamw", "dtype"} <= set(full.stdout.split())
 
 
 def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
@@ -307,6 +311,10 @@ def test_compare_sets_sweeps_side_by_side(swept, tmp_path):
     assert all(Path(figure).stat().st_size for figure in figures)
     found = json.loads(idim(*words, "--json").stdout)
     assert [s["name"] for s in found["sweeps"]] == ["fastfood", "dense"]
+    quiet, full = idim(*words, "-q").stdout.splitlines(), idim(*words, "-v").stdout
+    assert quiet[-2:] == figures
+    assert [line[:8] for line in quiet[:-2]] == ["A and B "]
+    assert full.count("protocol: baseline") == 2
 
 
 def test_trajectory_measures_each_checkpoint(here):

@@ -178,10 +178,10 @@ def test_a_log_tells_d90_so_far_where_it_has_moved(capsys):
             now += 100.0
             so_far.heed(event(kind))
             lines(event(kind, score=0.5))
-    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("[")]
+    said = [line for line in capsys.readouterr().err.splitlines() if "score 0.5" not in line]
     assert said == [
-        "no score of full fine-tuning yet",
-        "d90 = 186 so far; 95% interval 134-316; 133 fails, 207 passes; line 0.792",
+        "[1/5] no score of full fine-tuning yet",
+        "[1/5] d90 = 186 so far; 95% interval 134-316; 133 fails, 207 passes; line 0.792",
     ]
 
 

@@ -110,7 +110,7 @@ class Lines:
         self._say_found()
         if self._told != self._so_far.words:
             self._told = self._so_far.words
-            self._tell(self._told)
+            self._tell(f"[{place(event)}] {self._told}")
         if event.kind in FINISHED:
             self._say(event, outcome(event))
         elif event.kind == "step" and self._clock() - self._spoke_at >= HEARTBEAT_S:

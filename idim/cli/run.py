@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +52,7 @@ def run(
             found = train(spec, out, progress, voice.note, accepted)
     result = {"id": spec.id, **to_json(found), "out": str(folder)}
     told = {"score": result["score"]} if voice.is_quiet else result
-    told |= {"set": to_json(spec)} if voice.is_full else {}
+    told |= {"set": asdict(spec)} if voice.is_full else {}
     show(result if as_json else lines(told), as_json=as_json)
 
 

@@ -14,6 +14,7 @@ OUT/runs/<xx>/<id>/attempts/<n>/         each start of the run writes in a folde
     traceback.log                        where it failed, if by an error
 OUT/traceback.log                        where a strategy from outside failed, if by an error
 OUT/damaged/                             what was not as it was written, set aside
+OUT/sweep.log, OUT/trajectory.log        what the command line said, with times; never read
 
 Every file that a number comes from carries a checksum and whose it is (`idim.store.seal`).  Stores
 of schema 1 have neither, and their runs lie in OUT/runs/<id>/: they are read, never written.
