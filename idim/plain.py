@@ -1,8 +1,9 @@
 """Text that others wrote, made fit to be shown: on one line, without control codes or secrets.
 
-And a count with its noun.
+And a count with its noun, and a score by its scale.
 """
 
+import math
 import os
 import re
 from typing import Any
@@ -36,6 +37,36 @@ def many(n: float, what: str) -> str:
     """
     shown = f"{n:,}" if isinstance(n, int) else f"{n:g}"
     return f"{shown} {what}{'' if n == 1 else 's'}"
+
+
+def number(value: float, scale: float | None = None, digits: int = 3) -> str:
+    """Write a score, or a spread of scores, as exactly as numbers of its scale ask for.
+
+    Args:
+        value: the number.
+        scale: of what stands beside it, so that all of one table are as exact; by default its own.
+        digits: after the point of numbers from 0.1 to 10; smaller and larger ones have as many
+            that count.
+
+    >>> number(0.98765), number(0.0012, 0.988), number(-1.0), number(0)
+    ('0.988', '0.001', '-1.000', '0.000')
+    >>> number(12.3456), number(123.456), number(1234567.8), number(1.5e9)
+    ('12.35', '123.5', '1,234,568', '1.500e+09')
+    >>> number(0.0123456), number(1.23456e-5), number(4e-7, 1.23456e-5)
+    ('0.0123', '1.235e-05', '0.040e-05')
+    """
+    if not math.isfinite(value):
+        return f"{value}"
+    size = abs(value if scale is None else scale) or abs(value)
+    if abs(value) > 1e4 * size:
+        size = abs(value)
+    power = math.floor(math.log10(size)) if size else 0
+    if abs(power) > 300:  # the power of ten itself is hardly a number
+        return f"{value:.{digits}e}"
+    if not -4 <= power <= digits + 3:
+        return f"{value / 10.0**power:.{digits}f}e{power:+03d}"
+    after = digits - power if power >= 0 else digits - 1 - power
+    return f"{value:,.{max(0, after)}f}"
 
 
 def harmless(text: str, keep: str = "") -> str:

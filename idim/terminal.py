@@ -8,9 +8,13 @@ import codecs
 import io
 import os
 import sys
+import textwrap
 from contextlib import suppress
+from typing import Any
 
 STDIN, STDOUT, STDERR = 0, 1, 2
+# Of a terminal that does not say how wide it is.
+COLUMNS = 80
 SPELLED = {
     "\N{PLUS-MINUS SIGN}": "+-", "\N{MULTIPLICATION SIGN}": "x", "\N{MINUS SIGN}": "-",
     "\N{EN DASH}": "-", "\N{EM DASH}": "-", "\N{HORIZONTAL ELLIPSIS}": "...",
@@ -77,6 +81,48 @@ def prepare() -> str | None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="idim")
     return None
+
+
+def width(stream: Any) -> int | None:
+    """Return the columns of the terminal that a stream writes to; None: it writes to none."""
+    if stream is None or not stream.isatty():
+        return None
+    said = os.environ.get("COLUMNS", "")
+    if said.isascii() and said.isdigit() and int(said[:6]) > 0:
+        return int(said[:6])
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).columns or COLUMNS
+    return COLUMNS
+
+
+def fitted(text: str, columns: int | None) -> str:
+    r"""Break the lines that are longer than a terminal is wide, between words and never in one.
+
+    Args:
+        text: lines of it.
+        columns: of the terminal; None leaves the text as it is.
+
+    >>> print(fitted("a line of words\n  as/long/as/a/path and more", 12))
+    a line of
+      words
+      as/long/as/a/path
+        and more
+    """
+    if columns is None:
+        return text
+    return "\n".join(
+        line if len(line) <= columns else "\n".join(_broken(line, columns))
+        for line in text.split("\n")
+    )
+
+
+def _broken(line: str, columns: int) -> list[str]:
+    bare = line.lstrip()
+    indent = line[: len(line) - len(bare)]
+    return textwrap.wrap(
+        bare, max(columns, len(indent) + 3), initial_indent=indent,
+        subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def drop_stdout() -> None:

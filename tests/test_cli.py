@@ -17,13 +17,13 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from idim import launch
-from idim.cli import app, options
+from idim.cli import after, app, options
 from idim.config import RunSpec, SweepSpec
 from idim.errors import IdimError, OffLine, RunFailed
 from idim.launch import worker
 from idim.report import table
 from idim.store import Store
-from idim.sweeps import default_out, evidence, execute, plan, summarise
+from idim.sweeps import default_out, evidence, execute, plan, setting, summarise
 
 COMMANDS = list(get_command(app).commands)
 TOY = [
@@ -37,7 +37,8 @@ def idim(*words: str, **env: str) -> Result:
 
 
 def printed(folder: Path) -> str:
-    return table.text(summarise(folder)).rstrip("\n") + "\n"
+    summary = summarise(folder)
+    return table.text(summary, after=after.lines(summary, setting(folder), str))
 
 
 class Placed:
@@ -210,6 +211,10 @@ def test_run_prints_its_result_as_text_or_one_object(here):
     assert (spec["d"], spec["lr"], spec["seed"]) == (20, 0.1, 3)
     assert Path("idim-out/runs") in Path(found["out"]).parents
     assert f"writing to {found['out']}" in first.stderr
+    quiet, full = idim(*words, "-q"), idim(*words, "-v")
+    assert (quiet.stdout, quiet.stderr) == (f"score performance  {score:.6g}\n", "")
+    assert full.stdout.split()[: len(first.stdout.split())] == first.stdout.split()
+    assert {"optimizer", "adamw", "dtype"} <= set(full.stdout.split())
 
 
 def test_the_commands_and_the_library_fit_together(tmp_path, monkeypatch):
@@ -313,6 +318,10 @@ def test_compare_sets_sweeps_side_by_side(swept, tmp_path):
     assert [s["name"] for s in found["sweeps"]] == ["fastfood", "dense"]
     (pair,) = found["pairs"]
     assert pair["matched"][0]["seeds"] == 1
+    quiet, full = idim(*words, "-q").stdout.splitlines(), idim(*words, "-v").stdout
+    assert quiet[-2:] == figures
+    assert [line[:8] for line in quiet[:-2]] == ["A and B "]
+    assert full.count("protocol: baseline") == 2
 
 
 def test_trajectory_measures_each_checkpoint(here):
@@ -324,7 +333,9 @@ def test_trajectory_measures_each_checkpoint(here):
     assert "rank correlation" in done.stdout
     record = json.loads(Path("t/trajectory.json").read_text())
     assert [row["runs"]["done"] for row in record["tasks"][0]["rows"]] == [1, 1]
-    assert {p.suffix for p in Path("t").glob("trajectory.*")} == {".json", ".csv", ".png", ".svg"}
+    assert {p.suffix for p in Path("t").glob("trajectory.*")} == {
+        ".json", ".csv", ".png", ".svg", ".log",
+    }  # fmt: skip
 
 
 def test_pretrain_keeps_the_checkpoints_that_it_prints(here):

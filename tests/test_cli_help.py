@@ -19,7 +19,7 @@ SWEEP_OPTIONS = """
     --model --task --data --projection --structure --said-groups --norm --head --d --d-min --d-max
     --points --lr --baseline-lr --seeds --epochs --steps --batch-size --max-length --train-samples
     --eval-samples --threshold --baseline --search --select --device --dtype --jobs --out --config
-    --dry-run --json
+    --dry-run --json --verbose --quiet
 """
 HEAVY = {
     "torch", "transformers", "datasets", "numpy", "matplotlib", "pandas", "sklearn", "scipy",
@@ -87,6 +87,19 @@ def test_help_fits_the_terminal(columns):
     environment = os.environ | {"COLUMNS": columns}
     done = python("-m", "idim", "sweep", "-h", env=environment)
     assert max(map(len, done.stdout.splitlines())) <= int(columns)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_narrow_help_breaks_no_word(command):
+    words = [command, "--help"]
+    wide, narrow = (
+        CliRunner().invoke(app, words, prog_name="idim", terminal_width=columns).stdout
+        for columns in (100, 60)
+    )
+    *above, example = narrow.splitlines()
+    assert max(map(len, above)) <= 60
+    # an example is one line, to be copied
+    assert (" ".join(narrow.split()), example) == (" ".join(wide.split()), wide.splitlines()[-1])
 
 
 def test_help_loads_nothing_heavy_and_is_instant():

@@ -85,7 +85,8 @@ NUMBERS = {
         ("1_0", "expected float"), ("\u0661", "expected float"), ("0x1", "expected float"),
     ],
     "--d": [
-        ("", "d is empty"), (",", "d is empty"), ("[]", "d is empty"), ("5,,6", "d is empty"),
+        ("", "d is empty"), (",", "d is empty"), ("[]", "d is empty"),
+        ("5,,6", "d: a value is missing between the commas of '5,,6'"),
         ("0", "d must be at least 1"), ("-5", "at least 1"), ("1" * 30, "d must be at most"),
         ("1" * 400, "d must be at most"),
         ("9" * 5000, "d: expected int"),

@@ -125,6 +125,20 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path, monkeypatch, out):
     assert all(note.startswith("writing to") for note in notes)
 
 
+@pytest.mark.parametrize("words", [("report",), ("compare", "b"), ("plot",)], ids=" ".join)
+def test_a_place_that_cannot_be_is_the_users_choice(tmp_path, monkeypatch, words):
+    """No folder can be made below /proc: another one would do, so it is no fault of the machine."""
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        sweep = ["sweep", "--model", "toy", "--steps", "1", "--d", "5", "--baseline", "1"]
+        assert CliRunner().invoke(app, [*sweep, "--seeds", "1", "--out", name]).exit_code == 0
+    command, *more = words
+    done = CliRunner().invoke(app, [command, "a", *more, "--out", "/proc/x/y"], prog_name="idim")
+    line = "error: '/proc/x{}' cannot be made; choose another --out.\n"
+    assert done.stderr == line.format("" if command == "plot" else "/y")
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
 # --- signals ---
 
 

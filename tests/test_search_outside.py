@@ -74,7 +74,7 @@ def test_it_is_swept_resumed_summarised_and_reported(tmp_path):
     assert (tmp_path / "whole" / "curve.png").exists()
     said = table.text(whole)
     assert f"search: {len(asked)} runs; nothing lies between 10 and 11" in said
-    assert "seeds 3; each redraws P" in said
+    assert "seeds 3; each redraws P" in table.protocol(whole)
     assert whole.protocol.lr == "1, 4, 16, 64 times lr_full sqrt(D/d), the matched step length"
     done = CliRunner().invoke(app, ["report", str(tmp_path / "whole")])
     assert done.exit_code == 0, done.output

@@ -330,8 +330,13 @@ def test_a_trajectory_from_pretraining_to_table(tmp_path):
     coming = json.loads(dry.stdout)["sweeps"]
     assert [(c["steps"], c["runs"], c["already"]) for c in coming] == [(n, 3, 3) for n in (0, 2, 3)]
     assert {p.suffix for p in (tmp_path / "out").glob("trajectory.*")} == {
-        ".json", ".csv", ".png", ".svg",
+        ".json", ".csv", ".png", ".svg", ".log",
     }  # fmt: skip
+    log = (tmp_path / "out" / "trajectory.log").read_text()
+    assert log.count("3 of 3 runs were done before") == 3
+    quiet = CliRunner().invoke(app, [*command, "-q"], prog_name="idim")
+    assert (quiet.exit_code, quiet.stderr) == (0, "")
+    assert quiet.stdout == "\n".join(report.correlations(trajectory.read(tmp_path / "out"))) + "\n"
     assert (tmp_path / "out" / "acceptability" / "step-2" / "summary.json").exists()
 
 

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from idim.cli import options
+from idim.cli import after, options, trajectory
 from idim.cli.screen import show
+from idim.cli.sweep import told
+from idim.cli.voice import Loud, Voice
 
 Folder = Annotated[
     Path,
@@ -45,7 +47,13 @@ Untitled = Annotated[
 ]
 
 
-def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Json = False) -> None:
+def estimate(
+    folder: Folder,
+    *,
+    threshold: Threshold = None,
+    as_json: options.Json = False,
+    loud: Loud = None,
+) -> None:
     """Recompute d90 from the runs in a folder.
 
     Prints the table of `idim sweep`, or of `idim trajectory`, from the results that are there,
@@ -54,16 +62,15 @@ def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Js
     Example:
       idim estimate idim-out/paraphrase-tiny-fastfood-did --json
     """
-    from idim.report import table, trajectory
     from idim.studies.trajectory import is_trajectory, read
     from idim.sweeps import summarise
 
     if is_trajectory(folder):
         found = read(folder, threshold)
-        words = trajectory.text(found)
+        words = trajectory.told(found, folder, Voice(loud))
     else:
         found = summarise(folder, threshold)
-        words = table.text(found)
+        words = "" if as_json else told(found, Voice(loud), after.stored_again(folder))
     show(found.to_json() if as_json else words, as_json=as_json)
 
 

@@ -17,7 +17,7 @@ import typer
 from idim import signals
 from idim.errors import AGAIN, CodeFailed, IdimError, refused
 from idim.plain import shown
-from idim.terminal import STDOUT, drop_stdout
+from idim.terminal import STDOUT, drop_stdout, fitted, width
 
 # typer keeps click to itself: its usage errors are known only as the parent of BadParameter.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -46,7 +46,7 @@ def reported() -> Iterator[None]:
             raise
         if isinstance(e, OSError):  # it may have been stdout's
             _drop_if_full()
-        print(line, file=sys.stderr)
+        print(fitted(line, width(sys.stderr)), file=sys.stderr)
         raise typer.Exit(code) from None
 
 

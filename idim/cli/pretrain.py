@@ -11,9 +11,10 @@ import typer
 
 from idim import config
 from idim.cli import options
-from idim.cli.progress import duration
 from idim.cli.run import lines
 from idim.cli.screen import note, show
+from idim.cli.words import duration
+from idim.plain import number
 
 SPEAK_EVERY_S = 15.0
 
@@ -68,5 +69,5 @@ class _Lines:
         done = step - self._first[0]
         left = (now - self._first[1]) / done * (steps - step) if done else 0.0
         text = f"step {step:,}/{steps:,}"
-        text += "" if math.isnan(loss) else f", loss {loss:.3f}"
+        text += "" if math.isnan(loss) else f", loss {number(loss)}"
         note(text + (f"; {duration(left)} left" if left >= 1 else ""))

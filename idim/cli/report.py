@@ -8,7 +8,8 @@ import typer
 
 from idim.cli import options
 from idim.cli.estimate import Folder, Formats, Threshold, Untitled
-from idim.cli.screen import show
+from idim.cli.screen import show, span
+from idim.cli.voice import Loud
 from idim.errors import IdimError
 
 Folders = Annotated[
@@ -66,6 +67,7 @@ def compare(
     formats: Formats = None,
     no_title: Untitled = False,
     as_json: options.Json = False,
+    loud: Loud = None,
 ) -> None:
     """Compare the d90 of several sweeps.
 
@@ -78,6 +80,7 @@ def compare(
       idim compare idim-out/sst2-minilm-fastfood-did idim-out/sst2-minilm-fastfood-said
     """
     from idim.report import canvas, comparison, overlay
+    from idim.report.table import full
     from idim.sweeps import matched, setting, summarise
 
     _refuse_many(folders)
@@ -93,8 +96,14 @@ def compare(
         paths = [str(path) for path in canvas.save(drawn, out / "compare")]
     if as_json:
         show(compared.to_json() | {"files": paths}, as_json=True)
-    else:
-        show("\n".join([comparison.text(compared), *paths]).rstrip(), as_json=False)
+        return
+    told = comparison.text(compared, span())
+    if loud is False:
+        told = "\n".join(comparison.verdicts(compared))
+    elif loud:
+        notes = [f"{s.mark} {line}" for s in compared.sweeps for line in full(s.summary)]
+        told = "\n".join([told, *notes])
+    show("\n".join([told, *paths]).rstrip(), as_json=False)
 
 
 def _refuse_many(folders: list[Path]) -> None:

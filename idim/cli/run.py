@@ -2,6 +2,8 @@
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +12,8 @@ import typer
 from idim import config
 from idim.cli import options
 from idim.cli.progress import follow
-from idim.cli.screen import columns, note, show
+from idim.cli.screen import columns, show
+from idim.cli.voice import Loud, Voice
 from idim.records import to_json
 
 Out = Annotated[
@@ -26,6 +29,7 @@ def run(
     out: Out = Path("idim-out"),
     config_file: options.ConfigFile = None,
     as_json: options.Json = False,
+    loud: Loud = None,
 ) -> None:
     """Train once, in a random subspace or in full.
 
@@ -35,17 +39,21 @@ def run(
     Example:
       idim run --model roberta-base --task mrpc --d 1000 --lr 0.03 --seed 1
     """
-    spec = config.load(config.RunSpec, config_file, given, note)
+    voice = Voice(loud)
+    spec = config.load(config.RunSpec, config_file, given, voice.note)
     from idim.sweeps import folder_of, plan_run
     from idim.sweeps import run as train
 
     with redirect_stdout(sys.stderr):
-        spec = plan_run(spec, note)
+        spec = plan_run(spec, voice.note)
         folder = folder_of(spec, out)
-        with follow() as progress:
-            found = train(spec, out, progress, note, lambda: note(f"writing to {folder}"))
+        with follow(voice) as progress:
+            accepted = partial(voice.say, f"writing to {folder}")
+            found = train(spec, out, progress, voice.note, accepted)
     result = {"id": spec.id, **to_json(found), "out": str(folder)}
-    show(result if as_json else lines(result), as_json=as_json)
+    told = {"score": result["score"]} if voice.is_quiet else result
+    told |= {"set": asdict(spec)} if voice.is_full else {}
+    show(result if as_json else lines(told), as_json=as_json)
 
 
 def lines(result: dict[str, Any]) -> str:

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Collection, Iterable
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from idim.cli.failure import reported
 from idim.config.names import Choices, Names
 from idim.plain import harmless, harmless_json, shown
+from idim.terminal import COLUMNS, fitted, width
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -30,12 +32,54 @@ def later(names: Collection[str]) -> str:
     return mark
 
 
+# Stands for a hyphen while a help is broken into lines: there it is no place for a break.
+_HYPHEN = "\ue000"
+
+
+class _Formatter(typer.Context.formatter_class):
+    """Breaks lines between words, never in one."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _HYPHEN))
+
+    def write_dl(self, rows: Any, *args: Any, **settings: Any) -> None:
+        kept = [(name, text.replace("-", _HYPHEN)) for name, text in rows]
+        super().write_dl(kept, *args, **settings)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_HYPHEN, "-")
+
+
+def _help(command: TyperCommand | TyperGroup, ctx: Any) -> str:
+    formatter = _Formatter(width=ctx.terminal_width, max_width=ctx.max_content_width)
+    command.format_help(ctx, formatter)
+    return formatter.getvalue().rstrip("\n")
+
+
+# Where a context keeps the words that its command was called with.
+_WORDS = "idim.words"
+
+
+def typed(context: Any) -> list[str]:
+    """Return what was typed after `idim`: a command's name and its words."""
+    return [context.info_name, *context.meta[_WORDS]]
+
+
 class Command(TyperCommand):
     """A command whose options are listed by panel and whose help ends in its example."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         _set_example_apart(self)
+
+    def get_help(self, ctx: Any) -> str:
+        """As `_Formatter` breaks it."""
+        return _help(self, ctx)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the words, to tell a user which command to type next."""
+        ctx.meta[_WORDS] = list(args)
+        return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Print the example as it is written: it is there to be copied."""
@@ -71,6 +115,10 @@ class Group(TyperGroup):
         """As a command's."""
         formatter.write(f"\nExample:\n{self.epilog}\n")
 
+    def get_help(self, ctx: Any) -> str:
+        """As `_Formatter` breaks it."""
+        return _help(self, ctx)
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
@@ -91,7 +139,17 @@ def _set_example_apart(command: TyperCommand | TyperGroup) -> None:
 
 def note(text: str) -> None:
     """Print a line to stderr: what a person wants to know and a program must not read."""
-    print(shown(text), file=sys.stderr, flush=True)
+    print(fitted(shown(text), width(sys.stderr)), file=sys.stderr, flush=True)
+
+
+def span() -> int | None:
+    """Return how wide a table may be: as a terminal, and any width for a pipe."""
+    return width(sys.stdout)
+
+
+def room() -> int:
+    """Return how wide a text may be: as wide for a pipe as for a terminal, if that is so wide."""
+    return min(width(sys.stdout) or COLUMNS, COLUMNS)
 
 
 def show(data: Any, *, as_json: bool) -> None:
@@ -100,11 +158,11 @@ def show(data: Any, *, as_json: bool) -> None:
         data = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False)
         print(harmless_json(data))
     else:
-        print(harmless(str(data), keep="\n").rstrip("\n"))
+        print(fitted(harmless(str(data), keep="\n").rstrip("\n"), width(sys.stdout)))
 
 
 def columns(rows: Iterable[Iterable[str]]) -> str:
-    """Align rows of words under each other.
+    """Align rows of words under each other; the last of a row goes on below itself.
 
     >>> print(columns([("toy", "10 sums"), ("digits", "8 x 8 images")]))
     toy     10 sums
@@ -112,7 +170,13 @@ def columns(rows: Iterable[Iterable[str]]) -> str:
     """
     table = [[harmless(word) for word in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ("  ".join(w.ljust(n) for w, n in zip(row, widths, strict=True)) for row in table)
+    start = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    space = (width(sys.stdout) or sys.maxsize) - start
+    lines = []
+    for row in table:
+        first, *more = fitted(row[-1], space).split("\n") if space > 0 else row[-1:]
+        cells = [*(w.ljust(n) for w, n in zip(row, widths[:-1], strict=False)), first]
+        lines += ["  ".join(cells), *(" " * start + word.strip() for word in more)]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -151,6 +151,8 @@ def _parse(name: str, text: str, kind: Any) -> Any:
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
         words = text.strip("[]() ").removesuffix(",").split(",")
+        if len(words) > 1 and not all(map(str.strip, words)):
+            raise IdimError(f"{name}: a value is missing between the commas of {brief(text)}.")
         return tuple(_parse(name, w.strip(), item) for w in words)
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if not text:

@@ -2,7 +2,7 @@
 
 from idim.estimate.d90 import estimate
 from idim.estimate.fit import Target, beside, fit
-from idim.estimate.notes import Scored
+from idim.estimate.notes import Scored, Usual
 from idim.estimate.points import point
 from idim.estimate.records import (
     Ends,
@@ -32,6 +32,7 @@ __all__ = [
     "Smallest",
     "Success",
     "Target",
+    "Usual",
     "baseline_score",
     "beside",
     "estimate",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, Self
 
 from idim.estimate.records import (
     Estimate,
@@ -15,6 +15,7 @@ from idim.estimate.records import (
     places,
     reaches,
 )
+from idim.plain import number
 
 Groups = dict[int | None, list[Score]]
 # Names sizes.
@@ -26,6 +27,21 @@ HALF = 0.5
 # What scores are of: a task's evaluation rows, or what a user's own code returns, as it is or as
 # its gain over the untrained model.
 Scored = Literal["rows", "own", "gain"]
+
+
+class Usual(str):
+    """A note that most sweeps have, and what a table says of it in a few words.
+
+    It is a plain text to whatever writes it down.
+    """
+
+    short: str
+
+    def __new__(cls, text: str, short: str) -> Self:
+        """Make it of both."""
+        made = super().__new__(cls, text)
+        made.short = short
+        return made
 
 
 def explain(
@@ -56,7 +72,7 @@ def _missing_note(e: Estimate, groups: Groups, of: Scored, name: str, letter: st
         way = "" if of == "gain" else "; a fixed baseline value would give one"
         return f"No line and no {name}: {what}{way}."
     if not has_line(score):
-        shown = f"{score:g}" if score > 0 else f"{score:.3f}"
+        shown = number(score)
         return f"No line and no {name}: the baseline scores {shown}, and a share of that is no aim."
     return "" if e.points else f"No {name}: no {letter} has a score."
 
@@ -78,15 +94,16 @@ def _chance_note(e: Estimate, chance: float | None, name: str) -> str:
         return ""
     if reaches(chance, e.line):
         return (
-            f"The line {e.line:.3f} lies at or below chance, {chance:.3f}: "
+            f"The line {number(e.line, score)} lies at or below chance, {number(chance, score)}: "
             f"a constant answer passes, so {name} says nothing here."
         )
     share = (e.line - chance) / (score - chance)
     if share >= HALF:
         return ""
     return (
-        f"The line {e.line:.3f} asks for {share:.0%} of the way from chance, {chance:.3f}, to the "
-        f"baseline, {score:.3f}: {name} is of a small part of what fine-tuning does."
+        f"The line {number(e.line, score)} asks for {share:.0%} of the way from chance, "
+        f"{number(chance, score)}, to the baseline, {number(score)}: {name} is of a small part of "
+        "what fine-tuning does."
     )
 
 
@@ -96,7 +113,10 @@ def _edge_note(every: Sequence[Point], at: At) -> str:
     if not any(ds for _, ds in where):
         return ""
     said = " and ".join(f"the {word} tried at {at(ds)}" for word, ds in where if ds)
-    return f"The best learning rate is {said}: a wider grid may raise the score there."
+    return Usual(
+        f"The best learning rate is {said}: a wider grid may raise the score there.",
+        short=f"best learning rate the {said.removeprefix('the ')}",
+    )
 
 
 def _monotone_note(e: Estimate, at: At) -> str:
@@ -112,7 +132,8 @@ def _seeds_note(every: Sequence[Point], name: str, at: At) -> str:
     fewer = [p.d for p in every if p.n < most]
     if not fewer:
         return ""
-    return f"Fewer than {most} seeds at {at(fewer)}: the interval sees less of the noise there."
+    few = f"ewer than {most} seeds at {at(fewer)}"
+    return Usual(f"F{few}: the interval sees less of the noise there.", short=f"f{few}")
 
 
 def _humps_note(e: Estimate, chance: float | None, at: At) -> str:

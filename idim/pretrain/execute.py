@@ -25,7 +25,7 @@ from idim.config import PretrainSpec
 from idim.errors import IdimError
 from idim.pretrain import corpus, tokenizer
 from idim.pretrain.learn import Look, Pretraining
-from idim.store import Damaged, Place, provenance, read_json, write_json
+from idim.store import Damaged, Place, make_folder, provenance, read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +153,6 @@ def _check_free(spec: PretrainSpec, out: Path) -> None:
 
 def _claim(spec: PretrainSpec, out: Path) -> None:
     """Make the folder this pretraining's, once its text is known to be good."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_json(out / "pretrain.json", asdict(spec))
     write_json(out / "provenance.json", provenance())

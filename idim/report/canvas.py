@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from idim.plain import harmless
-from idim.store import write_bytes
+from idim.store import make_folder, write_bytes
 
 # Okabe and Ito's palette, told apart by colour-blind readers; text needs the darker vermilion.
 BLUE, VERMILION, DARK_VERMILION = "#0072B2", "#D55E00", "#A84300"
@@ -87,7 +87,7 @@ def save(made: Mapping[Kind, bytes], stem: Path) -> list[Path]:
         OSError: the folder cannot be written to, or its disk is full.
     """
     paths = []
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(stem.parent)
     for kind, data in made.items():
         path = stem.with_name(f"{stem.name}.{kind}")
         write_bytes(path, data)

@@ -13,7 +13,7 @@ from idim.report.differences import Difference, differences
 from idim.report.matched import Difference as Matched
 from idim.report.matched import Rows, matched, nearest
 from idim.report.table import aligned
-from idim.report.words import answer, headline, name, short, smallest, span
+from idim.report.words import answer, headline, name, score, short, smallest, span
 from idim.results import Summary
 from idim.search import Space
 
@@ -124,12 +124,17 @@ def compare(
     return Comparison(first.metric, first.threshold, sweeps, pairs, differences(summaries, spaces))
 
 
-def text(compared: Comparison) -> str:
-    """Lay a comparison out: a row a sweep, a line a pair, and what else was set otherwise."""
+def text(compared: Comparison, width: int | None = None) -> str:
+    """Lay a comparison out: a row a sweep, a line a pair, and what else was set otherwise.
+
+    Args:
+        compared: the sweeps.
+        width: most characters of the table's lines; None: as wide as the table is.
+    """
     baseline = f"baseline {compared.metric}"
     called = name(compared.sweeps[0].summary)
     head = ("", "D", called, "95% interval", "smallest tried", baseline, "runs", "")
-    lines = aligned([head, *map(_row, compared.sweeps)], left=1)
+    lines = aligned([head, *map(_row, compared.sweeps)], 1, width)
     marks = [s.mark for s in compared.sweeps]
     unlike = [f"  {harmless(d.line(marks))}" for d in compared.differences]
     if unlike:
@@ -201,14 +206,13 @@ def _marks() -> Iterator[str]:
 def _row(compared: Compared) -> tuple[str, ...]:
     s = compared.summary
     base = s.reference
-    spread = "" if base.std is None else f" ± {base.std:.3f}"
     return (
         f"{compared.mark}  {compared.name}",
         f"{s.D:,}",
         answer(s),
         span(s) or "none",
         smallest(s.smallest),
-        f"{base.mean:.3f}{spread}",
+        "" if base.mean is None else score(base.mean, s, base.std),
         f"{s.runs.done:,}",
         "" if s.runs.to_do <= 0 else f"{s.runs.to_do} still to do",
     )

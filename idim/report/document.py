@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from idim.records import to_json
 from idim.report import table
 from idim.report.methods import choices
-from idim.report.words import crossing, interval, setting, titled
+from idim.report.words import crossing, interval, score, setting, titled
 from idim.results import Evidence, LeftOut, Reading, Source, Summary
 
 Rows = tuple[tuple[str, ...], ...]
@@ -78,7 +78,7 @@ def _lines(summary: Summary) -> Rows:
     for name, r in readings.items():
         within = interval(r.interval) or "none"
         found = crossing(r.d, r.under, r.over) or "none"
-        rows.append((name, f"{r.line:.3f}", found, within, _number(r.smallest)))
+        rows.append((name, score(r.line, summary), found, within, _number(r.smallest)))
     return (tuple(head.replace(" d ", f" {letter} ") for head in LINES), *rows)
 
 

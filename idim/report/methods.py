@@ -4,8 +4,8 @@ import math
 
 from idim.config import SMALL_NETS, SweepSpec
 from idim.methods import METHODS
-from idim.plain import many
-from idim.report.words import crossing, full_training, headline, name, seeds, span
+from idim.plain import many, number
+from idim.report.words import crossing, full_training, headline, name, scale, score, seeds, span
 from idim.results import Evidence, Summary
 from idim.search import named
 
@@ -127,11 +127,13 @@ def _baseline(summary: Summary, setting: SweepSpec) -> str:
         return "The baseline has no score yet, so there is no line."
     if base.n:
         tried = ", ".join(f"{lr:g}" for lr in setting.baseline_lr)
-        spread = "" if base.std is None else f" (standard deviation {base.std:.3f})"
+        spread = (
+            "" if base.std is None else f" (standard deviation {number(base.std, scale(summary))})"
+        )
         said = (
             f"The baseline is {full_training(summary.problem)} of the same model, "
-            f"{metric} {base.mean:.3f}{spread} over {many(base.n, 'seed')} at the learning rate "
-            f"{base.lr:g}; "
+            f"{metric} {score(base.mean, summary)}{spread} over {many(base.n, 'seed')} at the "
+            f"learning rate {base.lr:g}; "
             f"{tried} {'was' if len(setting.baseline_lr) == 1 else 'were'} the first tried."
         )
     else:
@@ -144,11 +146,11 @@ def _line(summary: Summary) -> str:
         return "It is not above 0, so a share of it is no aim."
     said = (
         f"{name(summary)} is where the mean {summary.metric} reaches {summary.threshold:g} of it, "
-        f"{summary.line:.3f}"
+        f"{score(summary.line, summary)}"
     )
     if summary.chance is None:
         return f"{said}; no score of chance is known."
-    said += f"; a constant answer scores {summary.chance:.3f}."
+    said += f"; a constant answer scores {score(summary.chance, summary)}."
     adjusted = summary.chance_adjusted
     if adjusted is None:
         return said
@@ -156,7 +158,8 @@ def _line(summary: Summary) -> str:
     if not found:
         return said
     equals = "= " * (adjusted.d is not None)
-    way = f"{summary.threshold:g} of the way from there to the baseline, {adjusted.line:.3f}"
+    aim = score(adjusted.line, summary)
+    way = f"{summary.threshold:g} of the way from there to the baseline, {aim}"
     return f"{said} The line {way}, is crossed at {summary.letter} {equals}{found}."
 
 

@@ -6,7 +6,7 @@ from idim.report import figure, formats, table
 from idim.report.canvas import save
 from idim.report.document import document
 from idim.results import Evidence, Summary
-from idim.store import write_text
+from idim.store import make_folder, write_text
 
 
 def publish(summary: Summary, evidence: Evidence, command: str, out: Path) -> list[Path]:
@@ -37,7 +37,7 @@ def publish(summary: Summary, evidence: Evidence, command: str, out: Path) -> li
         "report.tex": formats.latex(doc),
         "points.csv": table.csv(summary),
     }
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name, text in texts.items():
         write_text(out / name, text)
     return [*(out / name for name in texts), *save(drawn, out / "curve")]

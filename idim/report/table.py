@@ -3,36 +3,71 @@
 import csv as csv_module
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from idim.plain import harmless
+from idim.estimate import Usual
+from idim.plain import harmless, number
 from idim.records import to_json
-from idim.report.words import headline, name, seeds, setting, smallest, span
+from idim.report.words import headline, name, scale, score, seeds, setting, smallest, span
 from idim.results import Baseline, PointRow, Summary
 from idim.search import Tally, named
 
-WIDTH = 100
+WIDTH = 80
 COLUMNS = ("d", "trainable", "lr", "lrs", "mean", "std", "n", "scores", "passes")
 
 
-def text(summary: Summary) -> str:
-    """Lay out a sweep: what was measured, a row for the baseline and each d, d90, notes.
+def text(
+    summary: Summary,
+    *,
+    methods: Mapping[str, str] | None = None,
+    after: Iterable[str] = (),
+    width: int = WIDTH,
+) -> str:
+    """Lay a sweep out: the answer, the table it comes from, what to know and what to do next.
 
     Args:
         summary: of the sweep.
+        methods: its methods by topic; with them the protocol and every note are printed whole.
+        after: lines for the end that stay as they are, commands to be copied among them.
+        width: most characters of a line.
 
     Returns:
         Lines of text, ended by a newline.
     """
-    parts = [*_wrapped(_sentence(summary)), "", *aligned(rows(summary)), ""]
-    protocol = "; ".join(f"{k} {v}" for k, v in to_json(summary.protocol).items())
-    for line in findings(summary):
-        parts += _wrapped(line)
-    parts += _wrapped(f"protocol: {protocol}")
-    for note in summary.notes:
-        parts += _wrapped(f"note: {note}")
-    return "\n".join(parts) + "\n"
+    wrap = partial(wrapped, width=width)
+    parts = [*wrap(verdict(summary)), *wrap(reading(summary)), ""]
+    parts += [*_head(summary, width), "", *aligned(_shown(rows(summary)), width=width), ""]
+    for line in state(summary):
+        parts += wrap(line)
+    for note in _notes(summary, is_whole=methods is not None):
+        parts += wrap(note)
+    for line in [] if methods is None else [protocol(summary), *_topics(methods)]:
+        parts += wrap(line)
+    ends = [*wrap(quote(summary)), *after]
+    return "\n".join([*parts, *([""] if parts[-1] and ends else []), *ends]).rstrip("\n") + "\n"
+
+
+def full(summary: Summary) -> list[str]:
+    """Return what a short table leaves out: every note whole, and the protocol."""
+    return [*_notes(summary, is_whole=True), protocol(summary)]
+
+
+def protocol(summary: Summary) -> str:
+    """Say how the number was made, in one line."""
+    return f"protocol: {'; '.join(f'{k} {v}' for k, v in to_json(summary.protocol).items())}"
+
+
+def _topics(methods: Mapping[str, str]) -> list[str]:
+    return [f"{topic}: {said}" for topic, said in methods.items()]
+
+
+def _notes(summary: Summary, *, is_whole: bool) -> list[str]:
+    """Return the notes; those that most sweeps have, in a few words each, make one line."""
+    usual = [] if is_whole else [n.short for n in summary.notes if isinstance(n, Usual)]
+    notes = [f"note: {n}" for n in summary.notes if is_whole or not isinstance(n, Usual)]
+    return [*notes, *([f"usual: {'; '.join(usual)} (-v says more)"] if usual else [])]
 
 
 def findings(summary: Summary) -> list[str]:
@@ -40,23 +75,30 @@ def findings(summary: Summary) -> list[str]:
 
     Every line stands by itself.
     """
-    lines = [verdict(summary)]
-    if found := smallest(summary.smallest):
-        lines.append(
-            f"smallest {summary.letter} tried that passes, as the papers read {name(summary)}: "
-            f"{found}"
-        )
+    lines = verdict(summary), reading(summary), quote(summary), *state(summary)
+    return [line for line in lines if line]
+
+
+def reading(summary: Summary) -> str:
+    """Say the papers' reading of d90 in one line; empty where no d was tried."""
+    found = smallest(summary.smallest)
+    which = f"smallest {summary.letter} tried that passes, as the papers read {name(summary)}"
+    return f"{which}: {found}" if found else ""
+
+
+def quote(summary: Summary) -> str:
+    """Say what to quote in one line; empty where there is nothing to say of it."""
     if summary.interval == (None, None):
-        lines.append(
+        return (
             f"quote nothing yet: within the noise of seeds {name(summary)} may be any "
             f"{summary.letter}; more seeds would tell"
         )
-    elif summary.d90 is not None and summary.interval is not None:
-        lines.append(
-            f"quote {name(summary)} with its interval: the smallest {summary.letter} that passes "
-            f"moves with the {summary.letter} that were tried"
-        )
-    return [*lines, *state(summary)]
+    if summary.d90 is None or summary.interval is None:
+        return ""
+    return (
+        f"quote {name(summary)} with its interval: the smallest {summary.letter} that passes "
+        f"moves with the {summary.letter} that were tried"
+    )
 
 
 def state(summary: Summary) -> list[str]:
@@ -86,11 +128,12 @@ def verdict(summary: Summary) -> str:
         facts.append(f"{letter}={first:,} passes, and larger {letter} fail again")
     elif summary.d90_over is not None:
         best = max(summary.points, key=lambda p: p.mean)
-        facts.append(f"best {best.mean:.3f} at {letter}={best.d:,}")
+        facts.append(f"best {score(best.mean, summary)} at {letter}={best.d:,}")
     if summary.line is not None:
         base, share = summary.reference, summary.threshold
+        mean = "" if base.mean is None else score(base.mean, summary)
         fixed = "" if base.n else " (fixed)"
-        facts.append(f"line {share:g} x {base.mean:.3f}{fixed} = {summary.line:.3f}")
+        facts.append(f"line {share:g} x {mean}{fixed} = {score(summary.line, summary)}")
     return headline(summary) + (f" ({'; '.join(facts)})" if facts else "")
 
 
@@ -105,45 +148,80 @@ def csv(summary: Summary) -> str:
     return out.getvalue()
 
 
-def _sentence(summary: Summary) -> str:
-    return f"{setting(summary)}; D = {summary.D:,}; {summary.metric}"
+def _head(summary: Summary, width: int) -> list[str]:
+    """Say what was measured: in one line, or a second one for its size."""
+    size = f"D = {summary.D:,}; {summary.metric}"
+    whole = harmless(f"{setting(summary)}; {size}")
+    return [whole] if len(whole) <= width else [*wrapped(setting(summary), width), size]
 
 
 def rows(summary: Summary) -> list[tuple[str, ...]]:
     """Give the cells of the table: names, the baseline, then one row a d."""
     base = summary.reference
     head = (summary.letter, "trainable", "lr", summary.metric, "n", "")
-    lines = [head, ("baseline", *_cells(base, _baseline_size(summary)), "" if base.n else "fixed")]
+    own = _cells(summary, base, _baseline_size(summary))
+    lines = [head, ("baseline", *own, "" if base.n else "fixed")]
     if base.mean is None:
         lines[-1] = (*lines[-1][:-1], "missing")
     for p in summary.points:
         mark = "passes" if p.passes else ""
         if p.d == summary.smallest.d:
             mark += ", the smallest"
-        lines.append((f"{p.d:,}", *_cells(p, p.trainable), mark))
+        lines.append((f"{p.d:,}", *_cells(summary, p, p.trainable), mark))
     return lines
 
 
-def aligned(lines: Sequence[tuple[str, ...]], left: int = 0) -> list[str]:
-    """Lay cells out in columns, the last of them and the first `left` flush left: names."""
+def _shown(lines: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Leave out how many numbers are trained, where it is d in every row: D stands above."""
+    d, trainable = 0, 1
+    if any(row[trainable] != row[d] for row in lines[2:]):
+        return lines
+    return [(row[d], *row[trainable + 1 :]) for row in lines]
+
+
+def aligned(lines: Sequence[tuple[str, ...]], left: int = 0, width: int | None = None) -> list[str]:
+    """Lay cells out in columns, the last of them and the first `left` flush left: names.
+
+    Args:
+        lines: cells; names in the first.
+        left: how many columns of names there are at the left.
+        width: a wider table goes on below itself, with its first columns again.
+    """
     lines = [tuple(map(harmless, line)) for line in lines]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    keys = max(left, 1)
+    ends = [sum(widths[:n]) + 2 * (n - 1) for n in range(1, len(widths) + 1)]
+    fits = sum(end <= width for end in ends) if width is not None else len(ends)
+    fits = max(fits, keys + 1)
+    if fits >= len(ends):
+        return _laid(lines, widths, left, len(widths) - 1)
+    above = _laid([line[:fits] for line in lines], widths, left, fits)
+    rest = [line[:keys] + line[fits:] for line in lines]
+    return [*above, "", *aligned(rest, left, width)]
+
+
+def _laid(lines: Sequence[tuple[str, ...]], widths: list[int], left: int, right: int) -> list[str]:
+    """Pad cells: names before column `left`, numbers before column `right`, words from there."""
 
     def laid(line: tuple[str, ...]) -> str:
         names = map(str.ljust, line[:left], widths)
-        numbers = map(str.rjust, line[left:], widths[left:])
-        return "  ".join([*names, *numbers, line[-1]]).rstrip()
+        numbers = map(str.rjust, line[left:right], widths[left:])
+        return "  ".join([*names, *numbers, *line[right:]]).rstrip()
 
     return list(map(laid, lines))
 
 
-def _cells(row: Baseline | PointRow, trainable: int | None) -> tuple[str, str, str, str]:
+def _cells(
+    summary: Summary, row: Baseline | PointRow, trainable: int | None
+) -> tuple[str, str, str, str]:
     """Format trainable, lr, mean and its spread, and n; what is missing stays blank."""
-    spread = " " * 8 if row.std is None else f" ± {row.std:.3f}"
+    mean = "" if row.mean is None else score(row.mean, summary, row.std)
+    if mean and row.std is None:  # as wide as the others, so that the means stand below each other
+        mean += " " * len(f" ± {number(0.0, scale(summary))}")
     return (
         "" if trainable is None else f"{trainable:,}",
         "" if row.lr is None else f"{row.lr:.3g}",
-        "" if row.mean is None else f"{row.mean:.3f}{spread}",
+        mean,
         str(row.n or ""),
     )
 
@@ -169,8 +247,9 @@ def cell(value: Any) -> str:
     return "" if value is None else repr(value)
 
 
-def _wrapped(sentence: str) -> list[str]:
+def wrapped(sentence: str, width: int = WIDTH) -> list[str]:
+    """Break a sentence into lines, between words and never in one."""
     return textwrap.wrap(
-        harmless(sentence), WIDTH, subsequent_indent="  ", break_long_words=False,
+        harmless(sentence), width, subsequent_indent="  ", break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip

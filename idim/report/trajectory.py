@@ -5,7 +5,7 @@ import io
 from dataclasses import replace
 from typing import Any
 
-from idim.plain import harmless, many
+from idim.plain import harmless, many, number
 from idim.report.table import aligned, cell
 from idim.report.words import crossing, interval, short, symbol
 from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
@@ -18,15 +18,19 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def text(found: Trajectory) -> str:
-    """Lay a trajectory out: a row a checkpoint, task by task, and a rank correlation each."""
+def text(found: Trajectory, width: int | None = None) -> str:
+    """Lay a trajectory out: a row a checkpoint, task by task, and a rank correlation each.
+
+    Args:
+        found: the trajectory.
+        width: most characters of a table's line; None: as wide as the tables are.
+    """
     name, share = symbol(found.threshold, found.letter), f"{found.threshold:g}"
     head = ("task", "model", "steps", "full fine-tuning", "constant", name, "95% interval",
             "smallest tried", f"{name} above chance", "runs")  # fmt: skip
     lines = [head]
     for part in found.tasks:
         lines += [_cells(part.task, row) for row in part.rows]
-    said = [harmless(_correlated(part, name)) for part in found.tasks]
     notes = [
         f"{name}: where the fitted curve crosses {share} of full fine-tuning; smallest tried: the "
         f"smallest {found.letter} that passes",
@@ -34,7 +38,14 @@ def text(found: Trajectory) -> str:
         "fine-tuning - chance).",
         f"  A row without: {share} of full fine-tuning is no more than a constant answer scores.",
     ]
-    return "\n".join([*aligned(lines, left=2), "", *said, "", *notes, *_one_line(found)]) + "\n"
+    table, said = aligned(lines, 2, width), correlations(found)
+    return "\n".join([*table, "", *said, "", *notes, *_one_line(found, width)]) + "\n"
+
+
+def correlations(found: Trajectory) -> list[str]:
+    """Say how d90 moves with the steps of pretraining, in a line a task."""
+    name = symbol(found.threshold, found.letter)
+    return [harmless(_correlated(part, name)) for part in found.tasks]
 
 
 def csv(found: Trajectory) -> str:
@@ -81,7 +92,7 @@ def _spent(row: Checkpoint) -> tuple[Any, ...]:
     return row.runs.done, row.seconds
 
 
-def _one_line(found: Trajectory) -> list[str]:
+def _one_line(found: Trajectory, width: int | None) -> list[str]:
     """Lay out what reaches the last checkpoint's line: a row a task, a column a checkpoint."""
     parts = [part for part in against_last(found) if part.rows]
     if not parts:
@@ -93,21 +104,21 @@ def _one_line(found: Trajectory) -> list[str]:
         rho = part.correlation.spearman
         ds = (_d90(row) for row in part.rows)
         said = "" if rho is None else f"{rho:+.2f}"
-        lines.append((part.task, f"{part.rows[0].line:.3f}", *ds, said))
+        lines.append((part.task, f"{number(part.rows[0].line or 0.0)}", *ds, said))
     return [
         "",
         f"{name} against one line a task, {found.threshold:g} of the last checkpoint's full "
         "fine-tuning, by steps of pretraining:",
         "",
-        *aligned(lines, left=1),
+        *aligned(lines, 1, width),
     ]
 
 
 def _cells(task: str, row: Checkpoint) -> tuple[str, ...]:
     base = row.reference
-    full = "" if base.mean is None else f"{base.mean:.3f}"
-    full += "" if base.std is None else f" ± {base.std:.3f}"
-    constant = "" if row.chance is None else f"{row.chance:.3f}"
+    full = "" if base.mean is None else number(base.mean)
+    full += "" if base.std is None else f" ± {number(base.std, base.mean)}"
+    constant = "" if row.chance is None else number(row.chance, base.mean)
     adjusted = row.chance_adjusted
     known = row.missing is None
     return (

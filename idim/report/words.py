@@ -4,6 +4,7 @@ from pathlib import Path
 
 from idim.estimate import Ends, Smallest
 from idim.methods import METHODS
+from idim.plain import number
 from idim.results import Problem, Summary
 
 
@@ -53,6 +54,17 @@ def symbol(threshold: float, letter: str = "d") -> str:
     return f"{letter}{100 * threshold:g}"
 
 
+def scale(summary: Summary) -> float:
+    """Return the size of a sweep's scores, by which all of them are written: its baseline's."""
+    return abs(summary.baseline or max((abs(p.mean) for p in summary.points), default=0.0))
+
+
+def score(value: float, summary: Summary, std: float | None = None) -> str:
+    """Write a score of a sweep, and its spread if it has one: "0.988", "0.988 ± 0.001"."""
+    size = scale(summary)
+    return number(value, size) + ("" if std is None else f" ± {number(std, size)}")
+
+
 def subject(summary: Summary) -> str:
     """Say what was measured: "minilm-l6-h384 on mrpc, fastfood DID, head in the subspace"."""
     what = short(summary.model)
@@ -61,6 +73,22 @@ def subject(summary: Summary) -> str:
     if summary.problem == "task":
         what += f" on {short(summary.task)}"
     return f"{what}, {METHODS[summary.method].title(summary)}"
+
+
+def so_far(summary: Summary) -> str:
+    """Say where d90 lies as far as the runs that have ended tell."""
+    base, line = summary.reference, summary.line
+    if base.mean is None:
+        return f"no score of {full_training(summary.problem)} yet"
+    if line is None or not summary.points:
+        aim = "" if line is None else f"; {name(summary)} is to reach {score(line, summary)}"
+        return f"{full_training(summary.problem)} scores {score(base.mean, summary)} so far{aim}"
+    ends, (low, high) = span(summary), summary.smallest.bracket
+    facts = [f"95% interval {ends}"] if ends else []
+    tried = [f"{low:,} fails"] if low is not None else []
+    tried += [f"{high:,} passes"] if high is not None else []
+    facts += [", ".join(tried)] if tried else []
+    return "; ".join([f"{headline(summary)} so far", *facts, f"line {score(line, summary)}"])
 
 
 def titled(summary: Summary) -> str:

@@ -14,6 +14,7 @@ OUT/runs/<xx>/<id>/attempts/<n>/         each start of the run writes in a folde
     traceback.log                        where it failed, if by an error
 OUT/traceback.log                        where a strategy from outside failed, if by an error
 OUT/damaged/                             what was not as it was written, set aside
+OUT/sweep.log, OUT/trajectory.log        what the command line said, with times; never read
 
 Every file that a number comes from carries a checksum and whose it is (`idim.store.seal`).  Stores
 of schema 1 have neither, and their runs lie in OUT/runs/<id>/: they are read, never written.
@@ -36,6 +37,7 @@ from idim.store.files import (
     Damaged,
     alone,
     folders,
+    make_folder,
     read_json,
     sweep_parts,
     write_bytes,
@@ -64,6 +66,7 @@ __all__ = [
     "alone",
     "finished",
     "folders",
+    "make_folder",
     "provenance",
     "read_json",
     "read_sealed",
@@ -187,10 +190,7 @@ class Store:
         held, damage = self.check(sweep, loose)
         said = [] if damage is None else [self.set_aside(damage)]
         if held is None:
-            try:
-                self.root.mkdir(parents=True, exist_ok=True)
-            except FileNotFoundError:  # as /proc answers
-                raise IdimError(f"'{self.root}' cannot be made; choose another --out.") from None
+            make_folder(self.root)
         if _differing(sweep, held):
             write_sealed(self.root / "sweep.json", sweep | {"schema": SCHEMA}, "sweep", "sweep")
         return said

@@ -58,6 +58,18 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:100]}.{_owner()}.{time.monotonic_ns():x}{_SUFFIX}")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder that a user named, with those above it.
+
+    Raises:
+        IdimError: there can be none of this name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # as /proc answers
+        raise IdimError(f"'{path}' cannot be made; choose another --out.") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text so that the file is whole or absent."""
     write_bytes(path, text.encode())

@@ -22,7 +22,7 @@ from idim.errors import IdimError
 from idim.problems import tasks
 from idim.reading import expanded, is_folder
 from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
-from idim.store import read_json, write_json, write_text
+from idim.store import alone, make_folder, read_json, write_json, write_text
 from idim.sweeps import (
     Event,
     Plan,
@@ -44,7 +44,8 @@ _STEPS = re.compile(r"(?:step[-_]?|@)([0-9]{1,12})(k?)$")
 
 # By task, in the order of their steps.
 Rows = dict[str, list[Checkpoint]]
-Follow = Callable[[], AbstractContextManager[Callable[[Event], None]]]
+# Makes the display of the sweep in a folder.
+Follow = Callable[[Path], AbstractContextManager[Callable[[Event], None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ def _place(out: Path, task: str, pretrained: Pretrained, *, to_last: bool = Fals
 
 
 def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int | None,
-              tell: Callable[[str], None], follow: Follow,
-              share: bool = False) -> Trajectory:  # fmt: skip
+              tell: Callable[[str], None], say: Callable[[str], None], follow: Follow,
+              accepted: Callable[[], None], share: bool = False) -> Trajectory:  # fmt: skip
     """Do what is missing of every sweep, and write what they say together.
 
     Args:
@@ -148,8 +149,10 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
         out: folder of the trajectory.
         lines: "both" sweeps each checkpoint again, to the line of the last.
         jobs: processes; by default one for each core a run leaves idle.
-        tell: given a line once no sweep's folder is another's, and one before each sweep.
+        tell: given a line for what a user must know.
+        say: given a line before each sweep.
         follow: makes the display of one sweep.
+        accepted: called once no sweep's folder is another's.
         share: whether equal runs of other sweeps are linked from there.
 
     Returns:
@@ -157,15 +160,16 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
     """
     for one in sweeps:
         check(one.plan, one.folder(out))
-    tell(f"writing to {out}")
-    with launch.start(default_jobs(sweeps[0].plan, jobs)) as workers:
+    make_folder(out)
+    with alone(out), launch.start(default_jobs(sweeps[0].plan, jobs)) as workers:
+        accepted()
 
         def measure(chosen: list[CheckpointSweep]) -> Rows:
             found: Rows = {}
             for i, one in enumerate(chosen, 1):
-                tell(f"[{i}/{len(chosen)}] {one}")
+                say(f"[{i}/{len(chosen)}] {one}")
                 folder = one.folder(out)
-                with follow() as progress:
+                with follow(folder) as progress:
                     summary = execute(
                         one.plan, folder, workers=workers, progress=progress, tell=tell,
                         share=one.beside(out) if share else (),

@@ -4,6 +4,7 @@ from idim.sweeps.evidence import evidence
 from idim.sweeps.execute import Event, already, check, default_out, execute, folder_of, run
 from idim.sweeps.outcomes import setting
 from idim.sweeps.plan import Plan, against, hours, plan, plan_run
+from idim.sweeps.reduce import reductions
 from idim.sweeps.rows import Credits, credits_of
 from idim.sweeps.shared import Shared, neighbours
 from idim.sweeps.summary import summarise, write
@@ -25,6 +26,7 @@ __all__ = [
     "neighbours",
     "plan",
     "plan_run",
+    "reductions",
     "run",
     "setting",
     "summarise",

@@ -16,7 +16,7 @@ from idim.methods import METHODS
 from idim.problems import tasks
 from idim.results import Summary
 from idim.search import Done
-from idim.store import Ended, Record, Result, Run, Store, alone, write_text
+from idim.store import Ended, Record, Result, Run, Store, alone, make_folder, write_text
 from idim.sweeps.outcomes import Outcome, distinct_runs, outcomes
 from idim.sweeps.plan import Plan
 from idim.sweeps.shared import Shared, said, told
@@ -221,7 +221,7 @@ def run(
         watch = _Watch(store, progress, 1)
         watch.expect([spec])
         with alone(stored.folder), launch.start(1) as workers:
-            stored.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(stored.folder)
             accepted()
             workers.run_all([spec], out, watch)
         result = stored.result()
