@@ -315,9 +315,10 @@ def test_scores_that_no_square_holds_are_refused(scores):
         estimate(table([], {10: [0.5]}), baseline=scores[0] * scores[1] * 1e300)
 
 
-@pytest.mark.parametrize("d", [0, -3])
-def test_a_d_below_1_is_refused(d):
-    with pytest.raises(IdimError, match=f"d must be 1 or more, got {d}"):
+@pytest.mark.parametrize("d", [-1, -3])
+def test_a_d_below_0_is_refused(d):
+    """0 is the untrained model."""
+    with pytest.raises(IdimError, match=f"d must be 0 .the untrained model. or more, got {d}"):
         estimate(table([1.0], {d: [0.5], 10: [0.95]}))
 
 
@@ -410,13 +411,13 @@ def test_other_thresholds_are_read_off_the_same_curve():
 
 def test_the_line_above_chance_is_a_share_of_the_way_up_from_it():
     rows = table([1.0, 1.0], SURE)
-    adjusted = estimate(rows, chance=0.68).chance_adjusted
+    adjusted = estimate(rows, chance=0.68).gain
     assert adjusted is not None
     assert adjusted.line == pytest.approx(0.68 + 0.9 * 0.32)
     # 40 * 2 ** (0.013 / 0.02) = 62.8
     assert (adjusted.smallest, adjusted.fit.d) == (80, 63)
-    assert estimate(rows).chance_adjusted is None
-    assert estimate(rows, chance=1.0).chance_adjusted is None
+    assert estimate(rows).gain is None
+    assert estimate(rows, chance=1.0).gain is None
 
 
 def test_success_is_the_share_of_seeds_that_pass_and_half_of_them_is_a_d():

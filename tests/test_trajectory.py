@@ -44,7 +44,7 @@ def row(steps, d, *, under=None, over=None, missing=None, ends=None):
         reference=Baseline(mean=0.8, std=0.01, n=2, lr=0.1, scores=(0.79, 0.81)), line=0.72,
         d90=d, d90_under=under, d90_over=over, interval=ends,
         smallest=Smallest(d and d + 7, (d and d // 2, d and d + 7)),
-        chance_adjusted=Reading(line=0.77, d=d, under=under, over=over, interval=ends,
+        gain=Reading(line=0.77, d=d, under=under, over=over, interval=ends,
                                 smallest=d and d + 7),
         runs=Runs(total=9, done=9, failed=0, diverged=0, stopped_early=0), seconds=1.0,
         out=Path("x"),

@@ -35,6 +35,7 @@ Search = Annotated[str, Choices(STRATEGIES)]
 Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
 Lines = Literal["own", "both"]
+Aim = Literal["papers", "gain"]
 
 # Hex digits of a run's hash in its id: 48 bits tell a million runs apart.
 ID_DIGITS = 12
@@ -230,6 +231,12 @@ class Protocol:
     threshold: float = 0.9
     # "own": this model's full fine-tuning; a number: that score, and no baseline runs.
     baseline: str | float = "own"
+    # The score that d90 reaches.  "papers": threshold * baseline; "gain": floor + threshold *
+    # (baseline - floor), which asks for the same where chance or the untrained model is near.
+    target: Aim = "papers"
+    # What a gain counts from.  "own": the better of the best constant answer and the untrained
+    # model, which is scored for it once a seed; a number: that score, and no such runs.
+    floor: str | float = "own"
     # "auto": the strategy that suits what is given of d.
     search: Search = AUTO
     # Of a search that finds out as it goes: the interval's upper end over its lower one at which

@@ -16,12 +16,16 @@ from idim.estimate.records import (
     baseline_score,
     has_line,
     reaches,
+    symbol,
 )
+from idim.estimate.target import Asked, Floor, floor_of
 
 __all__ = [
+    "Asked",
     "Ends",
     "Estimate",
     "Fit",
+    "Floor",
     "Point",
     "Reading",
     "Score",
@@ -32,7 +36,9 @@ __all__ = [
     "baseline_score",
     "estimate",
     "fit",
+    "floor_of",
     "has_line",
     "point",
     "reaches",
+    "symbol",
 ]

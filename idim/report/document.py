@@ -67,9 +67,9 @@ def document(summary: Summary, evidence: Evidence, command: str) -> Document:
 def _lines(summary: Summary) -> Rows:
     letter = summary.letter
     readings: dict[str, Reading] = {f"{letter}{n[1:]}": r for n, r in summary.thresholds.items()}
-    if summary.chance_adjusted:
+    if summary.gain:
         share = f"{100 * summary.threshold:g}% of the way from chance"
-        readings[share] = summary.chance_adjusted
+        readings[share] = summary.gain
     rows = []
     for name, r in readings.items():
         within = interval(r.interval) or "none"

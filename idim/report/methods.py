@@ -149,7 +149,7 @@ def _line(summary: Summary) -> str:
     if summary.chance is None:
         return f"{said}; no score of chance is known."
     said += f"; a constant answer scores {summary.chance:.3f}."
-    adjusted = summary.chance_adjusted
+    adjusted = summary.gain
     if adjusted is None:
         return said
     found = crossing(adjusted.d, adjusted.under, adjusted.over)

@@ -45,7 +45,7 @@ def csv(found: Trajectory) -> str:
     for part in found.tasks:
         again = part.to_last.rows if part.to_last else [None] * len(part.rows)
         for r, to_last in zip(part.rows, again, strict=True):
-            adjusted = r.chance_adjusted
+            adjusted = r.gain
             values: list[Any] = [
                 part.task, r.model, r.steps, r.D, r.chance, r.reference.mean, r.reference.std,
                 *_found(r), adjusted and adjusted.line, adjusted and adjusted.d, r.missing,
@@ -108,7 +108,7 @@ def _cells(task: str, row: Checkpoint) -> tuple[str, ...]:
     full = "" if base.mean is None else f"{base.mean:.3f}"
     full += "" if base.std is None else f" ± {base.std:.3f}"
     constant = "" if row.chance is None else f"{row.chance:.3f}"
-    adjusted = row.chance_adjusted
+    adjusted = row.gain
     known = row.missing is None
     return (
         task,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from idim.estimate import Ends, Smallest
+from idim.estimate import Ends, Smallest, symbol
 from idim.methods import METHODS
 from idim.results import Problem, Summary
 
@@ -44,13 +44,8 @@ def smallest(found: Smallest) -> str:
 
 
 def name(summary: Summary) -> str:
-    """Name the smallest sufficient size of a sweep's method: d90 in a subspace."""
-    return symbol(summary.threshold, summary.letter)
-
-
-def symbol(threshold: float, letter: str = "d") -> str:
-    """Name the smallest sufficient d as the papers do: d90 at 0.9, d100 at 1."""
-    return f"{letter}{100 * threshold:g}"
+    """Name the smallest sufficient size of a sweep's method: d90, or "gain d90"."""
+    return symbol(summary.threshold, summary.letter, summary.target)
 
 
 def subject(summary: Summary) -> str:

@@ -14,7 +14,7 @@ Missing = Literal["no baseline", "a constant answer passes", "no d gave a score"
 
 _OF_A_SUMMARY = (
     "metric", "D", "chance", "reference", "line", "d90", "d90_under", "d90_over", "interval",
-    "smallest", "chance_adjusted", "runs", "seconds", "out",
+    "smallest", "gain", "runs", "seconds", "out",
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ class Checkpoint:
     d90_over: int | None
     interval: Ends | None
     smallest: Smallest
-    chance_adjusted: Reading | None
+    gain: Reading | None = field(metadata={"key": "chance_adjusted"})
     runs: Runs
     seconds: float
     out: Path
