@@ -1,12 +1,16 @@
 """`idim estimate` and `idim plot`: from the store alone, nothing is trained."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from idim.cli import options
 from idim.cli.screen import show
+from idim.config.load import parse_number
+
+if TYPE_CHECKING:
+    from idim.sweeps import At
 
 Folder = Annotated[
     Path,
@@ -23,6 +27,17 @@ Threshold = Annotated[
         parser=options.share, metavar="SHARE", help="Share of the baseline  [default: the sweep's]"
     ),
 ]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Share of the score, or of its gain: papers, gain  [default: the sweep's]",
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="own|SCORE", help="Score to compare with  [default: the sweep's]"),
+]
 Stem = Annotated[
     Path | None,
     typer.Option(
@@ -33,29 +48,52 @@ Stem = Annotated[
 ]
 
 
-def estimate(folder: Folder, *, threshold: Threshold = None, as_json: options.Json = False) -> None:
+def estimate(
+    folder: Folder,
+    *,
+    threshold: Threshold = None,
+    target: Target = None,
+    baseline: Baseline = None,
+    as_json: options.Json = False,
+) -> None:
     """Recompute d90 from the runs in a folder.
 
     Prints the table of `idim sweep`, or of `idim trajectory`, from the results that are there,
-    finished or not, also at another threshold; trains and writes nothing.
+    finished or not, also at another line; trains and writes nothing.
 
     Example:
       idim estimate idim-out/paraphrase-tiny-fastfood-did --json
     """
     from idim.report import table, trajectory
-    from idim.studies.trajectory import is_trajectory, read
+    from idim.studies.together import is_trajectory, read
     from idim.sweeps import summarise
 
+    at = line(threshold, target, baseline)
     if is_trajectory(folder):
-        found = read(folder, threshold)
+        found = read(folder, at)
         words = trajectory.text(found)
     else:
-        found = summarise(folder, threshold)
+        found = summarise(folder, at)
         words = table.text(found)
     show(found.to_json() if as_json else words, as_json=as_json)
 
 
-def plot(folder: Folder, *, out: Stem = None) -> None:
+def line(threshold: float | None, target: str | None, baseline: str | None = None) -> "At":
+    """Return the line that options ask for, in place of the folder's own."""
+    from idim.sweeps import At
+
+    number = None if baseline is None else parse_number(baseline, float)
+    return At(threshold, target, baseline if number is None else number)  # type: ignore[arg-type]
+
+
+def plot(
+    folder: Folder,
+    *,
+    threshold: Threshold = None,
+    target: Target = None,
+    baseline: Baseline = None,
+    out: Stem = None,
+) -> None:
     """Draw what a folder holds: a sweep or a trajectory.
 
     Prints the names of the two files it writes.
@@ -64,13 +102,14 @@ def plot(folder: Folder, *, out: Stem = None) -> None:
       idim plot idim-out/paraphrase-tiny-fastfood-did --out figures/tiny
     """
     from idim.report import figure, trajectory_figure
-    from idim.studies.trajectory import is_trajectory, read
+    from idim.studies.together import is_trajectory, read
     from idim.sweeps import summarise
 
+    at = line(threshold, target, baseline)
     if is_trajectory(folder):
         stem = out or folder / "trajectory"
-        trajectory_figure.draw(read(folder), stem)
+        trajectory_figure.draw(read(folder, at), stem)
     else:
         stem = out or folder / "curve"
-        figure.draw(summarise(folder), stem)
+        figure.draw(summarise(folder, at), stem)
     show(f"{stem}.png\n{stem}.svg", as_json=False)

@@ -132,7 +132,10 @@ GRID = [
 VERDICT = [
     Row("baseline", "own|SCORE", "Score to compare with; own: fine-tune all D first"),
     Row("baseline_lr", "LIST", "Learning rates of that fine-tuning", "by model"),
-    Row("threshold", "SHARE", "d90 is the least d that scores SHARE of the baseline"),
+    Row(
+        "threshold", "SHARE", "d90 is the least d that scores SHARE of the baseline, or of its gain"
+    ),
+    Row("target", "KIND", "SHARE of the score, or of its gain over chance and the untrained model"),
 ]
 TRAINING = [
     Row("epochs", "X", "Passes over the training rows", "by model"),
@@ -184,7 +187,7 @@ TRAJECTORY: Panels = {
     ],
     **{name: rows for name, rows in SWEEP.items() if name != "Measured"},
     "Verdict": [
-        Row("lines", "KIND", "Whose line: each checkpoint's, or the last one's too"),
+        Row("lines", "KIND", "One line a task, the last checkpoint's, or each one's own"),
         *VERDICT,
     ],
 }
@@ -308,6 +311,12 @@ def command(setting: Given) -> str:
     words = [_option(flags[k], v) for k, v in given.items() if k in flags]
     words += [f"{k}={_typed(v)}" for k, v in given.items() if k not in flags]
     return " ".join(["idim sweep", *words])
+
+
+def flags(setting: Given) -> str:
+    """Write settings of the verdict as options of a command that reads a folder."""
+    known = {row.name: row.flag for row in VERDICT}
+    return " ".join(_option(known[k], v) for k, v in setting.items() if v is not None)
 
 
 def _option(flag: str, value: Any) -> str:

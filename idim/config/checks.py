@@ -174,6 +174,8 @@ def _size_of_a_run(spec: Any) -> Iterator[str]:
     size = METHODS[spec.method].size
     if size is not None and getattr(spec, size) is None:
         yield f"a {spec.method} run needs {size}; give --{size}"
+    if spec.stop_at is not None and not METHODS[spec.method].trains:
+        yield f"stop_at stops a training, and method {spec.method} has none"
 
 
 def _pretraining_contradictions(spec: Any) -> Iterator[str]:

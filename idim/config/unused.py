@@ -109,5 +109,5 @@ def idle(spec: Any, given: Iterable[str]) -> dict[str, str]:
     if not hasattr(spec, "method"):
         return {}
     given, method = set(given) - {"d", "size"}, METHODS[spec.method]
-    why = f"method {spec.method} has no subspace"
+    why = f"method {spec.method} {'has no subspace' if method.trains else 'trains nothing'}"
     return {name: why for name in method.ignores if name in given}

@@ -5,7 +5,16 @@ import math
 from idim.config import SMALL_NETS, SweepSpec
 from idim.methods import METHODS
 from idim.plain import many
-from idim.report.words import crossing, full_training, headline, name, seeds, span
+from idim.report.words import (
+    beside,
+    crossing,
+    floor,
+    full_training,
+    headline,
+    name,
+    seeds,
+    span,
+)
 from idim.results import Evidence, Summary
 from idim.search import named
 
@@ -140,24 +149,33 @@ def _baseline(summary: Summary, setting: SweepSpec) -> str:
 
 
 def _line(summary: Summary) -> str:
+    if summary.line is None and summary.target == "gain":
+        return "Its gain is not sure, so a share of that is no aim."
     if summary.line is None:
         return "It is not above 0, so a share of it is no aim."
-    said = (
-        f"{name(summary)} is where the mean {summary.metric} reaches {summary.threshold:g} of it, "
-        f"{summary.line:.3f}"
-    )
+    said = f"{name(summary)} is where the mean {summary.metric} reaches {summary.threshold:g} of "
+    if summary.target == "gain":
+        said += f"the way to it from {floor(summary)}, {summary.floor:.3f}: {summary.line:.3f}"
+    else:
+        said += f"it, {summary.line:.3f}"
     if summary.chance is None:
-        return f"{said}; no score of chance is known."
-    said += f"; a constant answer scores {summary.chance:.3f}."
-    adjusted = summary.gain
-    if adjusted is None:
+        said += "; no score of chance is known."
+    else:
+        said += f"; a constant answer scores {summary.chance:.3f}."
+    if (alone := summary.untrained) is not None:
+        spread = "" if alone.std is None else f" (standard deviation {alone.std:.3f})"
+        said += (
+            f" The untrained model scores {alone.mean:.3f}{spread} over {many(alone.n, 'seed')}."
+        )
+    found = beside(summary)
+    at = found and crossing(found.d, found.under, found.over)
+    if found is None or not at:
         return said
-    found = crossing(adjusted.d, adjusted.under, adjusted.over)
-    if not found:
-        return said
-    equals = "= " * (adjusted.d is not None)
-    way = f"{summary.threshold:g} of the way from there to the baseline, {adjusted.line:.3f}"
-    return f"{said} The line {way}, is crossed at {summary.letter} {equals}{found}."
+    way = f"{summary.threshold:g} of the way from {floor(summary)} to the baseline"
+    if summary.target == "gain":
+        way = f"{summary.threshold:g} of the baseline, as the papers ask"
+    equals = "= " * (found.d is not None)
+    return f"{said} The line {way}, {found.line:.3f}, is crossed at {summary.letter} {equals}{at}."
 
 
 def _values(summary: Summary, setting: SweepSpec) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from idim.plain import harmless
 from idim.records import to_json
-from idim.report.words import headline, name, seeds, setting, smallest, span
+from idim.report.words import floor, headline, line_of, name, other, seeds, setting, smallest, span
 from idim.results import Baseline, PointRow, Summary
 from idim.search import Tally, named
 
@@ -25,13 +25,13 @@ def text(summary: Summary) -> str:
     Returns:
         Lines of text, ended by a newline.
     """
-    parts = [*_wrapped(_sentence(summary)), "", *aligned(rows(summary)), ""]
+    parts = [*wrapped(_sentence(summary)), "", *aligned(rows(summary)), ""]
     protocol = "; ".join(f"{k} {v}" for k, v in to_json(summary.protocol).items())
     for line in findings(summary):
-        parts += _wrapped(line)
-    parts += _wrapped(f"protocol: {protocol}")
+        parts += wrapped(line)
+    parts += wrapped(f"protocol: {protocol}")
     for note in summary.notes:
-        parts += _wrapped(f"note: {note}")
+        parts += wrapped(f"note: {note}")
     return "\n".join(parts) + "\n"
 
 
@@ -41,11 +41,11 @@ def findings(summary: Summary) -> list[str]:
     Every line stands by itself.
     """
     lines = [verdict(summary)]
+    if said := other(summary):
+        lines.append(said)
     if found := smallest(summary.smallest):
-        lines.append(
-            f"smallest {summary.letter} tried that passes, as the papers read {name(summary)}: "
-            f"{found}"
-        )
+        as_they = f", as the papers read {name(summary)}" * (summary.target == "papers")
+        lines.append(f"smallest {summary.letter} tried that passes{as_they}: {found}")
     if summary.interval == (None, None):
         lines.append(
             f"quote nothing yet: within the noise of seeds {name(summary)} may be any "
@@ -61,9 +61,11 @@ def findings(summary: Summary) -> list[str]:
 
 def state(summary: Summary) -> list[str]:
     """Say why the search stopped, or what is missing."""
-    runs, search = summary.runs, summary.search
+    runs, search, alone = summary.runs, summary.search, summary.untrained
+    before = alone.n if alone else 0  # no runs of the search
     tally = Tally(
-        total=runs.total, done=runs.done, failed=runs.failed, stopped_early=runs.stopped_early,
+        total=runs.total - before, done=runs.done - before, failed=runs.failed,
+        stopped_early=runs.stopped_early,
         steps=search.steps, steps_saved=search.steps_saved, why=search.why,
     )  # fmt: skip
     return [line for line in (named(search.strategy).state(tally),) if line]
@@ -88,9 +90,8 @@ def verdict(summary: Summary) -> str:
         best = max(summary.points, key=lambda p: p.mean)
         facts.append(f"best {best.mean:.3f} at {letter}={best.d:,}")
     if summary.line is not None:
-        base, share = summary.reference, summary.threshold
-        fixed = "" if base.n else " (fixed)"
-        facts.append(f"line {share:g} x {base.mean:.3f}{fixed} = {summary.line:.3f}")
+        above = f", above {floor(summary)}" * (summary.target == "gain")
+        facts.append(f"line {line_of(summary, summary.target)}{above}")
     return headline(summary) + (f" ({'; '.join(facts)})" if facts else "")
 
 
@@ -169,7 +170,8 @@ def cell(value: Any) -> str:
     return "" if value is None else repr(value)
 
 
-def _wrapped(sentence: str) -> list[str]:
+def wrapped(sentence: str) -> list[str]:
+    """Break a sentence into lines of the terminal's width, all but the first indented."""
     return textwrap.wrap(
         harmless(sentence), WIDTH, subsequent_indent="  ", break_long_words=False,
         break_on_hyphens=False,

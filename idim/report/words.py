@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from idim.config import Aim
 from idim.estimate import Ends, Smallest, symbol
 from idim.methods import METHODS
-from idim.results import Problem, Summary
+from idim.results import Problem, Reading, Summary
 
 
 def headline(summary: Summary) -> str:
@@ -97,11 +98,55 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
+def line_of(summary: Summary, aim: Aim) -> str:
+    """Say how a line is made: "0.9 x 0.988 = 0.889", "0.500 + 0.9 x (0.988 - 0.500) = 0.939"."""
+    found = beside(summary) if aim != summary.target else None
+    value = summary.line if found is None else found.line
+    base, share = summary.reference, f"{summary.threshold:g}"
+    full = f"{base.mean:.3f}{'' if base.n else ' (fixed)'}"
+    if aim == "papers":
+        return f"{share} x {full} = {value:.3f}"
+    return f"{summary.floor:.3f} + {share} x ({full} - {summary.floor:.3f}) = {value:.3f}"
+
+
+def floor(summary: Summary) -> str:
+    """Name what a gain counts from: "a constant answer"."""
+    alone = summary.untrained
+    if alone is not None and alone.mean == summary.floor:
+        return "the untrained model"
+    return "a constant answer" if summary.chance == summary.floor else "the floor"
+
+
+def beside(summary: Summary) -> Reading | None:
+    """Return the reading at the line not asked for; None where that is no aim, or the same."""
+    found = summary.papers if summary.target == "gain" else summary.gain
+    return None if found is None or found.line == summary.line else found
+
+
+def other(summary: Summary) -> str:
+    """Say d90 at the line that was not asked for, with its interval; empty where there is none."""
+    found, aim = beside(summary), "papers" if summary.target == "gain" else "gain"
+    at = found and crossing(found.d, found.under, found.over)
+    if found is None or not at:
+        return ""
+    of = "as the papers ask" if aim == "papers" else f"of the gain over {floor(summary)}"
+    called = symbol(summary.threshold, summary.letter, aim)
+    ends = within(summary, found.interval)
+    sure = f"95% interval {ends}" if ends else "no interval"
+    is_at = f"{'= ' * (found.d is not None)}{at}"
+    return f"{of}: {called} {is_at} ({sure}; line {line_of(summary, aim)})"
+
+
 def span(summary: Summary) -> str:
     """Write the interval: "155-240", "155 to above 1,000"; empty when there is none."""
-    low, high = summary.interval or (None, None)
+    return within(summary, summary.interval)
+
+
+def within(summary: Summary, ends: Ends | None) -> str:
+    """Write an interval at any line, as `span` writes that at the one asked for."""
+    low, high = ends or (None, None)
     if low is None or high is not None:
-        return interval(summary.interval)
+        return interval(ends)
     largest = summary.points[-1].d
     return f"{low:,} to above {largest:,}" if low <= largest else f"above {largest:,}"
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from idim.config import SweepSpec
-from idim.estimate import Fit, Point, Score, Target, baseline_score, fit, has_line, point, reaches
+from idim.estimate import Fit, Point, Score, baseline_score, fit, point, reaches
 from idim.methods import METHODS, ask
 from idim.search.best_rate import beaten_notches, best_notch
 from idim.search.interval import next_d, tried_inside
@@ -139,7 +139,7 @@ class _Search:
     """One search's state."""
 
     def __init__(self, space: Space, d_min: int, d_max: int) -> None:
-        self.space, self.spec, self.target = space, space.spec, Target(space.spec.threshold)
+        self.space, self.spec, self.target = space, space.spec, space.target
         self.letter = METHODS[self.spec.method].symbol
         self.coarse = coarse_steps(d_min, d_max)
         self.tuner = Tuner(space, RateScale(space, self.coarse[len(self.coarse) // 2]))
@@ -154,12 +154,9 @@ class _Search:
             yield from self.baseline()
         else:
             self.base = float(self.spec.baseline)
-        score, chance = baseline_score(self.base) or 0.0, self.space.chance
-        if not has_line(score):
-            return "the baseline has no score above 0"
-        goal = self.tuner.goal = self.target.at(score)
-        if chance is not None and reaches(chance, goal):
-            return f"the line {goal:.3f} asks no more than a constant answer gives, {chance:.3f}"
+        if why := self.space.why_none(self.base):
+            return why
+        self.tuner.goal = self.target.at(baseline_score(self.base) or 0.0)
         yield from self.bracket()
         return (yield from self.refine())
 

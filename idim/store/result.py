@@ -22,7 +22,8 @@ class Result:
     trainable: int
     # Optimizer steps.
     steps: int
-    loss: float
+    # None: nothing was trained.
+    loss: float | None
     seconds: float
     # Steps of the whole learning-rate schedule, where the run was stopped before its end.
     schedule: int | None = None

@@ -24,7 +24,7 @@ from idim.sweeps.summary import summarise
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
 STOP_RULES = ("tolerance", "max_runs")
 # What was said of a sweep does not make it another.
-LOOSE = (*STOP_RULES, "notes", "problem", "held_out", "chance")
+LOOSE = (*STOP_RULES, "notes", "problem", "held_out", "chance", "eval_rows")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 
@@ -61,6 +61,7 @@ def execute(
     progress: Progress = lambda _: None,
     tell: Tell = lambda _: None,
     accepted: Callable[[], None] = lambda: None,
+    only_baseline: bool = False,
 ) -> Summary:
     """Do the runs of a sweep that have no result yet, and return the summary.
 
@@ -73,6 +74,7 @@ def execute(
         tell: given a line for what was damaged in the folder, and is set aside and done again, and
             for what a user should know before the first run.
         accepted: called once the folder is this sweep's.
+        only_baseline: stop where the first d would come.
 
     Raises:
         IdimError: `out` holds another sweep, another process is at work in it, or a strategy asks
@@ -86,7 +88,7 @@ def execute(
         for line in said:
             tell(line)
         try:
-            return _execute(plan, out, jobs, workers, progress, tell)
+            return _execute(plan, out, jobs, workers, progress, tell, only_baseline)
         except CodeFailed as e:
             log, cause = out / "traceback.log", e.__cause__
             write_text(log, "".join(traceback.format_exception(cause)))
@@ -122,13 +124,17 @@ def _execute(
     workers: launch.Launched | None,
     progress: Progress,
     tell: Tell,
+    only_baseline: bool,
 ) -> Summary:
     store = Store(out)
     for line in store.mend():
         tell(line)
     for line in plan.warnings:
         tell(f"warning: {line}")
-    watch = _Watch(store, progress, plan.most, is_bound=plan.bound is not None)
+    most, is_bound = plan.most, plan.bound is not None
+    if only_baseline:
+        most, is_bound = plan.before, True
+    watch = _Watch(store, progress, most, is_bound=is_bound)
     for outcome in distinct_runs(outcomes(store, plan.space)).values():
         watch.found(outcome)
     # what failed in an earlier process is tried again, what failed in this one is not
@@ -136,6 +142,8 @@ def _execute(
     own = launch.start(default_jobs(plan, jobs)) if workers is None else nullcontext(workers)
     with own as workers:
         while not isinstance(batch := _next(plan, store, tried), Done):
+            if only_baseline and not (batch := [spec for spec in batch if not spec.measure]):
+                break
             if tried.issuperset(spec.id for spec in batch):
                 raise RunFailed(
                     f"run '{batch[0].id}' left neither a result nor a reason; its launcher lost it."
@@ -176,6 +184,7 @@ def _claim(plan: Plan) -> Record:
         "notes": list(plan.notes),
         "problem": plan.problem,
         "held_out": plan.held_out,
+        "eval_rows": plan.eval_rows,
     }
 
 

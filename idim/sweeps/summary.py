@@ -1,12 +1,12 @@
 """What a sweep found, recomputed from its store alone."""
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from idim import estimate
-from idim.config import RunSpec
+from idim.config import Aim, RunSpec, SweepSpec
 from idim.config.checks import refuse_no_share
-from idim.errors import CodeFailed, Misled
+from idim.errors import CodeFailed, IdimError, Misled
 from idim.methods import METHODS
 from idim.plain import many
 from idim.problems.given import METRICS
@@ -31,21 +31,49 @@ _DECAYS = {
 }  # fmt: skip
 
 
-def summarise(out: Path, threshold: float | None = None) -> Summary:
+@dataclass(frozen=True, slots=True)
+class At:
+    """What a store is read at; None: as its sweep was asked."""
+
+    # Share of the baseline, or of its gain.
+    threshold: float | None = None
+    target: Aim | None = None
+    # What it is a share of, and what a gain counts from: "own", by the sweep's runs, or a score.
+    baseline: str | float | None = None
+    floor: str | float | None = None
+
+    def of(self, sweep: Record) -> Record:
+        """Return the settings that it changes.
+
+        Raises:
+            IdimError: a value that no sweep could be asked for.
+        """
+        found = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        if found.get("threshold") is not None:
+            refuse_no_share(found["threshold"])
+        if sweep["metric"] == METRICS["minimize"] and found.get("baseline", "own") != "own":
+            raise IdimError("a gain has no fixed baseline; leave out baseline, which is measured.")
+        own = {name: sweep[name] for name in ("threshold", "target", "baseline", "floor")}
+        SweepSpec(**own | found)  # refuses what is out of range
+        return found
+
+
+AS_ASKED = At()
+
+
+def summarise(out: Path, at: At = AS_ASKED) -> Summary:
     """Recompute the summary of a sweep from its store alone.
 
     Args:
         out: folder of the sweep.
-        threshold: share of the baseline, if not the sweep's own.
+        at: another line than the sweep's own, or scores to compare with in place of its runs'.
 
     Returns:
         d90 with its evidence.
 
     Raises:
-        IdimError: the folder holds no sweep, or the threshold is no share.
+        IdimError: the folder holds no sweep, or `at` a value that no sweep could be asked for.
     """
-    if threshold is not None:
-        refuse_no_share(threshold)
     store = Store(out)
     sweep = store.sweep()
     space, metric = space_of(sweep), sweep["metric"]
@@ -60,10 +88,12 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     counted = distinct_runs(ended).values()
     whole = [o for o in counted if o.run.stop_at is None]
     stopped = [o for o in counted if o.run.stop_at is not None]
-    sweep |= {} if threshold is None else {"threshold": threshold}
+    sweep |= at.of(sweep)
+    is_gain = metric == METRICS["minimize"]  # over the untrained model already
     found = estimate.estimate(
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
-        threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
+        threshold=sweep["threshold"], baseline=sweep["baseline"], target=sweep["target"],
+        floor=0.0 if is_gain else sweep["floor"], chance=sweep["chance"], rows=space.rows,
         of=_scored(sweep), letter=METHODS[sweep["method"]].symbol,
     )  # fmt: skip
     shared = (
@@ -155,14 +185,24 @@ def _protocol(sweep: Record, search: Strategy) -> Protocol:
     place = _HEADS[sweep["head"]] if "head" not in method.ignores else "the method's own"
     return Protocol(
         baseline=full if sweep["baseline"] == "own" else f"fixed value {sweep['baseline']:g}",
-        criterion=f"the fitted curve of mean {sweep['metric']} reaches {sweep['threshold']:g} x "
-        "baseline",
+        criterion=f"the fitted curve of mean {sweep['metric']} reaches {_line(sweep)}",
         selection=f"learning rate {selection}",
         checkpoint=own if is_own else _checkpoint(sweep),
         seeds=f"{ask(search, 'seeds')}; each {_THEIRS if is_own else redraws}",
         training=own if is_own else _training(sweep),
         lr="as given" if sweep["lr"] else ask(search, "rates"),
         head=own if is_own else place,
+    )
+
+
+def _line(sweep: Record) -> str:
+    share, floor = f"{sweep['threshold']:g}", sweep["floor"]
+    if sweep["target"] == "papers":
+        return f"{share} x baseline"
+    counts = "the better of a constant answer and the untrained model"
+    return (
+        f"floor + {share} x (baseline - floor), floor "
+        f"{counts if floor == 'own' else f'fixed at {floor:g}'}"
     )
 
 
