@@ -4,7 +4,7 @@ import math
 
 from idim.config import SMALL_NETS, SweepSpec
 from idim.methods import METHODS
-from idim.plain import many
+from idim.plain import listed, many
 from idim.report.words import (
     beside,
     crossing,
@@ -83,7 +83,7 @@ def _ten(summary: Summary, evidence: Evidence) -> dict[str, str]:
         "head": _head(summary, setting),
         "baseline": _baseline(summary, setting),
         "values of d": _values(summary, setting),
-        "replicates": _replicates(summary, setting),
+        "replicates": _replicates(summary, evidence),
         "learning rates": _rates(summary, setting),
         "monotonicity": _monotonicity(summary),
         "checks": _checks(summary),
@@ -193,7 +193,7 @@ def _values(summary: Summary, setting: SweepSpec) -> str:
     return f"{said}; {low:,} fails and {high:,} passes."
 
 
-def _replicates(summary: Summary, setting: SweepSpec) -> str:
+def _replicates(summary: Summary, evidence: Evidence) -> str:
     success, failed = summary.success, summary.runs.failed
     lost = f"; {many(failed, 'failed run')} left out" if failed else ""
     is_alone = max((n for _, _, n in success.points), default=1) == 1
@@ -201,12 +201,11 @@ def _replicates(summary: Summary, setting: SweepSpec) -> str:
     half = ""
     if success.d is not None and not is_alone:
         half = f" Half of the seeds pass at {summary.letter} = {success.d:,} (fitted)."
-    drawn = "dropout" if setting.keep_head else "dropout and the head or initial net"
-    own = METHODS[summary.method].draws
-    drawn = f"{f'{own}, ' if own else ''}the order of the data, {drawn}"
+    drawn = [METHODS[summary.method].draws, "the order of the data", "dropout" * evidence.dropout,
+             "the head or initial net" * (not evidence.setting.keep_head)]  # fmt: skip
     return (
         f"Each {summary.letter} has {seeds(summary)} at its learning rate; a seed redraws "
-        f"{drawn}. The criterion is on {criterion}"
+        f"{listed(drawn)}. The criterion is on {criterion}"
         f"{lost}.{half}"
     )
 

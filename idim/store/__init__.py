@@ -81,6 +81,7 @@ _SHARD = re.compile("[0-9a-f]{2}")
 _OF_A_SWEEP = (
     "model_fingerprint", "data_fingerprint", "changed", "kernels", "full_stacked", "D", "tensors",
     "metric", "chance", "notes", "problem", "held_out", "eval_rows",
+    "dropout",
 )  # fmt: skip
 _SWEEP_KEYS = {f.name for f in fields(SweepSpec)} | set(_OF_A_SWEEP)
 # What tells a sweep of schema 1, which has no checksum, from anything else.

@@ -24,7 +24,7 @@ from idim.sweeps.summary import summarise
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
 STOP_RULES = ("tolerance", "max_runs")
 # What was said of a sweep does not make it another.
-LOOSE = (*STOP_RULES, "notes", "problem", "held_out", "chance", "eval_rows")
+LOOSE = (*STOP_RULES, "notes", "problem", "held_out", "chance", "eval_rows", "dropout")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 
@@ -185,6 +185,7 @@ def _claim(plan: Plan) -> Record:
         "problem": plan.problem,
         "held_out": plan.held_out,
         "eval_rows": plan.eval_rows,
+        "dropout": plan.dropout,
     }
 
 

@@ -14,6 +14,7 @@ from idim.machine import cores
 from idim.methods import METHODS, ask
 from idim.plain import many
 from idim.problems import given, kinds, reach, tasks
+from idim.problems.base import has_dropout
 from idim.problems.given import Objective
 from idim.projection import kernels_for
 from idim.results import Problem
@@ -39,6 +40,8 @@ class Plan:
     held_out: bool
     # How many rows a run is scored on; None: there are none that are known.
     eval_rows: int | None
+    # Whether a seed redraws what the model drops in training.
+    dropout: bool
 
     @property
     def D(self) -> int:
@@ -199,6 +202,7 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
         problem=facts.problem,
         held_out=facts.held_out,
         eval_rows=facts.eval_rows,
+        dropout=facts.dropout,
     )
 
 
@@ -257,6 +261,8 @@ class _Facts:
     problem: Problem
     held_out: bool
     eval_rows: int | None = None
+    # A user's own code may drop whatever it likes.
+    dropout: bool = True
 
 
 def _resolve(spec: Any, held: Record) -> tuple[Any, _Facts]:
@@ -310,4 +316,5 @@ def _of_problem(spec: Any, kind: Problem) -> _Facts:
         notes=(*problem.notes, *model.notes, *missed), problem=kind,
         held_out=problem.select is not None,
         eval_rows=len(problem.evaluation.targets) if kind == "task" else None,
+        dropout=kind != "task" or has_dropout(model.module),
     )  # fmt: skip

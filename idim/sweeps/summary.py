@@ -8,7 +8,7 @@ from idim.config import Aim, RunSpec, SweepSpec
 from idim.config.checks import refuse_no_share
 from idim.errors import CodeFailed, IdimError, Misled
 from idim.methods import METHODS
-from idim.plain import many
+from idim.plain import listed, many
 from idim.problems.given import METRICS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
@@ -179,9 +179,12 @@ def _protocol(sweep: Record, search: Strategy) -> Protocol:
         reported = "the reported score" if problem != "task" else _EVALUATION
         selection = f"selected on {reported}"
     full = f"own {full_training(problem)}"
-    drawn = "" if sweep["keep_head"] else "the head or net, "
     method = METHODS[sweep["method"]]
-    redraws = f"redraws {f'{method.draws}, ' if method.draws else ''}{drawn}data order and dropout"
+    drawn = (
+        method.draws, "" if sweep["keep_head"] else "the head or net", "data order",
+        "dropout" * sweep.get("dropout", True),
+    )  # fmt: skip
+    redraws = f"redraws {listed(drawn)}"
     place = _HEADS[sweep["head"]] if "head" not in method.ignores else "the method's own"
     return Protocol(
         baseline=full if sweep["baseline"] == "own" else f"fixed value {sweep['baseline']:g}",
@@ -213,7 +216,7 @@ def _training(sweep: Record) -> str:
     length = many(float(sweep["steps"] or sweep["epochs"]), "step" if sweep["steps"] else "epoch")
     return (
         f"{what}, {length}{rows}, {_SCHEDULES[sweep['schedule']]}, warm-up {sweep['warmup']:g}, "
-        f"weight decay {sweep['weight_decay']:g}{_DECAYS[sweep['decay_to']]}, "
+        f"weight decay {sweep['weight_decay']:g}{_decayed(sweep)}, "
         f"{'' if sweep['clip'] is None else _clipped(sweep['clip'])}{sweep['dtype']}"
     )
 
@@ -224,6 +227,16 @@ def _optimizer(sweep: Record) -> str:
     betas = sweep["beta1"], sweep["beta2"]
     known = "" if betas == (0.9, 0.999) else f" with betas {betas[0]:g} and {betas[1]:g}"
     return f"{_ADAMS[sweep['optimizer']]}{known}"
+
+
+def _decayed(sweep: Record) -> str:
+    """Say what a decay draws where: its optimizer knows only what is trained."""
+    if not sweep["weight_decay"] or sweep["decay_to"] != "trained":
+        return _DECAYS[sweep["decay_to"]]
+    full = full_training(sweep["problem"])
+    if METHODS[sweep["method"]].size == "d":
+        return f" of what is trained: it draws theta to theta_0 in a subspace, in {full} to 0"
+    return f" of what is trained: it draws that to 0, theta itself in {full}"
 
 
 def _clipped(norm: float) -> str:
