@@ -309,7 +309,8 @@ def test_compare_sets_sweeps_side_by_side(swept, tmp_path):
 
 
 def test_trajectory_measures_each_checkpoint(here):
-    words = ["--d", "5", "--seeds", "1", "--steps", "1", "--lr", "0.1", "--baseline", "0.9"]
+    words = ["--d", "5", "--seeds", "1", "--steps", "1", "--lr", "0.1", "--baseline", "0.9",
+             "--lines", "own"]  # fmt: skip
     rows = ["--train-samples", "32", "--eval-samples", "16", "--jobs", "1", "--device", "cpu"]
     models = ["--models", "tiny@0,tiny@300", "--tasks", "sentiment"]
     done = idim("trajectory", *models, *words, *rows, "--out", "t")

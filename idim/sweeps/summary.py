@@ -33,7 +33,11 @@ _DECAYS = {
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """What a store is read at; None: as its sweep was asked."""
+    """What a store is read at; None: as its sweep was asked.
+
+    Raises:
+        IdimError: a threshold that is no share.
+    """
 
     # Share of the baseline, or of its gain.
     threshold: float | None = None
@@ -42,6 +46,10 @@ class At:
     baseline: str | float | None = None
     floor: str | float | None = None
 
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            refuse_no_share(self.threshold)
+
     def of(self, sweep: Record) -> Record:
         """Return the settings that it changes.
 
@@ -49,8 +57,6 @@ class At:
             IdimError: a value that no sweep could be asked for.
         """
         found = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
-        if found.get("threshold") is not None:
-            refuse_no_share(found["threshold"])
         if sweep["metric"] == METRICS["minimize"] and found.get("baseline", "own") != "own":
             raise IdimError("a gain has no fixed baseline; leave out baseline, which is measured.")
         own = {name: sweep[name] for name in ("threshold", "target", "baseline", "floor")}
