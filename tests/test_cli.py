@@ -317,7 +317,8 @@ def test_trajectory_measures_each_checkpoint(here):
     assert done.exit_code == 0, done.stderr
     assert "rank correlation" in done.stdout
     record = json.loads(Path("t/trajectory.json").read_text())
-    assert [row["runs"]["done"] for row in record["tasks"][0]["rows"]] == [1, 1]
+    # of d, and of the untrained model
+    assert [row["runs"]["done"] for row in record["tasks"][0]["rows"]] == [2, 2]
     assert {p.suffix for p in Path("t").glob("trajectory.*")} == {".json", ".csv", ".png", ".svg"}
 
 
