@@ -172,6 +172,38 @@ def test_a_learning_rate_that_lost_a_seed_cannot_beat_one_that_kept_all():
     assert (point.lr, point.n, point.failed) == (0.1, 3, 1)
 
 
+FAILURES = [
+    # by learning rate its seeds' scores (None: failed), and the rate that is taken
+    ({0.1: [0.30] * 3, 0.4: [0.95, 0.95, None]}, 0.4),  # hopeless against lost once
+    ({0.1: [0.60] * 3, 0.4: [0.90, 0.90, None]}, 0.1),
+    ({0.1: [0.60] * 3, 0.4: [0.95, None, None]}, 0.1),
+    ({0.1: [0.80] * 3, 0.4: [0.95, 0.95]}, 0.1),  # a seed that was not run is none that learned
+    ({0.1: [0.80] * 3, 0.4: [0.95, None]}, 0.1),
+    ({0.1: [0.30] * 3, 0.4: [0.95, 0.95]}, 0.4),
+    ({0.1: [0.80] * 3, 0.4: [0.90, None, None, None]}, 0.1),
+    ({0.1: [None] * 3, 0.4: [0.20, None, None]}, 0.4),
+    ({0.1: [-0.20] * 3, 0.4: [0.30, 0.30, None]}, 0.4),
+    ({0.1: [-0.20] * 3, 0.4: [-0.19, -0.19, None]}, 0.4),  # never worse than the worst seen
+    ({0.1: [0.10] * 3, 0.4: [0.10, 0.10, 0.10]}, 0.1),
+]
+
+
+@pytest.mark.parametrize(("scores", "taken"), FAILURES)
+@pytest.mark.parametrize("selected", [False, True])
+def test_a_failed_seed_counts_as_nothing_learned(scores, taken, selected):
+    rows = [
+        row(10, s, i, lr, select=s if selected else None)
+        for lr, found in scores.items() for i, s in enumerate(found)
+    ]  # fmt: skip
+    (point,) = estimate(rows, baseline=1.0).points
+    kept = [s for s in scores[taken] if s is not None]
+    assert (point.lr, point.scores) == (taken, tuple(kept))
+    # one more failure of a rate never makes it the one that is taken
+    for lr in scores:
+        (again,) = estimate([*rows, row(10, None, 9, lr)], baseline=1.0).points
+        assert again.lr == taken or lr == taken
+
+
 def test_where_every_learning_rate_lost_a_seed_those_with_the_most_left_compete():
     rows = [row(10, 0.6, 0, 0.1), row(10, 0.6, 1, 0.1), row(10, None, 2, 0.1)]
     rows += [row(10, 0.9, 0, 0.4), row(10, None, 1, 0.4), row(10, None, 2, 0.4)]

@@ -45,9 +45,10 @@ def estimate(
 
     The learning rate is selected at each d, and for the baseline, as the one with the highest
     mean `select` over seeds (mean `score` when any finished run there has no `select`); ties go
-    to the smaller.  Only the learning rates with the most finished seeds compete, so one that
-    lost a seed can win only where no other kept them all: a failed run is never rewarded.
-    Failed runs, and scores that are not finite, are absent from means, never 0.
+    to the smaller.  There a failed run, a score that is not finite and a seed that another rate
+    has finished count as nothing learned: no failure is rewarded, and yet a rate that learns beats
+    one that does not.
+    From the mean at the selected rate failed runs are absent, never 0.
 
     The curve is the rising one that fits all points best (`fit`), its 95% interval holds the noise
     of seeds, of the baseline's too; the selected learning rates are kept, so it does not hold that
