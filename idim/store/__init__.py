@@ -188,7 +188,8 @@ class Store:
                 self.root.mkdir(parents=True, exist_ok=True)
             except FileNotFoundError:  # as /proc answers
                 raise IdimError(f"'{self.root}' cannot be made; choose another --out.") from None
-        if _differing(sweep, held):
+        # what an older folder does not say at all makes it no other
+        if held is None or _differing(sweep, held).keys() & held.keys():
             write_sealed(self.root / "sweep.json", sweep | {"schema": SCHEMA}, "sweep", "sweep")
         return said
 

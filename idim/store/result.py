@@ -70,7 +70,9 @@ def ended_in_1(record: Any, path: Path) -> Ended:
     if isinstance(found, Result):
         scores = [*found.score.values(), *(found.select or {}).values()]
         counts = (found.D, found.trainable, found.steps, found.schedule or 0)
-        # none of its metrics went beyond 1
+        # none of its metrics went beyond 1, and all its runs were trained
+        if found.loss is None:
+            raise Damaged(path, "not a result: it has no loss")
         if not found.score or any(abs(v) > 1 for v in scores) or min(counts) < 0:
             raise Damaged(path, "not a result: a number is out of range")
     return found
