@@ -1,11 +1,12 @@
 """Text that others wrote, made fit to be shown: on one line, without control codes or secrets.
 
-And a count with its noun, and a score by its scale.
+And a count with its noun, words as a list, and a score by its scale.
 """
 
 import math
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 # Controls, line and paragraph ends, what is invisible or turns the direction of reading, and
@@ -137,3 +138,13 @@ def brief(value: Any, most: int = 60) -> str:
     except (ValueError, RecursionError):  # an endless number, or lists all the way down
         return f"a {type(value).__name__}"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def listed(words: Iterable[str]) -> str:
+    """Write words as a list; empty ones are left out.
+
+    >>> listed(["P", "", "data order", "dropout"]), listed(["data order"])
+    ('P, data order and dropout', 'data order')
+    """
+    known = [word for word in words if word]
+    return " and ".join([", ".join(known[:-1]), known[-1]] if known[1:] else known)

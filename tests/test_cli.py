@@ -320,19 +320,21 @@ def test_compare_sets_sweeps_side_by_side(swept, tmp_path):
     assert pair["matched"][0]["seeds"] == 1
     quiet, full = idim(*words, "-q").stdout.splitlines(), idim(*words, "-v").stdout
     assert quiet[-2:] == figures
-    assert [line[:8] for line in quiet[:-2]] == ["A and B "]
+    assert quiet[0].startswith("A and B: ")
     assert full.count("protocol: baseline") == 2
 
 
 def test_trajectory_measures_each_checkpoint(here):
-    words = ["--d", "5", "--seeds", "1", "--steps", "1", "--lr", "0.1", "--baseline", "0.9"]
+    words = ["--d", "5", "--seeds", "1", "--steps", "1", "--lr", "0.1", "--baseline", "0.9",
+             "--lines", "own"]  # fmt: skip
     rows = ["--train-samples", "32", "--eval-samples", "16", "--jobs", "1", "--device", "cpu"]
     models = ["--models", "tiny@0,tiny@300", "--tasks", "sentiment"]
     done = idim("trajectory", *models, *words, *rows, "--out", "t")
     assert done.exit_code == 0, done.stderr
     assert "rank correlation" in done.stdout
     record = json.loads(Path("t/trajectory.json").read_text())
-    assert [row["runs"]["done"] for row in record["tasks"][0]["rows"]] == [1, 1]
+    # of d, and of the untrained model
+    assert [row["runs"]["done"] for row in record["tasks"][0]["rows"]] == [2, 2]
     assert {p.suffix for p in Path("t").glob("trajectory.*")} == {
         ".json", ".csv", ".png", ".svg", ".log",
     }  # fmt: skip

@@ -62,7 +62,7 @@ def test_every_setting_is_an_option_or_named_as_a_key(command, spec):
                  "task_name"}  # fmt: skip
     settings = {f.name for f in fields(spec)} - looked_up
     without = {name for name in settings if f"--{name.replace('_', '-')}" not in help_text.split()}
-    own = {"lr_multiples", "lr_transfer", "pruning"} if spec is SweepSpec else {"stop_at"}
+    own = {"lr_multiples", "lr_transfer", "pruning", "floor"} if spec is SweepSpec else {"stop_at"}
     assert (
         without
         == {

@@ -172,6 +172,38 @@ def test_a_learning_rate_that_lost_a_seed_cannot_beat_one_that_kept_all():
     assert (point.lr, point.n, point.failed) == (0.1, 3, 1)
 
 
+FAILURES = [
+    # by learning rate its seeds' scores (None: failed), and the rate that is taken
+    ({0.1: [0.30] * 3, 0.4: [0.95, 0.95, None]}, 0.4),  # hopeless against lost once
+    ({0.1: [0.60] * 3, 0.4: [0.90, 0.90, None]}, 0.1),
+    ({0.1: [0.60] * 3, 0.4: [0.95, None, None]}, 0.1),
+    ({0.1: [0.80] * 3, 0.4: [0.95, 0.95]}, 0.1),  # a seed that was not run is none that learned
+    ({0.1: [0.80] * 3, 0.4: [0.95, None]}, 0.1),
+    ({0.1: [0.30] * 3, 0.4: [0.95, 0.95]}, 0.4),
+    ({0.1: [0.80] * 3, 0.4: [0.90, None, None, None]}, 0.1),
+    ({0.1: [None] * 3, 0.4: [0.20, None, None]}, 0.4),
+    ({0.1: [-0.20] * 3, 0.4: [0.30, 0.30, None]}, 0.4),
+    ({0.1: [-0.20] * 3, 0.4: [-0.19, -0.19, None]}, 0.4),  # never worse than the worst seen
+    ({0.1: [0.10] * 3, 0.4: [0.10, 0.10, 0.10]}, 0.1),
+]
+
+
+@pytest.mark.parametrize(("scores", "taken"), FAILURES)
+@pytest.mark.parametrize("selected", [False, True])
+def test_a_failed_seed_counts_as_nothing_learned(scores, taken, selected):
+    rows = [
+        row(10, s, i, lr, select=s if selected else None)
+        for lr, found in scores.items() for i, s in enumerate(found)
+    ]  # fmt: skip
+    (point,) = estimate(rows, baseline=1.0).points
+    kept = [s for s in scores[taken] if s is not None]
+    assert (point.lr, point.scores) == (taken, tuple(kept))
+    # one more failure of a rate never makes it the one that is taken
+    for lr in scores:
+        (again,) = estimate([*rows, row(10, None, 9, lr)], baseline=1.0).points
+        assert again.lr == taken or lr == taken
+
+
 def test_where_every_learning_rate_lost_a_seed_those_with_the_most_left_compete():
     rows = [row(10, 0.6, 0, 0.1), row(10, 0.6, 1, 0.1), row(10, None, 2, 0.1)]
     rows += [row(10, 0.9, 0, 0.4), row(10, None, 1, 0.4), row(10, None, 2, 0.4)]
@@ -315,9 +347,10 @@ def test_scores_that_no_square_holds_are_refused(scores):
         estimate(table([], {10: [0.5]}), baseline=scores[0] * scores[1] * 1e300)
 
 
-@pytest.mark.parametrize("d", [0, -3])
-def test_a_d_below_1_is_refused(d):
-    with pytest.raises(IdimError, match=f"d must be 1 or more, got {d}"):
+@pytest.mark.parametrize("d", [-1, -3])
+def test_a_d_below_0_is_refused(d):
+    """0 is the untrained model."""
+    with pytest.raises(IdimError, match=f"d must be 0 .the untrained model. or more, got {d}"):
         estimate(table([1.0], {d: [0.5], 10: [0.95]}))
 
 
@@ -414,13 +447,13 @@ def test_other_thresholds_are_read_off_the_same_curve():
 
 def test_the_line_above_chance_is_a_share_of_the_way_up_from_it():
     rows = table([1.0, 1.0], SURE)
-    adjusted = estimate(rows, chance=0.68).chance_adjusted
+    adjusted = estimate(rows, chance=0.68).gain
     assert adjusted is not None
     assert adjusted.line == pytest.approx(0.68 + 0.9 * 0.32)
     # 40 * 2 ** (0.013 / 0.02) = 62.8
     assert (adjusted.smallest, adjusted.fit.d) == (80, 63)
-    assert estimate(rows).chance_adjusted is None
-    assert estimate(rows, chance=1.0).chance_adjusted is None
+    assert estimate(rows).gain is None
+    assert estimate(rows, chance=1.0).gain is None
 
 
 def test_success_is_the_share_of_seeds_that_pass_and_half_of_them_is_a_d():

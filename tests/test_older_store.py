@@ -69,7 +69,7 @@ def as_then(found: Summary) -> dict[str, Any]:
     now["fit"] = {"d90": d, "interval": ends, "method": found.estimator}
     over = smallest.bracket[0] if smallest.d is None else None
     now |= {"d90": smallest.d, "d90_over": over, "bracket": list(smallest.bracket)}
-    for key, r in (("thresholds", found.thresholds), ("chance_adjusted", found.chance_adjusted)):
+    for key, r in (("thresholds", found.thresholds), ("chance_adjusted", found.gain)):
         read = {
             name: {"line": one.line, "d": one.smallest, "fit": at, "interval": within}
             for name, one in (r if isinstance(r, dict) else {"": r} if r else {}).items()

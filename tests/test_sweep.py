@@ -23,7 +23,7 @@ from idim.problems import kinds
 from idim.projection import PROJECTIONS
 from idim.results import Runs, Summary
 from idim.store import Store
-from idim.sweeps import evidence, execute, plan, plan_run, run, summarise, write
+from idim.sweeps import At, evidence, execute, plan, plan_run, run, summarise, write
 from idim.training.single import evaluate
 from idim.training.start import build
 
@@ -101,7 +101,7 @@ def test_a_search_may_be_given_more_runs_and_nothing_else(tmp_path):
 
 def test_another_threshold_is_read_off_the_same_runs(tmp_path):
     execute(plan(spec(DIGITS)), tmp_path, jobs=1)
-    found = summarise(tmp_path, 0.5)
+    found = summarise(tmp_path, At(0.5))
     assert found.line == pytest.approx(summarise(tmp_path).line / 0.9 * 0.5)
     assert found.search.done
 

@@ -21,7 +21,6 @@ from idim.report import trajectory_figure as figure
 from idim.results import (
     Baseline,
     Checkpoint,
-    Correlation,
     Missing,
     Reading,
     Runs,
@@ -30,7 +29,8 @@ from idim.results import (
     TaskSeries,
     Trajectory,
 )  # fmt: skip
-from idim.studies import trajectory
+from idim.studies import together, trajectory
+from idim.studies.ranks import correlation
 
 WHY = get_args(Missing)[1:]
 
@@ -46,7 +46,7 @@ def row(steps, d, *, under=None, over=None, missing=None, ends=None):
         reference=Baseline(mean=0.8, std=0.01, n=2, lr=0.1, scores=(0.79, 0.81)), line=0.72,
         d90=d, d90_under=under, d90_over=over, interval=ends,
         smallest=Smallest(d and d + 7, (d and d // 2, d and d + 7)),
-        chance_adjusted=Reading(line=0.77, d=d, under=under, over=over, interval=ends,
+        gain=Reading(line=0.77, d=d, under=under, over=over, interval=ends,
                                 smallest=d and d + 7),
         runs=Runs(total=9, done=9, failed=0, diverged=0, stopped_early=0), seconds=1.0,
         out=Path("x"),
@@ -60,11 +60,11 @@ ROWS = [
 AGAIN = [*(row(r.steps, None, over=900) for r in ROWS[:3]), *ROWS[3:]]
 TASK = TaskSeries(
     task="paraphrase", metric="accuracy", chance=0.5, rows=tuple(ROWS),
-    correlation=trajectory.correlation(ROWS), to_last=None,
+    correlation=correlation(ROWS), to_last=None,
 )  # fmt: skip
-TO_LAST = Series(rows=tuple(AGAIN), correlation=trajectory.correlation(AGAIN))
+TO_LAST = Series(rows=tuple(AGAIN), correlation=correlation(AGAIN))
 RECORD = Trajectory(threshold=0.9, structure="did", projection="fastfood", tasks=(TASK,))
-BOTH = replace(RECORD, tasks=(replace(TASK, to_last=TO_LAST),))
+BOTH = replace(RECORD, lines="both", tasks=(replace(TASK, to_last=TO_LAST),))
 
 
 @pytest.mark.parametrize(
@@ -105,40 +105,66 @@ def test_steps_that_no_name_tells_can_be_given():
     assert [(s.model, s.steps) for s in found] == [("early", 1), ("late", 9)]
 
 
-def test_the_correlation_leaves_out_what_has_no_d90_and_ranks_what_is_not_reached_highest():
-    # ranks of d90: above all, 3, 1, 2 for ranks of steps 1, 2, 3, 4
-    assert trajectory.correlation(ROWS) == Correlation(spearman=-0.8, n=4)
-    assert trajectory.correlation(ROWS[:3]) == Correlation(spearman=None, n=2)
-    assert trajectory.correlation([row(n, 50) for n in (1, 2, 3)]).spearman is None
-    rising = [row(n, 10 * n) for n in (1, 2, 3)]
-    assert trajectory.correlation(rising) == Correlation(spearman=1.0, n=3)
-    # at most 50 ranks below 20: all that is known is that it is no more than the smallest tried
-    assert trajectory.correlation([*rising[1:], row(9, None, under=50)]).spearman == -0.5
-
-
 @pytest.mark.parametrize("told", [RECORD, BOTH], ids=["own", "both"])
 def test_a_trajectory_is_read_back_as_it_was_written(told):
     assert Trajectory.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 
+def cells(line):
+    return re.split(r"\s{2,}", line.strip())
+
+
 def test_the_table_says_what_is_known_and_what_is_not():
     text = report.text(RECORD)
-    lines = text.splitlines()
+    title, _, *lines = text.splitlines()
+    assert title == "Each checkpoint's own line: 0.9 of its own full fine-tuning"
     assert "> 900" in lines[2]
     assert "250-350" in lines[3]
     assert "up to 120" in lines[4]
-    assert lines[3].split()[-5:] == ["300", "250-350", "307", "300", "9"]
-    assert lines[1].split()[-3:] == ["0.500", "-", "9"]
-    assert "paraphrase: rank correlation of d90 with steps -0.80 over 4 checkpoints" in text
+    assert lines[3].split()[-7:] == ["300", "250-350", "307", "0.500", "0.720", "300", "9"]
+    assert cells(lines[1])[-4:] == ["0.500", "0.720", "9", "a constant answer passes"]
+    assert "paraphrase: rank correlation of d90 with steps -0.80 (95% interval " in text
+    assert "One line" not in text
 
 
-def test_a_second_table_holds_every_checkpoint_against_one_line():
-    assert "against one line" not in report.text(RECORD)
-    head, found = report.text(BOTH).splitlines()[-2:]
-    assert head.split() == ["task", "line", "0", "100", "1,000", "3,000", "9,000", "rank",
-                            "correlation"]  # fmt: skip
-    assert re.split(r"\s{2,}", found)[1:] == ["0.720", *["> 900"] * 3, "100", "120", "-0.78"]
-    # ranks of d90 4, 4, 4, 1, 2 over ranks of steps 1 to 5: -7 / sqrt(80)
+def test_the_first_table_asks_the_same_of_every_checkpoint():
+    title, _, head, *lines = report.text(BOTH).splitlines()
+    asked = (
+        "One line a task, asked of every checkpoint: 0.9 of the full fine-tuning of the last one"
+    )
+    assert title == asked
+    assert cells(head) == ["task", "model", "steps", "full fine-tuning", "d90", "95% interval",
+                           "smallest tried", "runs"]  # fmt: skip
+    assert cells(lines[0]) == ["paraphrase", "m@0", "0", "0.800 ± 0.010", "> 900", "9"]
+    assert cells(lines[3]) == ["paraphrase", "m@3000", "3,000", "0.800 ± 0.010", "100", "up to 120",
+                               "107", "9"]  # fmt: skip
+    # of 20 in all, the pairs of the first three are open (4), 100 < 120 rises (1), the rest falls
+    assert " ".join(line.strip() for line in lines[6:8]).startswith(
+        "paraphrase, line 0.720: rank correlation of d90 with steps -0.70 (95% interval -1.00 to "
+    )
+    assert "Each checkpoint's own line: 0.9 of its own full fine-tuning" in lines[6:10]
+
+
+@pytest.mark.parametrize("lines", ["one", "both"])
+def test_a_task_whose_last_has_no_line_says_why(lines):
+    """The second table was left out in silence."""
+    last = replace(ROWS[-1], missing="a constant answer passes")
+    task = replace(TASK, rows=(*ROWS[:-1], last), to_last=None)
+    text = report.text(replace(RECORD, lines=lines, tasks=(task,)))
+    assert "paraphrase: no line: a constant answer passes at the last checkpoint, m@9000" in text
+
+
+def test_a_table_of_the_gain_says_so_and_tells_the_papers_beside():
+    rows = [replace(r, papers=Reading(line=0.72, d=77, under=None, over=None, interval=None,
+                                      smallest=80)) for r in ROWS]  # fmt: skip
+    own = replace(RECORD, target="gain", tasks=(replace(TASK, rows=tuple(rows)),))
+    text = report.text(own)
+    assert "0.9 of the way to its own full fine-tuning" in text
+    assert cells(text.splitlines()[5])[-2:] == ["77", "9"]
+    assert "gain d90: where it crosses floor + 0.9 x (full fine-tuning - floor)" in text
+    assert "d90: where the fitted curve crosses 0.9 of full fine-tuning, as in the papers" in text
+    one = report.text(replace(own, lines="one"))
+    assert "as in the papers" not in one
 
 
 def test_the_csv_has_a_row_for_each_checkpoint():
@@ -236,27 +262,54 @@ def test_a_figure_for_a_paper_has_captions_of_panels_and_no_headings(tmp_path):
     assert path.read_bytes().startswith(b"%PDF")
 
 
-def test_each_earlier_checkpoint_is_measured_again_to_the_line_of_the_last(tmp_path):
-    command = [
-        "trajectory", "--models", "tiny@300,tiny@6000,tiny@10000", "--tasks", "sentiment",
-        "--out", str(tmp_path / "out"), "--d", "10", "--seeds", "1", "--steps", "15",
-        "--lr", "0.1", "--baseline-lr", "0.002", "--train-samples", "400", "--eval-samples", "64",
-        "--threshold", "1", "--lines", "both", "--jobs", "1", "--device", "cpu", "--json",
-    ]  # fmt: skip
-    first = CliRunner().invoke(app, command, prog_name="idim")
-    assert first.exit_code == 0, first.stderr
-    assert "[2/2] sentiment" in first.stderr
-    # to the other line each earlier checkpoint trains nothing anew
-    assert first.stderr.count("1 run of the same id found done in ") == 2
-    part = json.loads(first.stdout)["tasks"][0]
-    last = part["rows"][-1]
-    again = part["to_last"]["rows"]
-    assert [r["steps"] for r in again] == [300, 6000, 10_000]
-    assert [r["line"] for r in again] == [last["line"]] * 3
-    assert [r["runs"]["done"] for r in again] == [1, 1, 2]
-    assert again[-1] == last
+def test_the_same_is_asked_of_every_checkpoint_and_then_each_of_itself(tmp_path):
+    """One line a task, read again at another; then both lines in the same folder."""
+
+    def done(*words, out=tmp_path / "out"):
+        command = [
+            "trajectory", "--models", "tiny@6000,tiny@10000", "--tasks", "sentiment", "--out",
+            str(out), "--d", "10", "--seeds", "1", "--steps", "15", "--lr", "0.1", "--baseline-lr",
+            "0.002", "--train-samples", "400", "--eval-samples", "64", "--threshold", "1",
+            "--target", "papers", "--jobs", "1", "--device", "cpu", "--json", *words,
+        ]  # fmt: skip
+        found = CliRunner().invoke(app, command, prog_name="idim")
+        assert found.exit_code == 0, found.stderr
+        return found
+
+    def read(*words):
+        words = ["estimate", str(tmp_path / "out"), *words, "--json"]
+        return CliRunner().invoke(app, words, prog_name="idim")
+
+    first = done()
+    assert "[1/2] sentiment, tiny@6000, full fine-tuning\n" in first.stderr
+    assert "[1/1] sentiment, tiny@6000 to the line of the last\n" in first.stderr
+    record = json.loads(first.stdout)
+    assert (record["lines"], record["tasks"][0]["to_last"]) == ("one", None)
+    early, last = rows_of(record)
+    assert early["line"] == last["line"] == last["baseline"]["mean"]
+    # its own full fine-tuning is told, and counted, beside the d that reaches the last one's line
+    assert early["baseline"]["n"] == 1
+    assert [r["runs"]["done"] for r in (early, last)] == [2, 2]
+    assert early["out"].endswith("step-6000-last")
+    assert read().stdout == first.stdout
+    less = json.loads(read("--threshold", "0.8").stdout)
+    assert [r["line"] for r in rows_of(less)] == [pytest.approx(0.8 * last["line"])] * 2
+    half = json.loads(read("--threshold", "0.5").stdout)  # which a constant answer passes
+    assert [r["missing"] for r in rows_of(half)] == [WHY[-1], WHY[0]]
+    assert rows_of(half)[0]["line"] is None
+    gain = json.loads(read("--threshold", "0.9", "--target", "gain").stdout)
+    line = last["chance"] + 0.9 * (last["line"] - last["chance"])
+    assert all(r["line"] in (None, pytest.approx(line)) for r in rows_of(gain))
+    fixed = read("--baseline", "0.9")
+    assert "one line a task is that of the last checkpoint" in fixed.stderr
+    both = done("--lines", "both")
+    part = json.loads(both.stdout)["tasks"][0]
+    assert [r["line"] for r in part["to_last"]["rows"]] == [last["line"]] * 2
+    assert part["to_last"]["rows"][-1] == part["rows"][-1]
+    assert part["rows"][0]["line"] == part["rows"][0]["baseline"]["mean"]
+    assert read().stdout == both.stdout
+    assert done("--lines", "both").stdout == both.stdout
     assert (tmp_path / "out" / "sentiment" / "step-6000-last" / "summary.json").exists()
-    assert CliRunner().invoke(app, command, prog_name="idim").stdout == first.stdout
 
 
 def test_a_last_checkpoint_without_a_line_gives_none_to_the_others(tmp_path):
@@ -280,8 +333,9 @@ def test_a_dry_run_lists_the_sweeps_and_does_none(tmp_path):
     assert done.exit_code == 0, done.stderr
     head, *rows, _, total = done.stdout.splitlines()
     assert head.split() == ["task", "model", "runs", "at", "most"]
-    assert [row.split()[2] for row in rows] == ["9"] * 6
-    assert total.startswith("6 sweeps of at most 54 runs, at most ")
+    # the last sweeps to its own line; the others run full fine-tuning and sweep to that line
+    assert [row.split()[2] for row in rows] == ["13", "13", "11"] * 2
+    assert total.startswith("6 sweeps of at most 74 runs, at most ")
     assert not (tmp_path / "out").exists()
 
 
@@ -292,12 +346,11 @@ def test_a_trajectory_from_pretraining_to_table(tmp_path):
         "--out", str(tmp_path / "out"), "--d", "5,10", "--seeds", "1", "--steps", "2",
         "--lr", "0.1",
         "--baseline-lr", "0.001", "--train-samples", "64", "--eval-samples", "32", "--jobs", "1",
-        "--device", "cpu",
+        "--device", "cpu", "--lines", "own", "--target", "papers",
     ]  # fmt: skip
     first = CliRunner().invoke(app, command, prog_name="idim")
     assert first.exit_code == 0, first.stderr
     assert "[3/3] acceptability" in first.stderr
-    assert "rank correlation" in first.stdout
     again = CliRunner().invoke(app, [*command, "--json"], prog_name="idim")
     assert "3 of 3 runs were done before" in again.stderr
     record = json.loads(again.stdout)
@@ -336,7 +389,7 @@ def test_a_trajectory_from_pretraining_to_table(tmp_path):
     assert log.count("3 of 3 runs were done before") == 3
     quiet = CliRunner().invoke(app, [*command, "-q"], prog_name="idim")
     assert (quiet.exit_code, quiet.stderr) == (0, "")
-    assert quiet.stdout == "\n".join(report.correlations(trajectory.read(tmp_path / "out"))) + "\n"
+    assert quiet.stdout == "\n".join(report.correlations(together.read(tmp_path / "out"))) + "\n"
     assert (tmp_path / "out" / "acceptability" / "step-2" / "summary.json").exists()
 
 
@@ -348,6 +401,7 @@ def test_a_trajectory_from_pretraining_to_table(tmp_path):
         (["--tasks", "sentimnt"], "did you mean 'sentiment'"),
         (["--jobs", "0"], "--jobs must be at least 1"),
         (["--lines", "both", "--baseline", "0.8"], "not with baseline=0.8"),
+        (["--baseline", "0.8"], "lines=one compares with full fine-tuning"),
         (["--lines", "last"], "lines"),
     ],
 )

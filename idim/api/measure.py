@@ -33,7 +33,7 @@ _DEFAULTS: dict[str, Any] = {
 # Settings of the search, which are all that an objective leaves to us.
 _SEARCH = (
     "d", "d_min", "d_max", "points", "lr", "lr_multiples", "baseline_lr", "seeds", "threshold",
-    "baseline", "search", "tolerance", "max_runs", "lr_transfer",
+    "baseline", "target", "floor", "search", "tolerance", "max_runs", "lr_transfer",
 )  # fmt: skip
 # Settings of rows, of which a module has none that we know.
 _OF_ROWS = (
@@ -110,6 +110,8 @@ def measure(
         raise IdimError(f"direction must be 'maximize' or 'minimize', not {direction!r}.")
     if direction == "minimize" and settings.get("baseline", "own") != "own":
         raise IdimError("a gain has no fixed baseline; leave out baseline=, which is measured.")
+    if direction == "minimize" and "floor" in settings:
+        raise IdimError("a gain counts from the untrained model's loss; leave out floor=.")
     settings = {name: plain(value) for name, value in settings.items()}
     form = module, loss, evaluate
     if objective is not None and form == (None, None, None) and not head_modules:

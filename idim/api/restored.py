@@ -33,6 +33,8 @@ def restore(folder: str | Path) -> nn.Module:
         why = "has no subspace.safetensors any more; remove it and run it again"
         if spec.method == "full":
             why = "is full fine-tuning, which keeps no weights; train it again"
+        elif not METHODS[spec.method].trains:
+            why = "is the untrained model, which keeps no weights"
         raise IdimError(f"'{folder}' {why}.")
     if isinstance(run, Run):
         run.trained()  # its checksum

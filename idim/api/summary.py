@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from idim import results
+from idim.config import Aim
 from idim.records import to_json
 from idim.report import words
-from idim.sweeps import summarise
+from idim.sweeps import At, summarise
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,15 +66,24 @@ class Summary(results.Summary):
         return text(self).rstrip()
 
 
-def load(folder: str | Path, threshold: float | None = None) -> Summary:
+def load(
+    folder: str | Path,
+    threshold: float | None = None,
+    *,
+    target: Aim | None = None,
+    baseline: str | float | None = None,
+) -> Summary:
     """Read what the runs in a folder say, finished or not; trains and writes nothing.
 
     Args:
         folder: of a sweep, the `out` of `idim.sweep`, `idim.measure` or `idim sweep`.
-        threshold: share of the baseline, if not the sweep's own.
+        threshold: share of the baseline, or of its gain, if not the sweep's own.
+        target: "papers" for a share of the baseline, "gain" for one of its gain over the better of
+            a constant answer and the untrained model, if not the sweep's own.
+        baseline: a score in place of full training's, or "own" for that, if not as the sweep.
 
     Raises:
         IdimError: the folder holds no sweep, or one with a damaged file; a threshold that is no
-            share, above 0 and at most 1.
+            share, above 0 and at most 1; another value that no sweep could be asked for.
     """
-    return Summary.of(summarise(Path(folder), threshold))
+    return Summary.of(summarise(Path(folder), At(threshold, target, baseline)))

@@ -1,7 +1,7 @@
 """`idim estimate` and `idim plot`: from the store alone, nothing is trained."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,10 @@ from idim.cli import after, options, trajectory
 from idim.cli.screen import show
 from idim.cli.sweep import told
 from idim.cli.voice import Loud, Voice
+from idim.config.load import parse_number
+
+if TYPE_CHECKING:
+    from idim.sweeps import At
 
 Folder = Annotated[
     Path,
@@ -24,6 +28,17 @@ Threshold = Annotated[
     typer.Option(
         parser=options.share, metavar="SHARE", help="Share of the baseline  [default: the sweep's]"
     ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Share of the score, or of its gain: papers, gain  [default: the sweep's]",
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="own|SCORE", help="Score to compare with  [default: the sweep's]"),
 ]
 Stem = Annotated[
     Path | None,
@@ -51,31 +66,49 @@ def estimate(
     folder: Folder,
     *,
     threshold: Threshold = None,
+    target: Target = None,
+    baseline: Baseline = None,
     as_json: options.Json = False,
     loud: Loud = None,
 ) -> None:
     """Recompute d90 from the runs in a folder.
 
     Prints the table of `idim sweep`, or of `idim trajectory`, from the results that are there,
-    finished or not, also at another threshold; trains and writes nothing.
+    finished or not, also at another line; trains and writes nothing.
 
     Example:
       idim estimate idim-out/paraphrase-tiny-fastfood-did --json
     """
-    from idim.studies.trajectory import is_trajectory, read
+    from idim.studies.together import is_trajectory, read
     from idim.sweeps import summarise
 
+    at = line(threshold, target, baseline)
     if is_trajectory(folder):
-        found = read(folder, threshold)
+        found = read(folder, at)
         words = trajectory.told(found, folder, Voice(loud))
     else:
-        found = summarise(folder, threshold)
+        found = summarise(folder, at)
         words = "" if as_json else told(found, Voice(loud), after.stored_again(folder))
     show(found.to_json() if as_json else words, as_json=as_json)
 
 
+def line(threshold: float | None, target: str | None, baseline: str | None = None) -> "At":
+    """Return the line that options ask for, in place of the folder's own."""
+    from idim.sweeps import At
+
+    number = None if baseline is None else parse_number(baseline, float)
+    return At(threshold, target, baseline if number is None else number)  # type: ignore[arg-type]
+
+
 def plot(
-    folder: Folder, *, out: Stem = None, formats: Formats = None, no_title: Untitled = False
+    folder: Folder,
+    *,
+    threshold: Threshold = None,
+    target: Target = None,
+    baseline: Baseline = None,
+    out: Stem = None,
+    formats: Formats = None,
+    no_title: Untitled = False,
 ) -> None:
     """Draw what a folder holds: a sweep or a trajectory.
 
@@ -85,12 +118,12 @@ def plot(
       idim plot idim-out/paraphrase-tiny-fastfood-did --out figures/tiny.pdf --no-title
     """
     from idim.report import figure, trajectory_figure
-    from idim.studies.trajectory import is_trajectory, read
+    from idim.studies.together import is_trajectory, read
     from idim.sweeps import summarise
 
-    look = {"kinds": formats or (), "titled": not no_title}
+    at, look = line(threshold, target, baseline), {"kinds": formats or (), "titled": not no_title}
     if is_trajectory(folder):
-        paths = trajectory_figure.draw(read(folder), out or folder / "trajectory", **look)
+        paths = trajectory_figure.draw(read(folder, at), out or folder / "trajectory", **look)
     else:
-        paths = figure.draw(summarise(folder), out or folder / "curve", **look)
+        paths = figure.draw(summarise(folder, at), out or folder / "curve", **look)
     show("\n".join(map(str, paths)), as_json=False)

@@ -5,7 +5,6 @@ given is passed on as text, and `config.load` parses, checks and names the neare
 """
 
 import inspect
-import shlex
 from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
 from functools import wraps
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from idim.cli import screen
+from idim.cli.retyped import option, typed
 from idim.config import (
     Conditions,
     PretrainSpec,
@@ -27,7 +27,7 @@ from idim.config.checks import JOBS, SHARE, Bound, choices
 from idim.config.load import parse_number
 from idim.config.unused import unused
 from idim.errors import IdimError
-from idim.plain import brief, harmless
+from idim.plain import brief
 
 AnySpec = Conditions | PretrainSpec
 # What the user set, by field name: the first parameter of a command with such options.
@@ -147,7 +147,10 @@ GRID = [
 VERDICT = [
     Row("baseline", "own|SCORE", "Score to compare with; own: fine-tune all D first"),
     Row("baseline_lr", "LIST", "Learning rates of that fine-tuning", "by model"),
-    Row("threshold", "SHARE", "d90 is the least d that scores SHARE of the baseline"),
+    Row(
+        "threshold", "SHARE", "d90 is the least d that scores SHARE of the baseline, or of its gain"
+    ),
+    Row("target", "KIND", "SHARE of the score, or of its gain over chance and the untrained model"),
 ]
 TRAINING = [
     Row("epochs", "X", "Passes over the training rows", "by model"),
@@ -199,7 +202,7 @@ TRAJECTORY: Panels = {
     ],
     **{name: rows for name, rows in SWEEP.items() if name != "Measured"},
     "Verdict": [
-        Row("lines", "KIND", "Whose line: each checkpoint's, or the last one's too"),
+        Row("lines", "KIND", "One line a task, the last checkpoint's, or each one's own"),
         *VERDICT,
     ],
 }
@@ -235,7 +238,7 @@ def takes(
 def _merge(options: dict[str, str | bool | None], words: dict[str, str]) -> Given:
     given = {name: text for name, text in options.items() if text is not None}
     for name in given.keys() & words.keys():
-        flag = _option(Row(name, "", "").flag, given[name])
+        flag = option(Row(name, "", "").flag, given[name])
         raise IdimError(f"{name} is given twice: {flag} and {name}={words[name]}.")
     return given | words
 
@@ -281,7 +284,7 @@ def _help(row: Row, field: Field[Any]) -> str:
     if (names := choices(field.type)) is not None:
         text += f": {screen.later(names)}"
     is_open = field.default in (None, (), "") or field.type is bool
-    default = row.default if is_open else _typed(field.default)
+    default = row.default if is_open else typed(field.default)
     return f"{text}  [default: {default}]" if default else text
 
 
@@ -320,27 +323,12 @@ def command(setting: Given) -> str:
     spec = SweepSpec(**{k: v for k, v in setting.items() if k in default})
     given = {k: v for k, v in given.items() if k not in unused(spec)}
     given = {"model": setting["model"]} | given
-    words = [_option(flags[k], v) for k, v in given.items() if k in flags]
-    words += [f"{k}={_typed(v)}" for k, v in given.items() if k not in flags]
+    words = [option(flags[k], v) for k, v in given.items() if k in flags]
+    words += [f"{k}={typed(v)}" for k, v in given.items() if k not in flags]
     return " ".join(["idim sweep", *words])
 
 
-def _option(flag: str, value: Any) -> str:
-    return flag if value is True else f"{flag} {_typed(value)}"
-
-
-def _typed(value: Any) -> str:
-    many = value if isinstance(value, tuple) else (value,)
-    text = ",".join(str(v).removesuffix(".0") for v in many)
-    if harmless(text) == text:
-        return shlex.quote(text)
-    # as bash writes what cannot be shown; other signs as they are
-    return "$'" + "".join(map(_escaped, text)) + "'"
-
-
-def _escaped(sign: str) -> str:
-    if sign in "\\'":
-        return "\\" + sign
-    if harmless(sign) == sign:
-        return sign
-    return "".join(f"\\x{byte:02x}" for byte in sign.encode("utf-8", "surrogateescape"))
+def flags(setting: Given) -> str:
+    """Write settings of the verdict as options of a command that reads a folder."""
+    known = {row.name: row.flag for row in VERDICT}
+    return " ".join(option(known[k], v) for k, v in setting.items() if v is not None)

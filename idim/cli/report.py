@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from idim.cli import options
-from idim.cli.estimate import Folder, Formats, Threshold, Untitled
+from idim.cli.estimate import Baseline, Folder, Formats, Target, Threshold, Untitled, line
 from idim.cli.screen import show, span
 from idim.cli.voice import Loud
 from idim.errors import IdimError
@@ -35,7 +35,15 @@ CompareOut = Annotated[
 ]
 
 
-def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = False) -> None:
+def report(
+    folder: Folder,
+    *,
+    threshold: Threshold = None,
+    target: Target = None,
+    baseline: Baseline = None,
+    out: ReportOut = None,
+    as_json: options.Json = False,
+) -> None:
     """Write a sweep up: HTML, Markdown, LaTeX, CSV.
 
     One page that needs no other file (figure, table, methods, protocol, what was left out, the
@@ -50,8 +58,11 @@ def report(folder: Folder, *, out: ReportOut = None, as_json: options.Json = Fal
     from idim.sweeps import evidence, summarise
 
     _refuse_many([folder])
-    summary, proof = summarise(folder), evidence(folder)
+    at = line(threshold, target, baseline)
+    summary, proof = summarise(folder, at), evidence(folder)
     again = f"{options.command(asdict(proof.setting))} --out again"
+    if read := options.flags(asdict(at)):
+        again += f" && idim report again {read}"
     if summary.problem != "task":
         again = f"idim.measure, in the program that has {proof.setting.model}"
     paths = publish(summary, proof, again, out or folder)
@@ -63,6 +74,7 @@ def compare(
     folders: Folders,
     *,
     threshold: Threshold = None,
+    target: Target = None,
     out: CompareOut = None,
     formats: Formats = None,
     no_title: Untitled = False,
@@ -84,11 +96,16 @@ def compare(
     from idim.sweeps import matched, setting, summarise
 
     _refuse_many(folders)
-    summaries = [summarise(folder, threshold) for folder in folders]
+    at = line(threshold, target)
+    summaries = [summarise(folder, at) for folder in folders]
     compared = comparison.compare(
         summaries, list(map(setting, folders)), lambda s: matched.rows(s, s.out)
     )
     paths = []
+    if out is not None and summaries[0].target == "gain":
+        raise IdimError(
+            "the figure shows shares of the baseline; leave out --out or --target gain."
+        )
     if out is not None:
         figure = overlay.compose(compared, titled=not no_title)
         drawn = canvas.files(figure, overlay.title(compared), formats or canvas.USUAL)
@@ -108,7 +125,7 @@ def compare(
 
 def _refuse_many(folders: list[Path]) -> None:
     """Refuse folders of trajectories: each holds many sweeps."""
-    from idim.studies.trajectory import is_trajectory
+    from idim.studies.together import is_trajectory
 
     for folder in filter(is_trajectory, folders):
         raise IdimError(

@@ -42,8 +42,8 @@ def trajectory(
 ) -> None:
     """Measure d90 along a pretraining.
 
-    One sweep for each checkpoint and task; each checkpoint is compared with its own full
-    fine-tuning, and with --lines both also with the last one's.
+    One sweep for each checkpoint and task. Of every checkpoint the same score is asked, that of the
+    last one's line (--lines one); with --lines own of each its own, as in the papers; or both.
     Prints a table and the rank correlation of d90 with the steps of pretraining; writes each
     sweep, trajectory.json, trajectory.csv, trajectory.png/svg and trajectory.log.
     The same command again does only what is missing.
@@ -55,6 +55,7 @@ def trajectory(
     spec = config.load(config.TrajectorySpec, config_file, given, voice.note)
     # A mistake in the settings is told before torch is imported.
     from idim.studies import trajectory as work
+    from idim.studies.together import failures
     from idim.sweeps import summarise
 
     def accepted() -> None:
@@ -65,7 +66,7 @@ def trajectory(
     with redirect_stdout(sys.stderr), voice:
         sweeps = work.prepare(spec, out)
         if dry_run:
-            found = work.ahead(sweeps, out, share=not no_share)
+            found = work.ahead(sweeps, out, spec.lines, share=not no_share)
         else:
             found = work.run_all(
                 sweeps, out, lines=spec.lines, jobs=jobs, tell=voice.note, say=voice.say,
@@ -76,7 +77,7 @@ def trajectory(
         show({"sweeps": list(map(asdict, found))} if as_json else _listed(found), as_json=as_json)
         return
     show(found.to_json() if as_json else told(found, out, voice), as_json=as_json)
-    if failed := work.failures(found):
+    if failed := failures(found):
         note(f"error: {many(failed, 'run')} failed; the same command tries again.")
         raise typer.Exit(1)
 
@@ -117,5 +118,5 @@ def _listed(coming: "list[Ahead]") -> str:
     ]  # fmt: skip
     runs, seconds = sum(one.runs for one in coming), sum(one.seconds for one in coming)
     total = f"{many(len(coming), 'sweep')} of at most {many(runs, 'run')}, at most {hours(seconds)}"
-    more = "evaluation not counted; lines=both sweeps all but the last again"
+    more = "evaluation not counted"
     return "\n".join([*aligned(rows, left=2), "", f"{total} one after another ({more})"])

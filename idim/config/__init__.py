@@ -7,6 +7,7 @@ from idim.config.schema import SCHEMA, current, older_id
 from idim.config.specs import (
     ID_DIGITS,
     QUARTER,
+    Aim,
     Conditions,
     Lines,
     PretrainSpec,
@@ -24,6 +25,7 @@ __all__ = [
     "QUARTER",
     "SCHEMA",
     "SMALL_NETS",
+    "Aim",
     "Conditions",
     "Lines",
     "PretrainSpec",

@@ -117,6 +117,7 @@ _BOUNDS: dict[str, Bound] = {
     "d_min": _DIMENSION, "d_max": _DIMENSION, "points": Bound(1, 1000),
     "seeds": Bound(1, 10_000), "threshold": SHARE,
     "baseline": Bound(0, 1, is_open=True, hint="it is a score, 0.9 and not 90"),
+    "floor": Bound(-1, 1, hint="it is a score, 0.5 and not 50"),
     "seed": Bound(0, 2**63 - 1), "paragraphs": Bound(1, 10**8), "tokens": Bound(1, 10**7),
     "vocab_size": Bound(1, 10**7), "hidden_size": Bound(1, 10**5), "layers": Bound(1, 1000),
     "heads": Bound(1, 10**5), "dropout": Bound(0, 1), "mask": Bound(0, 1, is_open=True),
@@ -160,8 +161,10 @@ def _contradictions(spec: Any) -> Iterator[str]:
         yield f"stop_at is a share of the steps and must be below 1, got {spec.stop_at}"
     if not hasattr(spec, "baseline"):  # only a sweep has what follows
         return
-    if isinstance(spec.baseline, str) and spec.baseline != "own":
-        yield f"baseline must be 'own' or a number, got {brief(spec.baseline)}"
+    for name in ("baseline", "floor"):
+        value = getattr(spec, name)
+        if isinstance(value, str) and value != "own":
+            yield f"{name} must be 'own' or a number, got {brief(value)}"
     yield from STRATEGIES[strategy_of(spec)].contradictions(spec)
     if spec.d_min and spec.d_max and spec.d_min > spec.d_max:
         yield f"d_min {spec.d_min} exceeds d_max {spec.d_max}"
@@ -171,6 +174,8 @@ def _size_of_a_run(spec: Any) -> Iterator[str]:
     size = METHODS[spec.method].size
     if size is not None and getattr(spec, size) is None:
         yield f"a {spec.method} run needs {size}; give --{size}"
+    if spec.stop_at is not None and not METHODS[spec.method].trains:
+        yield f"stop_at stops a training, and method {spec.method} has none"
 
 
 def _pretraining_contradictions(spec: Any) -> Iterator[str]:

@@ -165,7 +165,11 @@ PROJECTIONS = Names(
 METHODS = Names(
     "method",
     "idim.methods.base:Method",
-    {"subspace": "idim.methods.subspace:InSubspace", "full": "idim.methods.full:Full"},
+    {
+        "subspace": "idim.methods.subspace:InSubspace",
+        "full": "idim.methods.full:Full",
+        "untrained": "idim.methods.untrained:Untrained",
+    },
 )
 STRATEGIES = Names(
     "strategy",

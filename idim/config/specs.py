@@ -34,7 +34,8 @@ Checkpoint = Literal["last", "best"]
 Search = Annotated[str, Choices(STRATEGIES)]
 Pruning = Literal["halving", "none"]
 Tokenizer = Literal["word", "bpe", "wordpiece"]
-Lines = Literal["own", "both"]
+Lines = Literal["one", "own", "both"]
+Aim = Literal["papers", "gain"]
 
 # Hex digits of a run's hash in its id: 48 bits tell a million runs apart.
 ID_DIGITS = 12
@@ -147,7 +148,7 @@ class RunSpec(Setup):
     @property
     def early_stop(self) -> "RunSpec":
         """The same run stopped early: it ends in a state that this run passes through."""
-        return replace(self, stop_at=QUARTER)
+        return replace(self, stop_at=QUARTER) if METHODS[self.method].trains else self
 
     @property
     def is_stackable(self) -> bool:
@@ -178,14 +179,16 @@ class RunSpec(Setup):
 
     @property
     def measure(self) -> int | None:
-        """The size that its method takes, d in a subspace; None where there is none to take."""
+        """The size that its method takes, d in a subspace; None: all is trained, 0: nothing is."""
         size = METHODS[self.method].size
-        return None if size is None else getattr(self, size)
+        if size is None:
+            return None if METHODS[self.method].trains else 0
+        return getattr(self, size)
 
     @property
     def sized(self) -> str:
         """The same as `d=100`; empty where there is none."""
-        return "" if self.measure is None else f"{METHODS[self.method].symbol}={self.measure}"
+        return f"{METHODS[self.method].symbol}={self.measure}" if self.measure else ""
 
     @property
     def older_id(self) -> str:
@@ -230,6 +233,12 @@ class Protocol:
     threshold: float = 0.9
     # "own": this model's full fine-tuning; a number: that score, and no baseline runs.
     baseline: str | float = "own"
+    # The score that d90 reaches.  "papers": threshold * baseline; "gain": floor + threshold *
+    # (baseline - floor), which asks for the same where chance or the untrained model is near.
+    target: Aim = "papers"
+    # What a gain counts from.  "own": the better of the best constant answer and the untrained
+    # model, which is scored for it once a seed; a number: that score, and no such runs.
+    floor: str | float = "own"
     # "auto": the strategy that suits what is given of d.
     search: Search = AUTO
     # Of a search that finds out as it goes: the interval's upper end over its lower one at which
@@ -260,9 +269,12 @@ class TrajectorySpec(Protocol, Conditions):
     tasks: tuple[str, ...] = ()
     # Pretraining steps of each checkpoint; empty: read off its name.
     pretrained: tuple[int, ...] = ()
-    # "own": 0.9 of each checkpoint's own full fine-tuning, as the papers; "both": measure also
-    # the d that reaches the last checkpoint's line, one for the whole way.
-    lines: Lines = "own"
+    # "one": the same score is asked of every checkpoint of a task, the last one's line; "own": of
+    # each its own line, as the papers, so that little is asked where full fine-tuning learns
+    # little; "both": measure both.
+    lines: Lines = "one"
+    # A share of the gain: 0.9 of a score near chance asks for little of what pretraining gives.
+    target: Aim = "gain"
     # Many sweeps, each coarser than one alone.
     tolerance: float = 2.0
     max_runs: int | None = 14

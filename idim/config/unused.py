@@ -30,6 +30,7 @@ _SWEEP = (
     Rule(("lr_transfer",), lambda s: bool(s.lr), "lr is given, and holds at every d", ("lr",)),
     Rule(("baseline_lr",), lambda s: bool(s.lr) and s.baseline != "own",
          "lr and a fixed baseline are given", ("lr", "baseline")),
+    Rule(("floor",), lambda s: s.target != "gain", "it is for target gain", ("target",)),
 )  # fmt: skip
 _SETUP = (
     Rule(("said_lr", "said_groups"), lambda s: s.structure != "said", "it is for structure said",
@@ -108,5 +109,5 @@ def idle(spec: Any, given: Iterable[str]) -> dict[str, str]:
     if not hasattr(spec, "method"):
         return {}
     given, method = set(given) - {"d", "size"}, METHODS[spec.method]
-    why = f"method {spec.method} has no subspace"
+    why = f"method {spec.method} {'has no subspace' if method.trains else 'trains nothing'}"
     return {name: why for name in method.ignores if name in given}

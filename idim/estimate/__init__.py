@@ -17,14 +17,18 @@ from idim.estimate.records import (
     has_line,
     is_failed,
     reaches,
+    symbol,
 )
 from idim.estimate.rows import Credits
+from idim.estimate.target import Asked, Floor, floor_of
 
 __all__ = [
+    "Asked",
     "Credits",
     "Ends",
     "Estimate",
     "Fit",
+    "Floor",
     "Point",
     "Reading",
     "Score",
@@ -37,8 +41,10 @@ __all__ = [
     "beside",
     "estimate",
     "fit",
+    "floor_of",
     "has_line",
     "is_failed",
     "point",
     "reaches",
+    "symbol",
 ]

@@ -9,12 +9,13 @@ from idim.estimate.records import (
     Point,
     Score,
     baseline_score,
-    has_line,
     is_done,
     is_failed,
     places,
     reaches,
+    symbol,
 )
+from idim.estimate.target import Asked
 from idim.plain import number
 
 Groups = dict[int | None, list[Score]]
@@ -22,7 +23,8 @@ Groups = dict[int | None, list[Score]]
 At = Callable[[Iterable[int | None]], str]
 # Seeds at one d this share of the way from chance to the baseline apart are told of.
 APART = 0.25
-# A line that asks for less of the way from chance to the baseline is told of.
+# A line that asks for less of the way from chance, or the untrained model, to the baseline is told
+# of.
 HALF = 0.5
 # What scores are of: a task's evaluation rows, or what a user's own code returns, as it is or as
 # its gain over the untrained model.
@@ -45,15 +47,15 @@ class Usual(str):
 
 
 def explain(
-    e: Estimate, groups: Groups, chance: float | None, of: Scored, letter: str
+    e: Estimate, groups: Groups, asked: Asked, chance: float | None, of: Scored, letter: str
 ) -> tuple[str, ...]:
     """Say in sentences what a reader of d90 must know beside it; `letter` is a size's name."""
-    name, at = f"{letter}{100 * e.threshold:g}", partial(places, letter=letter)
+    name, at = symbol(e.threshold, letter, e.target), partial(places, letter=letter)
     every = [*([e.baseline] if isinstance(e.baseline, Point) else []), *e.points]
     notes = [
-        _missing_note(e, groups, of, name, letter),
+        _missing_note(e, groups, asked, of, name, letter),
         _constant_note(groups),
-        _chance_note(e, chance, name),
+        _floor_note(e, asked, name),
         _edge_note(every, at),
         _monotone_note(e, at),
         _seeds_note(every, name, at),
@@ -64,16 +66,17 @@ def explain(
     return tuple(note for note in notes if note)
 
 
-def _missing_note(e: Estimate, groups: Groups, of: Scored, name: str, letter: str) -> str:
+def _missing_note(
+    e: Estimate, groups: Groups, asked: Asked, of: Scored, name: str, letter: str
+) -> str:
     score = baseline_score(e.baseline)
     if score is None:
         what = "every baseline run failed" if groups.get(None) else "no baseline run is done"
         # a gain is over an untrained model: a number says nothing of it
         way = "" if of == "gain" else "; a fixed baseline value would give one"
         return f"No line and no {name}: {what}{way}."
-    if not has_line(score):
-        shown = number(score)
-        return f"No line and no {name}: the baseline scores {shown}, and a share of that is no aim."
+    if why := asked.why_none(e.target, e.baseline):
+        return f"No line and no {name}: {why}."
     return "" if e.points else f"No {name}: no {letter} has a score."
 
 
@@ -88,22 +91,28 @@ def _constant_note(groups: Groups) -> str:
     )
 
 
-def _chance_note(e: Estimate, chance: float | None, name: str) -> str:
-    score = baseline_score(e.baseline)
-    if e.line is None or score is None or chance is None:
+def _floor_note(e: Estimate, asked: Asked, name: str) -> str:
+    """Tell of a papers' line that lies near what needs no training; a gain's never does."""
+    score, floor = baseline_score(e.baseline), asked.floor
+    if e.target == "gain" or e.line is None or score is None or floor is None:
         return ""
-    if reaches(chance, e.line):
-        return (
-            f"The line {number(e.line, score)} lies at or below chance, {number(chance, score)}: "
-            f"a constant answer passes, so {name} says nothing here."
-        )
-    share = (e.line - chance) / (score - chance)
+    if floor.of == "given":
+        return ""
+    is_constant = floor.of == "constant"
+    line, full = number(e.line, score), number(score)
+    what = f"{'chance' if is_constant else 'the untrained model'}, {number(floor.score, score)}"
+    if reaches(floor.score, e.line):
+        who = "a constant answer passes" if is_constant else "it passes without training"
+        return f"The line {line} lies at or below {what}: {who}, so {name} says nothing here."
+    if why := asked.why_none("gain", e.baseline):
+        return f"Full training gains nothing that is sure: {why}."
+    share = (e.line - floor.score) / (score - floor.score)
     if share >= HALF:
         return ""
     return (
-        f"The line {number(e.line, score)} asks for {share:.0%} of the way from chance, "
-        f"{number(chance, score)}, to the baseline, {number(score)}: {name} is of a small part of "
-        "what fine-tuning does."
+        f"The line {line} asks for {share:.0%} of the way from {what}, to the baseline, "
+        f"{full}: {name} is of a small part of what fine-tuning does; target gain asks for "
+        f"{e.threshold:.0%}."
     )
 
 

@@ -1,6 +1,7 @@
 """Group scores by d and select the learning rate of each."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from idim.errors import IdimError
@@ -33,7 +34,7 @@ def point(runs: Sequence[Score]) -> Point | None:
         return None
     tried = tuple(sorted({r.lr for r in runs}))
     honest = all(r.select is not None and math.isfinite(r.select) for r in done)
-    lr, means = _select(done, honest)
+    lr, means = _select(done, [r for r in runs if is_failed(r)], honest)
     chosen = tuple(r.score for r in done if r.lr == lr and r.score is not None)
     return Point(
         d=done[0].d, trainable=done[0].trainable, lr=lr, mean=_mean(chosen), std=_std(chosen),
@@ -43,18 +44,30 @@ def point(runs: Sequence[Score]) -> Point | None:
     )  # fmt: skip
 
 
-def _select(done: Sequence[Score], honest: bool) -> tuple[float, dict[float, float]]:
-    """Return the best learning rate of those with the most finished seeds, and all means."""
+def _select(
+    done: Sequence[Score], failed: Sequence[Score], honest: bool
+) -> tuple[float, dict[float, float]]:
+    """Return the best learning rate, and the mean of what each has finished.
+
+    Every rate is judged by as many seeds as any has finished, or more where it failed more often: a
+    seed that it has not, failed or never run, counts as nothing learned, 0, or as the worst seen
+    where that is less.  No failure is rewarded, and yet a rate that fails once beats one that never
+    learns.
+    """
     by_lr: dict[float, list[float]] = {}
     for run in done:
         value = run.select if honest else run.score
         assert value is not None
         by_lr.setdefault(run.lr, []).append(value)
     most = max(len(values) for values in by_lr.values())
-    means = {lr: _mean(values) for lr, values in by_lr.items()}
-    rivals = [lr for lr, values in by_lr.items() if len(values) == most]
-    best = max(means[lr] for lr in rivals)
-    return min(lr for lr in rivals if reaches(means[lr], best)), means
+    nothing = min(0.0, *(value for values in by_lr.values() for value in values))
+    lost = Counter(run.lr for run in failed)
+    judged = {
+        lr: _mean([*values, *[nothing] * max(lost[lr], most - len(values))])
+        for lr, values in by_lr.items()
+    }
+    best, means = max(judged.values()), {lr: _mean(values) for lr, values in by_lr.items()}
+    return min(lr for lr, mean in judged.items() if reaches(mean, best)), means
 
 
 def _is_edge(lr: float, tried: Sequence[float], means: dict[float, float]) -> bool:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from idim.config import Aim
 from idim.config.checks import TINY
 
 # Two d that bound another; None is an open end.
@@ -16,8 +17,9 @@ LARGEST = 3.4028234663852886e38
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One run's outcome; `d=None` is a baseline run, `score=None` a failed one."""
+    """One run's outcome; `score=None` is a failed one."""
 
+    # None: all parameters were trained, the baseline; 0: nothing was, the untrained model.
     d: int | None
     lr: float
     seed: int
@@ -121,16 +123,24 @@ class Estimate:
     # A number when fixed by the user; None when every baseline run failed or none was done.
     baseline: Point | float | None
     threshold: float
-    # threshold * baseline; None without a baseline above 0, and then there is no d90.
+    # Which line is asked for.
+    target: Aim
+    # The runs that train nothing; None: there are none.
+    untrained: Point | None
+    # What a gain counts from; None: nothing that it could is known.
+    floor: float | None
+    # threshold * baseline, or floor + threshold * (baseline - floor); None where that is no aim,
+    # and then there is no d90.
     line: float | None
     # d90: where the curve through all points crosses the line.
     fit: Fit
     smallest: Smallest
     points: tuple[Point, ...]
-    # By name, d50 to d99: the same curve against other shares of the baseline.
+    # By name, d50 to d99: the same curve against other shares of the baseline, or of its gain.
     readings: dict[str, Reading]
-    # The line a share of the way from chance to the baseline; None when chance is not known.
-    chance_adjusted: Reading | None
+    # The same curve against both lines, asked for or not; None where one is no aim.
+    papers: Reading | None
+    gain: Reading | None
     success: Success
     # No d above the smallest that passes falls below the line again.
     monotone: bool
@@ -178,3 +188,8 @@ def places(ds: Iterable[int | None], letter: str = "d") -> str:
     numbers = sorted(d for d in ds if d is not None)
     listed = [f"{letter}=" + ", ".join(map(str, numbers))] if numbers else []
     return " and ".join([*(["the baseline"] if None in ds else []), *listed])
+
+
+def symbol(threshold: float, letter: str = "d", target: Aim = "papers") -> str:
+    """Name the smallest sufficient d: d90 at 0.9 as the papers do, or "gain d90"."""
+    return f"{'gain ' * (target == 'gain')}{letter}{100 * threshold:g}"

@@ -37,6 +37,8 @@ class Method(ABC):
     size: ClassVar[str | None] = "size"
     # The size in tables and in d90's name: "r" gives r90.
     symbol: ClassVar[str] = "size"
+    # Whether anything is trained; else `measure` of its runs is 0.
+    trains: ClassVar[bool] = True
     # What a seed draws for it, beside the head, the data order and dropout.
     draws: ClassVar[str] = ""
     # What `matched_rate` is; see `matching`.

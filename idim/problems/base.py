@@ -3,12 +3,13 @@
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.dropout import _DropoutNd
 
 from idim.problems.tasks import Split, TaskInfo
 
@@ -85,6 +86,25 @@ class Kind:
     def reads(self, model: str, nets: Container[str]) -> bool:
         """Whether a model can read the rows; `nets` are those of every kind."""
         return model in self.nets if self.nets is not None else model not in nets
+
+
+def has_dropout(module: nn.Module) -> bool:
+    """Say whether a part of a module drops something while it trains, attention's weights too.
+
+    Whatever names a rate has one by which it is known: `p` of torch's own, else `...drop...`.
+    """
+
+    def rates(part: nn.Module) -> Iterator[Any]:
+        held = vars(part)
+        if isinstance(part, _DropoutNd):
+            yield held.get("p")
+        yield from (value for name, value in held.items() if "drop" in name.lower())
+
+    return any(
+        isinstance(rate, int | float) and not isinstance(rate, bool) and rate > 0
+        for part in module.modules()
+        for rate in rates(part)
+    )
 
 
 @contextmanager

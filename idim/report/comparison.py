@@ -171,6 +171,11 @@ def _check(summaries: Sequence[Summary]) -> None:
                 f"'{first.out}' is read at {first.threshold:g} of its baseline and "
                 f"'{s.out}' at {s.threshold:g}; give one --threshold for all."
             )
+        if s.target != first.target:
+            raise IdimError(
+                f"'{first.out}' is read at the line of target {first.target} and '{s.out}' at that "
+                f"of {s.target}; give one --target for all."
+            )
     for s in summaries:
         if s.line is None or not s.points:
             what = "no baseline above 0" if s.line is None else f"no {s.letter} with a score"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from idim.records import to_json
 from idim.report import table
 from idim.report.methods import choices
-from idim.report.words import crossing, interval, score, setting, titled
+from idim.report.words import beside, crossing, floor, interval, score, setting, titled
 from idim.results import Evidence, LeftOut, Reading, Source, Summary
 
 Rows = tuple[tuple[str, ...], ...]
@@ -70,10 +70,15 @@ def document(summary: Summary, evidence: Evidence, command: str) -> Document:
 
 def _lines(summary: Summary) -> Rows:
     letter = summary.letter
-    readings: dict[str, Reading] = {f"{letter}{n[1:]}": r for n, r in summary.thresholds.items()}
-    if summary.chance_adjusted:
-        share = f"{100 * summary.threshold:g}% of the way from chance"
-        readings[share] = summary.chance_adjusted
+    of = "gain " * (summary.target == "gain")
+    readings: dict[str, Reading] = {
+        f"{of}{letter}{n[1:]}": r for n, r in summary.thresholds.items()
+    }
+    share = f"{100 * summary.threshold:g}% of the"
+    if (found := beside(summary)) and of:
+        readings[f"{share} score, as the papers"] = found
+    elif found:
+        readings[f"{share} way from {floor(summary)}"] = found
     rows = []
     for name, r in readings.items():
         within = interval(r.interval) or "none"
@@ -90,7 +95,7 @@ def _excluded(runs: tuple[LeftOut, ...]) -> Rows:
     """Group the runs that count for nothing by their reason, d and learning rate."""
     groups: dict[tuple[str, str, str], list[int]] = {}
     for run in sorted(runs, key=lambda r: (_why(r), r.d or 0, r.lr)):
-        d = "baseline" if run.d is None else f"{run.d:,}"
+        d = {None: "baseline", 0: "untrained"}.get(run.d) or f"{run.d:,}"
         groups.setdefault((_why(run), d, f"{run.lr:g}"), []).append(run.seed)
     rows = ((*key, ", ".join(map(str, sorted(found)))) for key, found in groups.items())
     return (EXCLUDED, *rows)

@@ -145,7 +145,7 @@ def _reference_lines(ax: Axes, summary: Summary) -> None:
         labels.append(Label(base.mean, name, INK))
     if line is not None:
         ax.axhline(line, color=VERMILION, lw=1.1, ls=(0, (5, 2.5)), zorder=2)
-        share = f"line: {100 * summary.threshold:g}% of it"
+        share = f"line: {100 * summary.threshold:g}% of it{'s gain' * (summary.target == 'gain')}"
         labels.append(Label(line, share, DARK_VERMILION))
     if chance is not None:
         ax.axhline(chance, color=PALE, lw=1.0, ls=(0, (1, 2.5)), zorder=1)

@@ -4,8 +4,19 @@ import math
 
 from idim.config import SMALL_NETS, SweepSpec
 from idim.methods import METHODS
-from idim.plain import many, number
-from idim.report.words import crossing, full_training, headline, name, scale, score, seeds, span
+from idim.plain import listed, many, number
+from idim.report.words import (
+    beside,
+    crossing,
+    floor,
+    full_training,
+    headline,
+    name,
+    scale,
+    score,
+    seeds,
+    span,
+)
 from idim.results import Evidence, Summary
 from idim.search import named
 
@@ -74,7 +85,7 @@ def _ten(summary: Summary, evidence: Evidence) -> dict[str, str]:
         "head": _head(summary, setting),
         "baseline": _baseline(summary, setting),
         "values of d": _values(summary, setting),
-        "replicates": _replicates(summary, setting),
+        "replicates": _replicates(summary, evidence),
         "learning rates": _rates(summary, setting),
         "monotonicity": _monotonicity(summary),
         "checks": _checks(summary),
@@ -142,25 +153,33 @@ def _baseline(summary: Summary, setting: SweepSpec) -> str:
 
 
 def _line(summary: Summary) -> str:
+    if summary.line is None and summary.target == "gain":
+        return "Its gain is not sure, so a share of that is no aim."
     if summary.line is None:
         return "It is not above 0, so a share of it is no aim."
-    said = (
-        f"{name(summary)} is where the mean {summary.metric} reaches {summary.threshold:g} of it, "
-        f"{score(summary.line, summary)}"
-    )
+    line = score(summary.line, summary)
+    said = f"{name(summary)} is where the mean {summary.metric} reaches {summary.threshold:g} of "
+    if summary.target == "gain" and summary.floor is not None:
+        said += f"the way to it from {floor(summary)}, {score(summary.floor, summary)}: {line}"
+    else:
+        said += f"it, {line}"
     if summary.chance is None:
-        return f"{said}; no score of chance is known."
-    said += f"; a constant answer scores {score(summary.chance, summary)}."
-    adjusted = summary.chance_adjusted
-    if adjusted is None:
+        said += "; no score of chance is known."
+    else:
+        said += f"; a constant answer scores {score(summary.chance, summary)}."
+    if (alone := summary.untrained) is not None and alone.mean is not None:
+        mean, std = score(alone.mean, summary), alone.std
+        spread = "" if std is None else f" (standard deviation {score(std, summary)})"
+        said += f" The untrained model scores {mean}{spread} over {many(alone.n, 'seed')}."
+    found = beside(summary)
+    at = found and crossing(found.d, found.under, found.over)
+    if found is None or not at:
         return said
-    found = crossing(adjusted.d, adjusted.under, adjusted.over)
-    if not found:
-        return said
-    equals = "= " * (adjusted.d is not None)
-    aim = score(adjusted.line, summary)
-    way = f"{summary.threshold:g} of the way from there to the baseline, {aim}"
-    return f"{said} The line {way}, is crossed at {summary.letter} {equals}{found}."
+    way = f"{summary.threshold:g} of the way from {floor(summary)} to the baseline"
+    if summary.target == "gain":
+        way = f"{summary.threshold:g} of the baseline, as the papers ask"
+    equals, aim = "= " * (found.d is not None), score(found.line, summary)
+    return f"{said} The line {way}, {aim}, is crossed at {summary.letter} {equals}{at}."
 
 
 def _values(summary: Summary, setting: SweepSpec) -> str:
@@ -178,7 +197,7 @@ def _values(summary: Summary, setting: SweepSpec) -> str:
     return f"{said}; {low:,} fails and {high:,} passes."
 
 
-def _replicates(summary: Summary, setting: SweepSpec) -> str:
+def _replicates(summary: Summary, evidence: Evidence) -> str:
     success, failed = summary.success, summary.runs.failed
     lost = f"; {many(failed, 'failed run')} left out" if failed else ""
     is_alone = max((n for _, _, n in success.points), default=1) == 1
@@ -186,12 +205,11 @@ def _replicates(summary: Summary, setting: SweepSpec) -> str:
     half = ""
     if success.d is not None and not is_alone:
         half = f" Half of the seeds pass at {summary.letter} = {success.d:,} (fitted)."
-    drawn = "dropout" if setting.keep_head else "dropout and the head or initial net"
-    own = METHODS[summary.method].draws
-    drawn = f"{f'{own}, ' if own else ''}the order of the data, {drawn}"
+    drawn = [METHODS[summary.method].draws, "the order of the data", "dropout" * evidence.dropout,
+             "the head or initial net" * (not evidence.setting.keep_head)]  # fmt: skip
     return (
         f"Each {summary.letter} has {seeds(summary)} at its learning rate; a seed redraws "
-        f"{drawn}. The criterion is on {criterion}"
+        f"{listed(drawn)}. The criterion is on {criterion}"
         f"{lost}.{half}"
     )
 

@@ -10,7 +10,19 @@ from typing import Any
 from idim.estimate import Usual
 from idim.plain import harmless, number
 from idim.records import to_json
-from idim.report.words import headline, name, scale, score, seeds, setting, smallest, span
+from idim.report.words import (
+    floor,
+    headline,
+    line_of,
+    name,
+    other,
+    scale,
+    score,
+    seeds,
+    setting,
+    smallest,
+    span,
+)
 from idim.results import Baseline, PointRow, Summary
 from idim.search import Tally, named
 
@@ -37,8 +49,8 @@ def text(
         Lines of text, ended by a newline.
     """
     wrap = partial(wrapped, width=width)
-    parts = [*wrap(verdict(summary)), *wrap(reading(summary)), ""]
-    parts += [*_head(summary, width), "", *aligned(_shown(rows(summary)), width=width), ""]
+    parts = [line for said in answers(summary) for line in wrap(said)]
+    parts += ["", *_head(summary, width), "", *aligned(_shown(rows(summary)), width=width), ""]
     for line in state(summary):
         parts += wrap(line)
     for note in _notes(summary, is_whole=methods is not None):
@@ -75,15 +87,20 @@ def findings(summary: Summary) -> list[str]:
 
     Every line stands by itself.
     """
-    lines = verdict(summary), reading(summary), quote(summary), *state(summary)
+    lines = *answers(summary), quote(summary), *state(summary)
     return [line for line in lines if line]
+
+
+def answers(summary: Summary) -> list[str]:
+    """Say d90, the line that was not asked for, and the papers' reading, in a line each."""
+    return [line for line in (verdict(summary), other(summary), reading(summary)) if line]
 
 
 def reading(summary: Summary) -> str:
     """Say the papers' reading of d90 in one line; empty where no d was tried."""
     found = smallest(summary.smallest)
-    which = f"smallest {summary.letter} tried that passes, as the papers read {name(summary)}"
-    return f"{which}: {found}" if found else ""
+    as_they = f", as the papers read {name(summary)}" * (summary.target == "papers")
+    return f"smallest {summary.letter} tried that passes{as_they}: {found}" if found else ""
 
 
 def quote(summary: Summary) -> str:
@@ -103,9 +120,11 @@ def quote(summary: Summary) -> str:
 
 def state(summary: Summary) -> list[str]:
     """Say why the search stopped, or what is missing."""
-    runs, search = summary.runs, summary.search
+    runs, search, alone = summary.runs, summary.search, summary.untrained
+    before = alone.n if alone else 0  # no runs of the search
     tally = Tally(
-        total=runs.total, done=runs.done, failed=runs.failed, stopped_early=runs.stopped_early,
+        total=runs.total - before, done=runs.done - before, failed=runs.failed,
+        stopped_early=runs.stopped_early,
         steps=search.steps, steps_saved=search.steps_saved, why=search.why,
     )  # fmt: skip
     return [line for line in (named(search.strategy).state(tally),) if line]
@@ -130,10 +149,8 @@ def verdict(summary: Summary) -> str:
         best = max(summary.points, key=lambda p: p.mean)
         facts.append(f"best {score(best.mean, summary)} at {letter}={best.d:,}")
     if summary.line is not None:
-        base, share = summary.reference, summary.threshold
-        mean = "" if base.mean is None else score(base.mean, summary)
-        fixed = "" if base.n else " (fixed)"
-        facts.append(f"line {share:g} x {mean}{fixed} = {score(summary.line, summary)}")
+        above = f", above {floor(summary)}" * (summary.target == "gain")
+        facts.append(f"line {line_of(summary, summary.target)}{above}")
     return headline(summary) + (f" ({'; '.join(facts)})" if facts else "")
 
 
@@ -248,7 +265,7 @@ def cell(value: Any) -> str:
 
 
 def wrapped(sentence: str, width: int = WIDTH) -> list[str]:
-    """Break a sentence into lines, between words and never in one."""
+    """Break a sentence into lines, between words and never in one; all but the first indented."""
     return textwrap.wrap(
         harmless(sentence), width, subsequent_indent="  ", break_long_words=False,
         break_on_hyphens=False,

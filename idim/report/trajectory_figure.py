@@ -36,6 +36,8 @@ WHY: dict[Missing, str] = {
     "a constant answer passes": "as a constant answer passes",
     "no baseline": "as full fine-tuning has no score",
     "no d gave a score": "as no d has a score",
+    "no sure gain": "as full fine-tuning gains nothing sure",
+    "no line of the last": "as the last checkpoint has no line",
 }
 
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from idim.estimate import Ends, Smallest
+from idim.config import Aim
+from idim.estimate import Ends, Smallest, symbol
 from idim.methods import METHODS
 from idim.plain import number
-from idim.results import Problem, Summary
+from idim.results import Problem, Reading, Summary
 
 
 def headline(summary: Summary) -> str:
@@ -45,13 +46,8 @@ def smallest(found: Smallest) -> str:
 
 
 def name(summary: Summary) -> str:
-    """Name the smallest sufficient size of a sweep's method: d90 in a subspace."""
-    return symbol(summary.threshold, summary.letter)
-
-
-def symbol(threshold: float, letter: str = "d") -> str:
-    """Name the smallest sufficient d as the papers do: d90 at 0.9, d100 at 1."""
-    return f"{letter}{100 * threshold:g}"
+    """Name the smallest sufficient size of a sweep's method: d90, or "gain d90"."""
+    return symbol(summary.threshold, summary.letter, summary.target)
 
 
 def scale(summary: Summary) -> float:
@@ -130,11 +126,58 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
+def line_of(summary: Summary, aim: Aim) -> str:
+    """Say how a line is made: "0.9 x 0.988 = 0.889", "0.500 + 0.9 x (0.988 - 0.500) = 0.939"."""
+    found = beside(summary) if aim != summary.target else None
+    value = summary.line if found is None else found.line
+    base, share = summary.reference, f"{summary.threshold:g}"
+    mean = "" if base.mean is None else score(base.mean, summary)
+    full = f"{mean}{'' if base.n else ' (fixed)'}"
+    line = "" if value is None else score(value, summary)
+    if aim == "papers" or summary.floor is None:
+        return f"{share} x {full} = {line}"
+    low = score(summary.floor, summary)
+    return f"{low} + {share} x ({full} - {low}) = {line}"
+
+
+def floor(summary: Summary) -> str:
+    """Name what a gain counts from: "a constant answer"."""
+    alone = summary.untrained
+    if alone is not None and alone.mean == summary.floor:
+        return "the untrained model"
+    return "a constant answer" if summary.chance == summary.floor else "the floor"
+
+
+def beside(summary: Summary) -> Reading | None:
+    """Return the reading at the line not asked for; None where that is no aim, or the same."""
+    found = summary.papers if summary.target == "gain" else summary.gain
+    return None if found is None or found.line == summary.line else found
+
+
+def other(summary: Summary) -> str:
+    """Say d90 at the line that was not asked for, with its interval; empty where there is none."""
+    found, aim = beside(summary), "papers" if summary.target == "gain" else "gain"
+    at = found and crossing(found.d, found.under, found.over)
+    if found is None or not at:
+        return ""
+    of = "as the papers ask" if aim == "papers" else f"of the gain over {floor(summary)}"
+    called = symbol(summary.threshold, summary.letter, aim)
+    ends = within(summary, found.interval)
+    sure = f"95% interval {ends}" if ends else "no interval"
+    is_at = f"{'= ' * (found.d is not None)}{at}"
+    return f"{of}: {called} {is_at} ({sure}; line {line_of(summary, aim)})"
+
+
 def span(summary: Summary) -> str:
     """Write the interval: "155-240", "155 to above 1,000"; empty when there is none."""
-    low, high = summary.interval or (None, None)
+    return within(summary, summary.interval)
+
+
+def within(summary: Summary, ends: Ends | None) -> str:
+    """Write an interval at any line, as `span` writes that at the one asked for."""
+    low, high = ends or (None, None)
     if low is None or high is not None:
-        return interval(summary.interval)
+        return interval(ends)
     largest = summary.points[-1].d
     return f"{low:,} to above {largest:,}" if low <= largest else f"above {largest:,}"
 

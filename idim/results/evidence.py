@@ -47,3 +47,5 @@ class Evidence:
     model_fingerprint: str
     excluded: tuple[LeftOut, ...]
     sources: tuple[Source, ...]
+    # Whether the model drops something in training; an older folder does not say, and may.
+    dropout: bool = True

@@ -1,10 +1,11 @@
 """What a sweep has found: the object of `idim sweep --json`, whose keys docs/json.md explains."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from idim.config import Aim
 from idim.estimate import Ends, Estimate, Point, Smallest, Success
 from idim.estimate import Reading as Read
 from idim.methods import METHODS
@@ -137,7 +138,15 @@ class Summary(Written):
     # What d90 is a share of.
     reference: Baseline = field(metadata={"key": "baseline"})
     threshold: float
-    # The score that d90 reaches: the threshold times the baseline.
+    # Which line is asked for: a share of the baseline, or of its gain over the floor.
+    target: Aim = "papers"
+    # What a gain counts from: the better of a constant answer and the untrained model, where that
+    # was scored; None: nothing that it could is known.
+    floor: float | None = None
+    # The runs that train nothing; None: there are none.
+    untrained: Baseline | None = None
+    # The score that d90 reaches: the threshold times the baseline, or floor + threshold *
+    # (baseline - floor).
     line: float | None
     # Where the fitted curve crosses the line, between two d that were tried; None: it does not.
     d90: int | None
@@ -151,10 +160,12 @@ class Summary(Written):
     estimator: str
     # As the papers read d90.
     smallest: Smallest
-    # By name, d50 to d99: other shares of the baseline.
+    # By name, d50 to d99: other shares of the baseline, or of its gain.
     thresholds: dict[str, Reading]
-    # The line a share of the way from chance to the baseline.
-    chance_adjusted: Reading | None
+    # The same curve at the gain's line, asked for or not.
+    gain: Reading | None = field(metadata={"key": "chance_adjusted"})
+    # And at the papers' line, where the gain's is asked for.
+    papers: Reading | None = None
     success: Success
     points: tuple[PointRow, ...]
     # What a reader of d90 must know, one sentence each.
@@ -182,16 +193,16 @@ class Summary(Written):
 
 def parts(found: Estimate) -> dict[str, Any]:
     """Return the fields of a summary that come from its estimate."""
-    base, adjusted = found.baseline, found.chance_adjusted
+    base, alone = found.baseline, found.untrained
     if isinstance(base, Point):
-        about = Baseline(
-            mean=base.mean, std=base.std, n=base.n, lr=base.lr, scores=base.scores,
-            lrs=base.tried, failed=base.failed,
-        )  # fmt: skip
+        about = replace(_scores(base), lr=base.lr, lrs=base.tried)
     else:
         about = Baseline(mean=base, std=None, n=0, lr=None, scores=())
     return {
         "reference": about,
+        "target": found.target,
+        "floor": found.floor,
+        "untrained": None if alone is None else _scores(alone),
         "threshold": found.threshold,
         "line": found.line,
         "d90": found.fit.d,
@@ -201,11 +212,19 @@ def parts(found: Estimate) -> dict[str, Any]:
         "estimator": found.fit.method,
         "smallest": found.smallest,
         "thresholds": {name: _reading(r) for name, r in found.readings.items()},
-        "chance_adjusted": None if adjusted is None else _reading(adjusted),
+        "gain": None if found.gain is None else _reading(found.gain),
+        "papers": None
+        if found.target == "papers" or found.papers is None
+        else _reading(found.papers),
         "success": found.success,
         "points": tuple(_rows(found)),
         "notes": found.notes,
     }
+
+
+def _scores(p: Point) -> Baseline:
+    """Return the scores of a point; no learning rate moves the untrained model."""
+    return Baseline(mean=p.mean, std=p.std, n=p.n, lr=None, scores=p.scores, failed=p.failed)
 
 
 def _reading(r: Read) -> Reading:

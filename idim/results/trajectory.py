@@ -4,17 +4,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from idim.config import Aim, Lines
 from idim.estimate import Ends, Smallest
 from idim.methods import METHODS
 from idim.records import Written
 from idim.results.summary import Baseline, Reading, Runs, Summary
 
 # Why a checkpoint has no d90 that means anything.
-Missing = Literal["no baseline", "a constant answer passes", "no d gave a score"]
+Missing = Literal[
+    "no baseline", "a constant answer passes", "no d gave a score", "no sure gain",
+    "no line of the last",
+]  # fmt: skip
 
 _OF_A_SUMMARY = (
     "metric", "D", "chance", "reference", "line", "d90", "d90_under", "d90_over", "interval",
-    "smallest", "chance_adjusted", "runs", "seconds", "out",
+    "smallest", "gain", "papers", "floor", "runs", "seconds", "out",
 )  # fmt: skip
 
 
@@ -36,10 +40,15 @@ class Checkpoint:
     d90_over: int | None
     interval: Ends | None
     smallest: Smallest
-    chance_adjusted: Reading | None
+    gain: Reading | None = field(metadata={"key": "chance_adjusted"})
     runs: Runs
     seconds: float
     out: Path
+
+    # What a gain counts from; None: nothing that it could is known.
+    floor: float | None = None
+    # At the papers' line, where the gain's is asked for.
+    papers: Reading | None = None
 
     @classmethod
     def of(cls, model: str, steps: int, summary: Summary) -> Self:
@@ -54,6 +63,10 @@ class Correlation:
 
     spearman: float | None
     n: int
+    # 95%; None where there is no correlation.
+    interval: tuple[float, float] | None = None
+    # How both were found.
+    method: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,10 +84,10 @@ class TaskSeries:
     task: str
     metric: str
     chance: float | None
-    # Each to its own line.
+    # Each to its own line; of a trajectory to one line a task, to the last one's.
     rows: tuple[Checkpoint, ...]
     correlation: Correlation
-    # The same to the last one's line, where that was measured.
+    # The same to the last one's line, where both were asked for and the last one has a line.
     to_last: Series | None
 
 
@@ -83,6 +96,9 @@ class Trajectory(Written):
     """d90 along a pretraining: the object of `idim trajectory --json`."""
 
     threshold: float
+    target: Aim = "papers"
+    # Whose line: one a task, that of the last checkpoint; each checkpoint's own; or both.
+    lines: Lines = "own"
     method: str = "subspace"
     structure: str
     projection: str
@@ -102,7 +118,8 @@ def _missing(summary: Summary) -> Missing | None:
         majority class are left out.
     """
     if summary.line is None:
-        return "no baseline"
+        has_score = summary.target == "gain" and summary.reference.mean is not None
+        return "no sure gain" if has_score else "no baseline"
     if summary.chance is not None and summary.line <= summary.chance:
         return "a constant answer passes"
     return None if summary.points else "no d gave a score"

@@ -9,11 +9,9 @@ from idim.estimate import (
     Fit,
     Point,
     Score,
-    Target,
     baseline_score,
     beside,
     fit,
-    has_line,
     is_failed,
     point,
     reaches,
@@ -149,7 +147,7 @@ class _Search:
     """One search's state."""
 
     def __init__(self, space: Space, d_min: int, d_max: int) -> None:
-        self.space, self.spec, self.target = space, space.spec, Target(space.spec.threshold)
+        self.space, self.spec, self.target = space, space.spec, space.target
         self.letter = METHODS[self.spec.method].symbol
         self.coarse = coarse_steps(d_min, d_max)
         self.tuner = Tuner(space, RateScale(space, self.coarse[len(self.coarse) // 2]))
@@ -164,22 +162,13 @@ class _Search:
             yield from self.baseline()
         else:
             self.base = float(self.spec.baseline)
-        if why := self.no_line():
+        if why := self.space.why_none(self.base):
             return why
+        self.tuner.goal = self.target.at(baseline_score(self.base) or 0.0)
         begin = self.tuner.begin(self.coarse[len(self.coarse) // 2])
         yield from together(self.settle_base(PAIR), begin)
         yield from self.bracket()
         return (yield from self.refine())
-
-    def no_line(self) -> str:
-        """Set the goal; say why there is none; nothing where there is one."""
-        score, chance = baseline_score(self.base) or 0.0, self.space.chance
-        if not has_line(score):
-            return "the baseline has no score above 0"
-        goal = self.tuner.goal = self.target.at(score)
-        if chance is not None and reaches(chance, goal):
-            return f"the line {goal:.3f} asks no more than a constant answer gives, {chance:.3f}"
-        return ""
 
     # --- the baseline -----------------------------------------------------------------------
 

@@ -25,12 +25,16 @@ def next_runs(space: Space, known: Known) -> list[RunSpec] | Done:
 
     A strategy sees nothing but the scores it asked for, so replaying it from the start on what
     the store holds takes the same decisions again: a killed search goes on as if undisturbed.
+    Before any strategy come the runs that say which line it searches for.
 
     Raises:
         Misled: the strategy asks for what is no run of the sweep, or for nothing new, again and
             again.
         CodeFailed: the strategy raised.
     """
+    if missing := [run for run in space.first if run.id not in known]:
+        return missing
+    space = space.after(known)
     name = strategy_of(space.spec)
     going, check = _begin(name, space), _Check(name, space)
     scores, asked, idle = None, set(), 0

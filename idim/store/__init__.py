@@ -87,7 +87,8 @@ _SHARD = re.compile("[0-9a-f]{2}")
 # What a sweep's record holds beside the fields of its spec.
 _OF_A_SWEEP = (
     "model_fingerprint", "data_fingerprint", "changed", "kernels", "full_stacked", "D", "tensors",
-    "metric", "chance", "notes", "problem", "held_out",
+    "metric", "chance", "notes", "problem", "held_out", "eval_rows",
+    "dropout",
 )  # fmt: skip
 _SWEEP_KEYS = {f.name for f in fields(SweepSpec)} | set(_OF_A_SWEEP)
 # What tells a sweep of schema 1, which has no checksum, from anything else.
@@ -191,7 +192,8 @@ class Store:
         said = [] if damage is None else [self.set_aside(damage)]
         if held is None:
             make_folder(self.root)
-        if _differing(sweep, held):
+        # what an older folder does not say at all makes it no other
+        if held is None or _differing(sweep, held).keys() & held.keys():
             write_sealed(self.root / "sweep.json", sweep | {"schema": SCHEMA}, "sweep", "sweep")
         return said
 

@@ -22,7 +22,8 @@ class Result:
     trainable: int
     # Optimizer steps.
     steps: int
-    loss: float
+    # None: nothing was trained.
+    loss: float | None
     seconds: float
     # Steps of the whole learning-rate schedule, where the run was stopped before its end.
     schedule: int | None = None
@@ -69,7 +70,9 @@ def ended_in_1(record: Any, path: Path) -> Ended:
     if isinstance(found, Result):
         scores = [*found.score.values(), *(found.select or {}).values()]
         counts = (found.D, found.trainable, found.steps, found.schedule or 0)
-        # none of its metrics went beyond 1
+        # none of its metrics went beyond 1, and all its runs were trained
+        if found.loss is None:
+            raise Damaged(path, "not a result: it has no loss")
         if not found.score or any(abs(v) > 1 for v in scores) or min(counts) < 0:
             raise Damaged(path, "not a result: a number is out of range")
     return found

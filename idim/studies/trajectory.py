@@ -1,28 +1,27 @@
 """d90 along a pretraining: one sweep for each checkpoint and task, read together.
 
-OUT/<task>/step-<n>/       the sweep of the checkpoint after n steps
-OUT/<task>/step-<n>-last/  the same to the last checkpoint's line, if both lines are asked for
+OUT/<task>/step-<n>/       the sweep of the checkpoint after n steps; with one line a task of all
+                           but the last its full fine-tuning alone
+OUT/<task>/step-<n>-last/  the sweep to the last checkpoint's line
 OUT/trajectory.json        what all of them say together
 """
 
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
 from idim import launch
 from idim.builtin import weights
-from idim.config import Lines, SweepSpec, TrajectorySpec, slug
+from idim.config import Lines, TrajectorySpec, slug
 from idim.errors import IdimError
 from idim.problems import tasks
 from idim.reading import expanded, is_folder
-from idim.results import Checkpoint, Correlation, Series, TaskSeries, Trajectory
-from idim.store import alone, make_folder, read_json, write_json, write_text
+from idim.results import Checkpoint, Summary, Trajectory
+from idim.store import alone, make_folder, write_json, write_text
+from idim.studies.together import FILE, Rows, assembled
 from idim.sweeps import (
     Event,
     Plan,
@@ -38,12 +37,9 @@ from idim.sweeps import (
 )
 from idim.sweeps.execute import default_jobs
 
-FILE = "trajectory.json"
 # "...@step1000" (Pythia), "...-step_20k" (MultiBERTs), "step-300" (`idim pretrain`), "tiny@300"
 _STEPS = re.compile(r"(?:step[-_]?|@)([0-9]{1,12})(k?)$")
 
-# By task, in the order of their steps.
-Rows = dict[str, list[Checkpoint]]
 # Makes the display of the sweep in a folder.
 Follow = Callable[[Path], AbstractContextManager[Callable[[Event], None]]]
 
@@ -73,6 +69,10 @@ class CheckpointSweep:
 
     def __str__(self) -> str:
         return f"{self.called}, {self.pretrained.model}{' to the line of the last' * self.to_last}"
+
+    def row(self, summary: Summary) -> Checkpoint:
+        """Return what a summary says of its checkpoint."""
+        return Checkpoint.of(self.pretrained.model, self.pretrained.steps, summary)
 
     def folder(self, out: Path) -> Path:
         """Return where its runs lie."""
@@ -119,12 +119,13 @@ def prepare(spec: TrajectorySpec, out: Path | None = None) -> list[CheckpointSwe
         out: the folder, which may hold some of it.
 
     Raises:
-        IdimError: as `checkpoints` and `plan`, or a fixed baseline where both lines are asked for.
+        IdimError: as `checkpoints` and `plan`, or a fixed baseline where the last one's full
+            fine-tuning is asked for.
     """
-    if spec.lines == "both" and spec.baseline != "own":
+    if spec.lines != "own" and spec.baseline != "own":
         raise IdimError(
-            f"lines=both compares with full fine-tuning, not with baseline={spec.baseline}; "
-            "leave one of them out."
+            f"lines={spec.lines} compares with full fine-tuning, not with "
+            f"baseline={spec.baseline}; give lines=own, or leave the baseline out."
         )
     names = spec.tasks or tuple(name for name, info in tasks.TASKS.items() if info.is_generated)
     found = checkpoints(spec)
@@ -147,7 +148,8 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
     Args:
         sweeps: from `prepare`.
         out: folder of the trajectory.
-        lines: "both" sweeps each checkpoint again, to the line of the last.
+        lines: "one" sweeps the last checkpoint of each task, and the others to its line; "both"
+            each to its own line, and the others again to that of the last.
         jobs: processes; by default one for each core a run leaves idle.
         tell: given a line for what a user must know.
         say: given a line before each sweep.
@@ -164,25 +166,28 @@ def run_all(sweeps: list[CheckpointSweep], out: Path, *, lines: Lines, jobs: int
     with alone(out), launch.start(default_jobs(sweeps[0].plan, jobs)) as workers:
         accepted()
 
-        def measure(chosen: list[CheckpointSweep]) -> Rows:
+        def measure(chosen: list[CheckpointSweep], full: Container[str] = ()) -> Rows:
             found: Rows = {}
             for i, one in enumerate(chosen, 1):
-                say(f"[{i}/{len(chosen)}] {one}")
+                is_full = str(one) in full
+                say(f"[{i}/{len(chosen)}] {one}{', full fine-tuning' * is_full}")
                 folder = one.folder(out)
                 with follow(folder) as progress:
                     summary = execute(
                         one.plan, folder, workers=workers, progress=progress, tell=tell,
-                        share=one.beside(out) if share else (),
+                        share=one.beside(out) if share else (), only_baseline=is_full,
                     )  # fmt: skip
-                write(summary, folder)
-                row = Checkpoint.of(one.pretrained.model, one.pretrained.steps, summary)
-                found.setdefault(one.task, []).append(row)
+                if not is_full:
+                    write(summary, folder)
+                found.setdefault(one.task, []).append(one.row(summary))
             return found
 
-        own = measure(sweeps)
-        again = measure(to_last(sweeps, own)) if lines == "both" else {}
+        last = {one.task: one for one in sweeps}  # they are in the order of their steps
+        full = {str(one) for one in sweeps if lines == "one" and one is not last[one.task]}
+        own = measure(sweeps, full)
+        again = measure(to_last(sweeps, own)) if lines != "own" else {}
     called = {one.task: one.called for one in sweeps}
-    measured = assembled(sweeps[0].plan.spec, called, own, again)
+    measured = assembled(sweeps[0].plan.spec, lines, called, own, again)
     _write(measured, out)
     return measured
 
@@ -203,52 +208,41 @@ class Ahead:
     elsewhere: int = 0
 
 
-def ahead(sweeps: list[CheckpointSweep], out: Path, *, share: bool = False) -> list[Ahead]:
-    """Return what each sweep would do; nothing is trained but a step of each task's first.
+def ahead(
+    sweeps: list[CheckpointSweep], out: Path, lines: Lines, *, share: bool = False
+) -> list[Ahead]:
+    """Return what the sweeps of each checkpoint would do.
+
+    Nothing is trained but a step of each task's first.
 
     Raises:
         IdimError: a sweep's folder is another's.
     """
     first = {one.task: one.plan for one in reversed(sweeps)}
-    return [
-        Ahead(
-            one.called, one.pretrained.model, one.pretrained.steps, one.plan.most,
-            round(one.plan.seconds(first[one.task].step_seconds), 1),
-            already(one.plan, one.folder(out)),
-            Shared(one.plan, one.folder(out), one.beside(out) if share else ()).ahead(),
-        )
-        for one in sweeps
-    ]  # fmt: skip
+    last = {one.task: one for one in sweeps}
+    found = []
+    for one in sweeps:
+        folder = one.folder(out)
+        runs, done, beside = one.plan.most, already(one.plan, folder), one.beside(out)
+        whole = runs
+        if lines != "own" and one is not last[one.task]:
+            # the line is known by then, so nothing precedes the search for its d
+            to_last = one.plan.most - len(one.plan.space.first)
+            runs = to_last + (runs if lines == "both" else one.plan.before)
+            done += _held(replace(one, to_last=True).folder(out))
+        seconds = one.plan.seconds(first[one.task].step_seconds) * runs / whole
+        elsewhere = Shared(one.plan, folder, beside if share else ()).ahead()
+        found.append(Ahead(one.called, one.pretrained.model, one.pretrained.steps, runs,
+                           round(seconds, 1), done, elsewhere))  # fmt: skip
+    return found
 
 
-def is_trajectory(out: Path) -> bool:
-    """Say whether a folder is a trajectory's."""
-    return os.path.isfile(out / FILE)  # of any name that a user types
-
-
-def read(out: Path, threshold: float | None = None) -> Trajectory:
-    """Put together again what the sweeps of a trajectory's folder say; nothing is written.
-
-    Args:
-        out: the folder.
-        threshold: share of the baseline, if not the sweeps' own.
-
-    Raises:
-        IdimError: a sweep is missing or damaged.
-    """
-    found = Trajectory.from_json(read_json(out / FILE), f"'{out / FILE}'")
-
-    def again(row: Checkpoint) -> Checkpoint:
-        folder = out / row.out.parent.name / row.out.name
-        return Checkpoint.of(row.model, row.steps, summarise(folder, threshold))
-
-    parts = []
-    for part in found.tasks:
-        rows = tuple(map(again, part.rows))
-        last = None if part.to_last is None else _series(list(map(again, part.to_last.rows)))
-        parts.append(replace(part, rows=rows, correlation=correlation(rows), to_last=last))
-    share = found.threshold if threshold is None else threshold
-    return replace(found, threshold=share, tasks=tuple(parts))
+def _held(folder: Path) -> int:
+    """Count the runs that a sweep's folder holds; 0 where there is none."""
+    if not (folder / "sweep.json").exists():
+        return 0
+    runs = summarise(folder).runs
+    return runs.total - runs.to_do
 
 
 def to_last(sweeps: list[CheckpointSweep], own: Rows) -> list[CheckpointSweep]:
@@ -258,65 +252,8 @@ def to_last(sweeps: list[CheckpointSweep], own: Rows) -> list[CheckpointSweep]:
         last = own[one.task][-1]
         score = last.reference.mean
         if one.pretrained.steps < last.steps and last.missing is None and score is not None:
-            found.append(replace(one, plan=against(one.plan, score), to_last=True))
+            found.append(replace(one, plan=against(one.plan, score, last.floor), to_last=True))
     return found
-
-
-def assembled(spec: SweepSpec, called: dict[str, str], own: Rows, again: Rows) -> Trajectory:
-    """Put all rows side by side, task by task.
-
-    Args:
-        spec: any of the sweeps', for what all share.
-        called: what each task is called.
-        own: of each checkpoint to its own line.
-        again: the same to the last one's line, without the last.
-    """
-    tasks = [
-        TaskSeries(
-            task=called[task], metric=rows[0].metric, chance=rows[0].chance, rows=tuple(rows),
-            correlation=correlation(rows),
-            to_last=_series([*again[task], rows[-1]]) if task in again else None,
-        )
-        for task, rows in own.items()
-    ]  # fmt: skip
-    return Trajectory(
-        threshold=spec.threshold, method=spec.method, structure=spec.structure,
-        projection=spec.projection, tasks=tuple(tasks),
-    )  # fmt: skip
-
-
-def failures(found: Trajectory) -> int:
-    """Count the runs that failed; a rate too high for its d is a finding, not a failure."""
-    parts = [each for part in found.tasks for each in (part, part.to_last) if each]
-    runs = {row.out: row.runs for part in parts for row in part.rows}
-    return sum(count.lost for count in runs.values())
-
-
-def _series(rows: Sequence[Checkpoint]) -> Series:
-    return Series(rows=tuple(rows), correlation=correlation(rows))
-
-
-def correlation(rows: Sequence[Checkpoint]) -> Correlation:
-    """Return Spearman's rank correlation of d90 with the steps, and over how many checkpoints.
-
-    A d90 above the largest d tried ranks above every other, one below the smallest under every
-    other; a checkpoint without one is left out.
-    """
-    from scipy.stats import rankdata
-
-    known = [(r.steps, _rank(r)) for r in rows if r.missing is None]
-    values = {d for _, d in known}
-    if len(known) < 3 or len(values) < 2:
-        return Correlation(spearman=None, n=len(known))
-    ranks = [rankdata(column) for column in zip(*known, strict=True)]
-    rho = round(float(np.corrcoef(ranks)[0, 1]), 4) + 0.0
-    return Correlation(spearman=rho, n=len(known))
-
-
-def _rank(row: Checkpoint) -> float:
-    if row.d90 is None:
-        return float("inf") if row.d90_under is None else 0.0
-    return row.d90
 
 
 def _checkpoints(name: str) -> list[str]:

@@ -7,9 +7,11 @@ from idim.sweeps.plan import Plan, against, hours, plan, plan_run
 from idim.sweeps.reduce import reductions
 from idim.sweeps.rows import Credits, credits_of
 from idim.sweeps.shared import Shared, neighbours
-from idim.sweeps.summary import summarise, write
+from idim.sweeps.summary import AS_ASKED, At, summarise, write
 
 __all__ = [
+    "AS_ASKED",
+    "At",
     "Credits",
     "Event",
     "Plan",

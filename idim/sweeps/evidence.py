@@ -32,6 +32,7 @@ def evidence(out: Path) -> Evidence:
         model_fingerprint=sweep["model_fingerprint"],
         excluded=tuple(o for o in map(_left_out, counted.values()) if o is not None),
         sources=_sources(store, counted),
+        dropout=sweep.get("dropout", True),
     )
 
 

@@ -25,7 +25,7 @@ from idim.sweeps.summary import summarise
 # Settings that say when a search stops and not what it does: a folder may be given new ones.
 STOP_RULES = ("tolerance", "max_runs")
 # What was said of a sweep does not make it another.
-LOOSE = (*STOP_RULES, "notes", "problem", "held_out", "chance")
+LOOSE = (*STOP_RULES, "notes", "problem", "held_out", "chance", "eval_rows", "dropout")
 
 EventKind = Literal["start", "step", "done", "failed", "skipped"]
 
@@ -63,6 +63,7 @@ def execute(
     progress: Progress = lambda _: None,
     tell: Tell = lambda _: None,
     accepted: Callable[[], None] = lambda: None,
+    only_baseline: bool = False,
 ) -> Summary:
     """Do the runs of a sweep that have no result yet, and return the summary.
 
@@ -76,6 +77,7 @@ def execute(
         tell: given a line for what was damaged in the folder, and is set aside and done again, and
             for what a user should know before the first run.
         accepted: called once the folder is this sweep's.
+        only_baseline: stop where the first d would come.
 
     Raises:
         IdimError: `out` holds another sweep, another process is at work in it, or a strategy asks
@@ -89,7 +91,7 @@ def execute(
         for line in said:
             tell(line)
         try:
-            return _execute(plan, out, jobs, workers, share, progress, tell)
+            return _execute(plan, out, jobs, workers, share, progress, tell, only_baseline)
         except CodeFailed as e:
             log, cause = out / "traceback.log", e.__cause__
             write_text(log, "".join(traceback.format_exception(cause)))
@@ -126,13 +128,17 @@ def _execute(
     share: Sequence[Path],
     progress: Progress,
     tell: Tell,
+    only_baseline: bool,
 ) -> Summary:
     store = Store(out)
     for line in store.mend():
         tell(line)
     for line in plan.warnings:
         tell(f"warning: {line}")
-    watch = _Watch(store, progress, plan.most, is_bound=plan.bound is not None)
+    most, is_bound = plan.most, plan.bound is not None
+    if only_baseline:
+        most, is_bound = plan.before, True
+    watch = _Watch(store, progress, most, is_bound=is_bound)
     for outcome in distinct_runs(outcomes(store, plan.space)).values():
         watch.found(outcome)
     shared, taken, first = Shared(plan, out, share), {}, 0
@@ -141,6 +147,8 @@ def _execute(
     own = launch.start(default_jobs(plan, jobs)) if workers is None else nullcontext(workers)
     with own as workers:
         while not isinstance(batch := _next(plan, store, tried), Done):
+            if only_baseline and not (batch := [spec for spec in batch if not spec.measure]):
+                break
             if tried.issuperset(spec.id for spec in batch):
                 raise RunFailed(
                     f"run '{batch[0].id}' left neither a result nor a reason; its launcher lost it."
@@ -190,6 +198,8 @@ def _claim(plan: Plan) -> Record:
         "notes": list(plan.notes),
         "problem": plan.problem,
         "held_out": plan.held_out,
+        "eval_rows": plan.eval_rows,
+        "dropout": plan.dropout,
     }
 
 

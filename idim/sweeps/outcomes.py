@@ -43,17 +43,18 @@ class Outcome:
 
     def score(self, metric: str) -> Score:
         """Return what an estimate needs to know."""
-        result = self.result
+        result, d = self.result, self.run.measure
+        lr = self.run.lr if d != 0 else 0.0  # any one is of the same untrained run
         if not isinstance(result, Result):
-            return Score(self.run.measure, self.run.lr, self.run.seed, 0, None, None, self.error)
+            return Score(d, lr, self.run.seed, 0, None, None, self.error)
         if metric not in result.score:
             raise IdimError(
                 f"run '{self.run.id}' was not scored by {metric}, the metric of its sweep; "
                 "sweep.json is not that of these runs."
             )
         return Score(
-            d=self.run.measure,
-            lr=self.run.lr,
+            d=d,
+            lr=lr,
             seed=self.run.seed,
             trainable=result.trainable,
             select=(result.select or {}).get(metric),
@@ -71,7 +72,7 @@ def outcomes(store: Store, space: Space) -> dict[str, Outcome]:
         if result is None and run.id in found:  # an older run's, which this try goes on from
             continue
         # an id is made of the whole setting: only its own runs have the same
-        if space.run(run.measure, run.lr, run.seed, run.stop_at).id == run.id:
+        if space.like(run).id == run.id:
             found[run.id] = Outcome(run, result, failure)
     return found
 
@@ -105,4 +106,7 @@ def space_of(sweep: Record) -> Space:
     resolved["changed"] = tuple(resolved["changed"])
     # a folder older than this key has no column norm within tensors, where alone it counts
     tensors = sweep.get("tensors", 1)
-    return Space(spec, sweep["D"], tensors, resolved, sweep["full_stacked"], sweep["chance"])
+    rows = sweep.get("eval_rows") if sweep["metric"] == "accuracy" else None
+    return Space(
+        spec, sweep["D"], tensors, resolved, sweep["full_stacked"], sweep["chance"], rows=rows
+    )

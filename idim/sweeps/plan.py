@@ -9,10 +9,12 @@ from typing import Any
 from idim import kernels
 from idim.config import RunSpec, SweepSpec, recipe, slug, with_recipe
 from idim.errors import IdimError, code_error
+from idim.estimate import Score
 from idim.machine import cores
 from idim.methods import METHODS, ask
 from idim.plain import many
 from idim.problems import given, kinds, reach, tasks
+from idim.problems.base import has_dropout
 from idim.problems.given import Objective
 from idim.projection import kernels_for
 from idim.results import Problem
@@ -36,6 +38,10 @@ class Plan:
     problem: Problem
     # Whether learning rates are chosen on rows held out of the training set.
     held_out: bool
+    # How many rows a run is scored on; None: there are none that are known.
+    eval_rows: int | None
+    # Whether a seed redraws what the model drops in training.
+    dropout: bool
 
     @property
     def D(self) -> int:
@@ -49,9 +55,11 @@ class Plan:
 
     @cached_property
     def specs(self) -> list[RunSpec]:
-        """The runs the search begins with."""
-        first = self.next_runs({})
-        return [] if isinstance(first, Done) else first
+        """The runs the sweep begins with: the search's, and what must be known before it."""
+        first = self.space.first
+        unknown = {run.id: Score(0, 0.0, run.seed, 0, None, None) for run in first}
+        found = self.next_runs(unknown)
+        return [*([] if isinstance(found, Done) else found), *first]
 
     def next_runs(self, known: Known) -> list[RunSpec] | Done:
         """Return the runs that come next, of sizes that the model allows.
@@ -61,7 +69,7 @@ class Plan:
         """
         found = next_runs(self.space, known)
         sizes = [] if isinstance(found, Done) else [r.measure for r in found]
-        for size in dict.fromkeys(n for n in sizes if n is not None):
+        for size in dict.fromkeys(filter(None, sizes)):
             try:
                 ask(self.spec.method, "check", size, self.span, self.spec)
             except IdimError as e:
@@ -80,11 +88,20 @@ class Plan:
 
     @property
     def most(self) -> int:
-        """How many runs the search makes at most; where it has no bound, those it begins with."""
-        return self.bound or len(self.specs)
+        """How many runs there are at most; where the search has no bound, those it begins with."""
+        return self.bound + len(self.space.first) if self.bound else len(self.specs)
+
+    @property
+    def before(self) -> int:
+        """About how many runs come before the first d: the baseline's, and what precedes it."""
+        first = sum(not run.measure for run in self.specs)
+        # where several rates are compared there are more of them at an edge, and of the best
+        return 2 * first + 1 if len(self.spec.baseline_lr) > 1 else first
 
     def trainable(self, run: RunSpec) -> int | None:
         """How many numbers a run trains; None where that shows when it runs."""
+        if not METHODS[run.method].trains:
+            return 0
         return ask(run.method, "trained", run.measure or 0, self.span)
 
     @cached_property
@@ -92,7 +109,8 @@ class Plan:
         """Seconds of one training step by method, measured here."""
         from idim.training.single import time_step
 
-        first = {run.method: run for run in self.search.timed(self.specs)}
+        timed = (run for run in self.search.timed(self.specs) if METHODS[run.method].trains)
+        first = {run.method: run for run in timed}
         return {method: time_step(run) for method, run in first.items()}
 
     def lines(self) -> list[str]:
@@ -104,12 +122,13 @@ class Plan:
         out = []
         for key, runs in self._groups().items():
             rates = ", ".join(f"{lr:g}" for lr in dict.fromkeys(r.lr for r in runs))
+            moved = f"lr {rates}  " * METHODS[runs[0].method].trains
             seeds = len({r.seed for r in runs})
             trained = self.trainable(runs[0])
             size = "?" if trained is None else f"{trained:,}"
             out.append(
                 f"{key:>10}  {size:>13} trained  {len(runs):>3} run{'s' * (len(runs) > 1)}  "
-                f"lr {rates}  {many(seeds, 'seed')}"
+                f"{moved}{many(seeds, 'seed')}"
             )
         steps = count_steps(self.specs[0], self.rows)
         each = ", ".join(f"{m} {s:.3g} s" for m, s in self.step_seconds.items())
@@ -132,7 +151,7 @@ class Plan:
 
         if not self.specs:
             return 0.0
-        known = sum(step_seconds[run.method] for run in self.specs)
+        known = sum(step_seconds.get(run.method, 0.0) for run in self.specs)
         rest = (self.most - len(self.specs)) * max(step_seconds.values())
         return (known + rest) * count_steps(self.specs[0], self.rows)
 
@@ -140,7 +159,7 @@ class Plan:
         groups: dict[str, list[RunSpec]] = {}
         for run in self.specs:
             symbol, size = METHODS[run.method].symbol, run.measure
-            key = run.method if size is None else f"{symbol}={size:,}"
+            key = f"{symbol}={size:,}" if size else run.method
             groups.setdefault(key, []).append(run)
         return groups
 
@@ -166,7 +185,10 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
     spec, facts = _resolve(with_recipe(spec), _held(out))
     span, chance = facts.span, facts.chance.get(facts.metric)
     spec = named(spec.search).within(spec, ask(spec.method, "sizes", span))
-    space = Space(spec, span.D, span.tensors, facts.resolved, chance=chance)
+    if spec.target == "gain" and facts.metric == given.METRICS["minimize"]:
+        spec = replace(spec, floor=0.0)  # what is scored is a gain over the untrained model
+    rows = facts.eval_rows if facts.metric == "accuracy" else None
+    space = Space(spec, span.D, span.tensors, facts.resolved, chance=chance, rows=rows)
     for d in ask_search(strategy(space), "must_fit"):
         ask(spec.method, "check", d, span, spec)
     return Plan(
@@ -179,12 +201,22 @@ def plan(spec: SweepSpec, out: Path | None = None) -> Plan:
         notes=facts.notes,
         problem=facts.problem,
         held_out=facts.held_out,
+        eval_rows=facts.eval_rows,
+        dropout=facts.dropout,
     )
 
 
-def against(plan: Plan, baseline: float) -> Plan:
-    """Return the same sweep with a score to compare with in place of its own full fine-tuning."""
+def against(plan: Plan, baseline: float, floor: float | None) -> Plan:
+    """Return the same sweep with scores to compare with in place of those of its own model.
+
+    Args:
+        plan: of the sweep.
+        baseline: in place of its full fine-tuning.
+        floor: what a gain counts from; None: there is none.
+    """
     spec = replace(plan.spec, baseline=baseline)
+    if spec.target == "gain" and floor is not None:
+        spec = replace(spec, floor=floor)
     return replace(plan, spec=spec, space=replace(plan.space, spec=spec))
 
 
@@ -201,7 +233,7 @@ def plan_run(spec: RunSpec, tell: Callable[[str], None] = lambda _: None) -> Run
     spec, facts = _resolve(with_recipe(spec), {})
     for note in facts.notes:
         tell(f"note: {note}")
-    if spec.measure is not None:
+    if spec.measure:
         ask(spec.method, "check", spec.measure, facts.span, spec)
     spec = replace(spec, **facts.resolved)
     return replace(spec, stacked=spec.is_stackable)
@@ -228,6 +260,9 @@ class _Facts:
     notes: tuple[str, ...]
     problem: Problem
     held_out: bool
+    eval_rows: int | None = None
+    # A user's own code may drop whatever it likes.
+    dropout: bool = True
 
 
 def _resolve(spec: Any, held: Record) -> tuple[Any, _Facts]:
@@ -280,4 +315,6 @@ def _of_problem(spec: Any, kind: Problem) -> _Facts:
         span, resolved, rows=len(problem.train), metric=problem.metrics[0], chance=problem.chance,
         notes=(*problem.notes, *model.notes, *missed), problem=kind,
         held_out=problem.select is not None,
+        eval_rows=len(problem.evaluation.targets) if kind == "task" else None,
+        dropout=kind != "task" or has_dropout(model.module),
     )  # fmt: skip

@@ -1,14 +1,14 @@
 """What a sweep found, recomputed from its store alone."""
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from idim import estimate
-from idim.config import RunSpec
+from idim.config import Aim, RunSpec, SweepSpec
 from idim.config.checks import refuse_no_share
-from idim.errors import CodeFailed, Misled
+from idim.errors import CodeFailed, IdimError, Misled
 from idim.methods import METHODS
-from idim.plain import many
+from idim.plain import listed, many
 from idim.problems.given import METRICS
 from idim.report.words import full_training
 from idim.results import Protocol, Runs, Search, Summary, parts
@@ -32,21 +32,55 @@ _DECAYS = {
 }  # fmt: skip
 
 
-def summarise(out: Path, threshold: float | None = None) -> Summary:
+@dataclass(frozen=True, slots=True)
+class At:
+    """What a store is read at; None: as its sweep was asked.
+
+    Raises:
+        IdimError: a threshold that is no share.
+    """
+
+    # Share of the baseline, or of its gain.
+    threshold: float | None = None
+    target: Aim | None = None
+    # What it is a share of, and what a gain counts from: "own", by the sweep's runs, or a score.
+    baseline: str | float | None = None
+    floor: str | float | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            refuse_no_share(self.threshold)
+
+    def of(self, sweep: Record) -> Record:
+        """Return the settings that it changes.
+
+        Raises:
+            IdimError: a value that no sweep could be asked for.
+        """
+        found = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        if sweep["metric"] == METRICS["minimize"] and found.get("baseline", "own") != "own":
+            raise IdimError("a gain has no fixed baseline; leave out baseline, which is measured.")
+        own = {name: sweep[name] for name in ("threshold", "target", "baseline", "floor")}
+        SweepSpec(**own | found)  # refuses what is out of range
+        return found
+
+
+AS_ASKED = At()
+
+
+def summarise(out: Path, at: At = AS_ASKED) -> Summary:
     """Recompute the summary of a sweep from its store alone.
 
     Args:
         out: folder of the sweep.
-        threshold: share of the baseline, if not the sweep's own.
+        at: another line than the sweep's own, or scores to compare with in place of its runs'.
 
     Returns:
         d90 with its evidence.
 
     Raises:
-        IdimError: the folder holds no sweep, or the threshold is no share.
+        IdimError: the folder holds no sweep, or `at` a value that no sweep could be asked for.
     """
-    if threshold is not None:
-        refuse_no_share(threshold)
     store = Store(out)
     sweep = store.sweep()
     space, metric = space_of(sweep), sweep["metric"]
@@ -61,10 +95,12 @@ def summarise(out: Path, threshold: float | None = None) -> Summary:
     counted = distinct_runs(ended).values()
     whole = [o for o in counted if o.run.stop_at is None]
     stopped = [o for o in counted if o.run.stop_at is not None]
-    sweep |= {} if threshold is None else {"threshold": threshold}
+    sweep |= at.of(sweep)
+    is_gain = metric == METRICS["minimize"]  # over the untrained model already
     found = estimate.estimate(
         [*(o.score(metric) for o in whole), *(_pruned(o.score(metric)) for o in stopped)],
-        threshold=sweep["threshold"], baseline=sweep["baseline"], chance=sweep["chance"],
+        threshold=sweep["threshold"], baseline=sweep["baseline"], target=sweep["target"],
+        floor=0.0 if is_gain else sweep["floor"], chance=sweep["chance"], rows=space.rows,
         of=_scored(sweep), letter=METHODS[sweep["method"]].symbol,
         credits=credits_of(store, ended, metric),
     )  # fmt: skip
@@ -151,20 +187,33 @@ def _protocol(sweep: Record, search: Strategy) -> Protocol:
         reported = "the reported score" if problem != "task" else _EVALUATION
         selection = f"selected on {reported}"
     full = f"own {full_training(problem)}"
-    drawn = "" if sweep["keep_head"] else "the head or net, "
     method = METHODS[sweep["method"]]
-    redraws = f"redraws {f'{method.draws}, ' if method.draws else ''}{drawn}data order and dropout"
+    drawn = (
+        method.draws, "" if sweep["keep_head"] else "the head or net", "data order",
+        "dropout" * sweep.get("dropout", True),
+    )  # fmt: skip
+    redraws = f"redraws {listed(drawn)}"
     place = _HEADS[sweep["head"]] if "head" not in method.ignores else "the method's own"
     return Protocol(
         baseline=full if sweep["baseline"] == "own" else f"fixed value {sweep['baseline']:g}",
-        criterion=f"the fitted curve of mean {sweep['metric']} reaches {sweep['threshold']:g} x "
-        "baseline",
+        criterion=f"the fitted curve of mean {sweep['metric']} reaches {_line(sweep)}",
         selection=f"learning rate {selection}",
         checkpoint=own if is_own else _checkpoint(sweep),
         seeds=f"{ask(search, 'seeds')}; each {_THEIRS if is_own else redraws}",
         training=own if is_own else _training(sweep),
         lr="as given" if sweep["lr"] else ask(search, "rates"),
         head=own if is_own else place,
+    )
+
+
+def _line(sweep: Record) -> str:
+    share, floor = f"{sweep['threshold']:g}", sweep["floor"]
+    if sweep["target"] == "papers":
+        return f"{share} x baseline"
+    counts = "the better of a constant answer and the untrained model"
+    return (
+        f"floor + {share} x (baseline - floor), floor "
+        f"{counts if floor == 'own' else f'fixed at {floor:g}'}"
     )
 
 
@@ -175,7 +224,7 @@ def _training(sweep: Record) -> str:
     length = many(float(sweep["steps"] or sweep["epochs"]), "step" if sweep["steps"] else "epoch")
     return (
         f"{what}, {length}{rows}, {_SCHEDULES[sweep['schedule']]}, warm-up {sweep['warmup']:g}, "
-        f"weight decay {sweep['weight_decay']:g}{_DECAYS[sweep['decay_to']]}, "
+        f"weight decay {sweep['weight_decay']:g}{_decayed(sweep)}, "
         f"{'' if sweep['clip'] is None else _clipped(sweep['clip'])}{sweep['dtype']}"
     )
 
@@ -186,6 +235,16 @@ def _optimizer(sweep: Record) -> str:
     betas = sweep["beta1"], sweep["beta2"]
     known = "" if betas == (0.9, 0.999) else f" with betas {betas[0]:g} and {betas[1]:g}"
     return f"{_ADAMS[sweep['optimizer']]}{known}"
+
+
+def _decayed(sweep: Record) -> str:
+    """Say what a decay draws where: its optimizer knows only what is trained."""
+    if not sweep["weight_decay"] or sweep["decay_to"] != "trained":
+        return _DECAYS[sweep["decay_to"]]
+    full = full_training(sweep["problem"])
+    if METHODS[sweep["method"]].size == "d":
+        return f" of what is trained: it draws theta to theta_0 in a subspace, in {full} to 0"
+    return f" of what is trained: it draws that to 0, theta itself in {full}"
 
 
 def _clipped(norm: float) -> str:

@@ -34,7 +34,8 @@ class Result:
     steps: int
     # Steps of the whole learning-rate schedule: more than `steps` where the spec stops early.
     schedule: int
-    loss: float
+    # None: nothing was trained.
+    loss: float | None
     seconds: float
     state: State
     # Metadata under which `state` is a file of `Subspace.save`; None: it is not kept.

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from idim.config import RunSpec
 from idim.errors import RunFailed
-from idim.methods import Method
+from idim.methods import METHODS, Method
 from idim.problems import given, kinds
 from idim.problems.base import Model, Rows
 from idim.problems.given import Objective, Trial
 from idim.problems.tasks import Split
 from idim.training.events import Diverged, Event, Result, State, Step
 from idim.training.schedule import LOOK_EVERY, count_steps, last_step, per_epoch
-from idim.training.single import Best, Single
+from idim.training.single import Best, Single, outputs
 from idim.training.stack import Stack
-from idim.training.start import prepare_torch, refuse_changed
+from idim.training.start import build, prepare_torch, refuse_changed
 
 
 class Trainer(Protocol):
@@ -74,8 +74,12 @@ def train(specs: Sequence[RunSpec], resume: Sequence[State | None]) -> Iterator[
     if isinstance(code, Objective):
         yield 0, _measured(specs[0], code)
         return
+    trains = METHODS[specs[0].method].trains
     try:
-        yield from _trained(specs, resume)
+        if trains:
+            yield from _trained(specs, resume)
+        else:
+            yield 0, _untrained(specs[0])
     except (torch.OutOfMemoryError, RuntimeError) as e:
         if "memory" not in str(e):
             raise
@@ -140,13 +144,29 @@ def _loss(state: State | None) -> float:
     return math.nan if state is None else float(state["loss"])
 
 
+def _untrained(spec: RunSpec) -> Result:
+    """Score a model as it is."""
+    started = time.perf_counter()
+    prepare_torch(spec)
+    problem = kinds.load(spec)
+    model = build(spec, problem)
+    refuse_changed(spec, problem)
+    found = problem.answers(outputs(spec, model, problem.evaluation))
+    return Result(
+        score=problem.judge(found, problem.evaluation.targets), select=None,
+        D=sum(p.numel() for p in model.module.parameters()), trainable=0, steps=0, schedule=0,
+        loss=None, seconds=time.perf_counter() - started, state={}, header=None,
+        rows=by_row(found, problem.evaluation),
+    )  # fmt: skip
+
+
 def _measured(spec: RunSpec, objective: Objective) -> Result:
     """Have an objective train and score one run."""
-    started = time.perf_counter()
-    score = objective.score(Trial(spec.d, spec.lr, spec.seed))
+    started, d = time.perf_counter(), spec.measure
+    score = objective.score(Trial(d, 0.0 if d == 0 else spec.lr, spec.seed))
     return Result(
         score=score, select=None, D=objective.D,
-        trainable=objective.D if spec.d is None else spec.d,
+        trainable=objective.D if d is None else d,
         steps=1, schedule=1, loss=next(reversed(score.values())),
         seconds=time.perf_counter() - started, state={}, header=None, rows={},
     )  # fmt: skip
