@@ -86,11 +86,13 @@ class Adaptive(Strategy):
             return stop.value
 
     def warnings(self) -> list[str]:
-        """Say that the runs are too few for any d."""
+        """Say that the runs are too few for any d, or may be."""
         most = self.bound
-        if most is None or most >= self.runs_before_a_score()[0]:
+        least, enough = self.runs_before_a_score()
+        if most is None or most >= enough:
             return []
-        return [f"max_runs {most} are too few{self._few(most)}"]
+        are = "are" if most < least else "may be"
+        return [f"max_runs {most} {are} too few{self._few(most)}"]
 
     def runs_before_a_score(self) -> tuple[int, int]:
         """Return how many runs it takes until a d has a score, at least and at most."""
