@@ -36,7 +36,8 @@ def to_json(value: Any) -> Any:
         return [to_json(v) for v in value]
     if isinstance(value, dict):
         return {k: to_json(v) for k, v in value.items()}
-    return str(value) if isinstance(value, Path) else value
+    # a note may be a kind of text; what is written is the text
+    return str(value) if isinstance(value, Path | str) else value
 
 
 def from_json(cls: type[T], value: Any, what: str) -> T:

@@ -284,7 +284,7 @@ def test_the_examples_measure_d90(example, tmp_path):
         [sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(script.stem)
+    assert f"\n\n{script.stem}" in done.stdout
     assert "all of 4 runs are spent" in done.stdout
     assert script.with_suffix(".png").exists()
 

@@ -109,7 +109,6 @@ def compare(
     if out is not None:
         figure = overlay.compose(compared, titled=not no_title)
         drawn = canvas.files(figure, overlay.title(compared), formats or canvas.USUAL)
-        out.mkdir(parents=True, exist_ok=True)
         paths = [str(path) for path in canvas.save(drawn, out / "compare")]
     if as_json:
         show(compared.to_json() | {"files": paths}, as_json=True)

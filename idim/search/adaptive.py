@@ -293,8 +293,10 @@ class _Search:
         return self.tuner.seeds(d) < max(seeds, self.tuner.rivals(d) + 1)
 
     def is_far(self, pair: list[int]) -> bool:
-        """Say whether no d beside the crossing had its rates compared."""
-        return all(len(self.tuner.rates.get(d, ())) < 2 for d in pair)
+        """Say whether no rates were compared within a coarse step of the crossing."""
+        compared = [d for d, rates in self.tuner.rates.items() if len(rates) > 1]
+        reach = COARSE * 1.1  # steps are rounded
+        return not any(pair[0] / reach <= d <= pair[-1] * reach for d in compared)
 
     def last_failing(self, found: Fit, points: list[Point]) -> int | None:
         """Return the largest d below the crossing, unless its rate was tuned already."""

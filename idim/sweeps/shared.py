@@ -9,7 +9,7 @@ from pathlib import Path
 from idim import kernels
 from idim.config import RunSpec
 from idim.config.names import METHODS, PROJECTIONS
-from idim.errors import IdimError
+from idim.errors import CodeFailed, IdimError, Misled
 from idim.plain import many
 from idim.search import Done
 from idim.store import Ended, Store, finished, folders, provenance, take
@@ -81,7 +81,10 @@ class Shared:
         is_whole = True
         while is_whole:
             scores = {i: o.score(self.plan.metric) for i, o in {**known, **found}.items()}
-            batch = self.plan.next_runs(scores)
+            try:
+                batch = self.plan.next_runs(scores)
+            except (Misled, CodeFailed):  # the sweep itself says so
+                break
             if isinstance(batch, Done):
                 break
             for spec in batch:
