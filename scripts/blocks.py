@@ -9,6 +9,7 @@ from typing import Any
 import cells
 
 from idim.estimate import symbol
+from idim.plain import many
 from idim.report.words import crossing, interval
 
 Row = dict[str, str]
@@ -91,7 +92,8 @@ def coverage(rows: list[dict[str, Any]]) -> str:
         f"In {len(narrow)} of {len(known)} rows fewer than {low:.0%} of the 95% intervals held "
         f"d90{': ' * bool(narrow)}{said}."
     )
-    return f"{head}\nIn {wide} more than {high:.0%} did: there they are wider than need be."
+    tail = f"In {many(wide, 'row')} more than {high:.0%} did: there they are wider than need be."
+    return f"{head}\n{tail}"
 
 
 def ledger(path: Path) -> list[Row]:

@@ -80,10 +80,10 @@ def test_worlds_whose_intervals_are_too_narrow_are_named():
     assert blocks.coverage(rows) == (
         "In 3 of 6 rows fewer than 90% of the 95% intervals held d90: humps (50% at 24 runs, 2% at "
         "100 runs); rows, d90 of all rows (89% at grid 3).\n"
-        "In 1 more than 99% did: there they are wider than need be."
+        "In 1 row more than 99% did: there they are wider than need be."
     )
     assert blocks.coverage(rows[:1]).startswith("In 0 of 1 rows fewer than 90% of the 95% ")
-    assert "held d90.\nIn 0 more" in blocks.coverage(rows[:1])
+    assert "held d90.\nIn 0 rows more" in blocks.coverage(rows[:1])
 
 
 def checkpoint(model, mean, d90=None, over=None, interval=None, missing=None):
