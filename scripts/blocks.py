@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cells
+
+from idim.estimate import symbol
+from idim.plain import many
 from idim.report.words import crossing, interval
 
 Row = dict[str, str]
@@ -32,8 +36,9 @@ def trajectory(record: dict[str, Any], bags: Mapping[str, tuple[float, float]]) 
         bags: by task, the scores of a constant answer and of a bag of words.
     """
     names = [row["model"] for row in record["tasks"][0]["rows"]]
+    called = symbol(record.get("threshold", 0.9), target=record.get("target", "papers"))
     heads = ["task", "constant answer", "bag of words", f"full, `{names[0]}`",
-             f"full, `{names[-1]}`", f"d90, `{names[-1]}`"]  # fmt: skip
+             f"full, `{names[-1]}`", f"{called}, `{names[-1]}`"]  # fmt: skip
     again = [on_one_line(part, record) for part in record["tasks"]]
     heads += [f"`{names[0]}` to the same line"] if any(again) else []
     rows = [heads, ["---"] * len(heads)]
@@ -65,6 +70,30 @@ def said(row: dict[str, Any]) -> str:
         return f"none: {row['missing']}"
     found = crossing(row["d90"], row["d90_under"], row["d90_over"])
     return f"{found} ({interval(row['interval'])})" if row["d90"] and row["interval"] else found
+
+
+def coverage(rows: list[dict[str, Any]]) -> str:
+    """Say in which worlds the intervals are too narrow, and in how many too wide.
+
+    Args:
+        rows: of a calibration.
+    """
+    low, high = cells.GOOD
+    known = [row for row in rows if row["covers"] is not None]
+    narrow = [row for row in known if row["covers"] < low]
+    wide = sum(row["covers"] > high for row in known)
+    where: dict[str, list[str]] = {}
+    for row in narrow:
+        name = row["world"] + (f", d90 of {row['truth']}" if row["truth"] else "")
+        runs = row["budget"] if row["budget"].startswith("grid") else f"{row['budget']} runs"
+        where.setdefault(name, []).append(f"{row['covers']:.0%} at {runs}")
+    said = "; ".join(f"{name} ({', '.join(found)})" for name, found in where.items())
+    head = (
+        f"In {len(narrow)} of {len(known)} rows fewer than {low:.0%} of the 95% intervals held "
+        f"d90{': ' * bool(narrow)}{said}."
+    )
+    tail = f"In {many(wide, 'row')} more than {high:.0%} did: there they are wider than need be."
+    return f"{head}\n{tail}"
 
 
 def ledger(path: Path) -> list[Row]:

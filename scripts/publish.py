@@ -119,7 +119,8 @@ def calibration(job: Job) -> None:
         words = ["--trials", "2", "--worlds", "digits", "--budgets", "14"]
     words += ["--out", f"{stem}.jsonl", "--plot", f"{stem}.png"]
     printed = output(str(HERE / "scripts" / "calibrate.py"), *words, at=job.store)
-    job.put("calibration", blocks.fenced(printed))
+    rows = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+    job.put("calibration", f"{blocks.fenced(printed)}\n\n{blocks.coverage(rows)}")
     job.keep(stem.with_suffix(".png"), "calibration.png")
     job.keep(stem.with_suffix(".json"), "calibration.json")
 

@@ -65,6 +65,25 @@ def test_the_calibration_that_is_printed_is_the_one_that_is_stored():
     rows = json.loads((ROOT / "docs" / "calibration.json").read_text(encoding="utf-8"))
     printed = block("docs/estimate.md", "calibration").splitlines()
     assert [cells.line(row) for row in rows if cells.line(row) not in printed] == []
+    assert "\n".join(printed[-2:]) == blocks.coverage(rows)
+
+
+def cell(world, covers, budget="24", truth=""):
+    return {"world": world, "truth": truth, "budget": budget, "covers": covers}
+
+
+def test_worlds_whose_intervals_are_too_narrow_are_named():
+    rows = [
+        cell("plain", 0.95), cell("humps", 0.5), cell("humps", 0.02, "100"), cell("flat", 0.995),
+        cell("rows", 0.89, "grid 3", "all rows"), cell("none", None), cell("edge", 0.9),
+    ]  # fmt: skip
+    assert blocks.coverage(rows) == (
+        "In 3 of 6 rows fewer than 90% of the 95% intervals held d90: humps (50% at 24 runs, 2% at "
+        "100 runs); rows, d90 of all rows (89% at grid 3).\n"
+        "In 1 row more than 99% did: there they are wider than need be."
+    )
+    assert blocks.coverage(rows[:1]).startswith("In 0 of 1 rows fewer than 90% of the 95% ")
+    assert "held d90.\nIn 0 rows more" in blocks.coverage(rows[:1])
 
 
 def checkpoint(model, mean, d90=None, over=None, interval=None, missing=None):

@@ -26,7 +26,9 @@ Folder = Annotated[
 Threshold = Annotated[
     float | None,
     typer.Option(
-        parser=options.share, metavar="SHARE", help="Share of the baseline  [default: the sweep's]"
+        parser=options.share,
+        metavar="SHARE",
+        help="Share of the baseline, or of its gain  [default: the sweep's]",
     ),
 ]
 Target = Annotated[

@@ -141,12 +141,26 @@ GRID = [
     Row("max_runs", "N", "Adaptive: stop after N runs in any case", "by model"),
     Row("d", "LIST", "Grid: subspace dimensions, e.g. 10,100,1000", "a log grid"),
     Row("points", "N", "Grid: number of d on a log grid", "by model"),
-    Row("lr", "LIST", "Learning rates at each d", "1,4,16,64 x lr_full*sqrt(D/d)"),
-    Row("seeds", "N", "Runs a cell, at least; each redraws P, data order and head"),
+    Row(
+        "lr",
+        "LIST",
+        "All learning rates of d; left out, first ones and more as needed",
+        "1,4,16,64 x lr_full*sqrt(D/d)",
+    ),
+    Row(
+        "seeds",
+        "N",
+        "Seeds of each d (adaptive: that decides); each redraws P, data order and head",
+    ),
 ]
 VERDICT = [
     Row("baseline", "own|SCORE", "Score to compare with; own: fine-tune all D first"),
-    Row("baseline_lr", "LIST", "Learning rates of that fine-tuning", "by model"),
+    Row(
+        "baseline_lr",
+        "LIST",
+        "First learning rates of that fine-tuning; others beyond where the best is at an end",
+        "by model",
+    ),
     Row(
         "threshold", "SHARE", "d90 is the least d that scores SHARE of the baseline, or of its gain"
     ),
@@ -165,7 +179,7 @@ TRAINING = [
 ]
 ONE_RUN = [
     Row("method", "KIND", "What is trained: theta_d, all D parameters, or as installed"),
-    Row("d", "N", "Subspace dimension", "required unless --method full"),
+    Row("d", "N", "Subspace dimension", "required by --method subspace"),
     Row("size", "N", "Size of a method of another kind", "required by it"),
     Row("lr", "X", "Learning rate"),
     Row("seed", "N", "Fixes P, data order and head"),

@@ -62,7 +62,8 @@ def sweep(
     """Measure d90 of a model on a task.
 
     Fine-tunes all D parameters first (the baseline), then trains in random subspaces; d90 is
-    the least d that reaches 90 % of the baseline. Without --d the search chooses d, learning
+    the least d that reaches 90 % of the baseline, or with --target gain 90 % of the way from
+    a constant answer or the untrained model to it. Without --d the search chooses d, learning
     rates and seeds by what it has found; with --d or --points it runs the whole grid.
     Prints d90 and a table; writes each run, summary.json, points.csv, curve.png/svg and
     sweep.log, which keeps what is said on the way.
