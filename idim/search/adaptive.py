@@ -27,6 +27,8 @@ from idim.search.tuner import MANY, PAIR, Tuner, selection_score
 COARSE = 4.0
 # How often the baseline's learning rates are widened where the best is on the edge.
 EXTENSIONS = 2
+# Below such a factor between an interval's ends rates are compared again.
+FINE = 2.0
 # Seeds of the last comparison of its rates.
 BASE_SEEDS = 4
 
@@ -143,6 +145,12 @@ def coarse_steps(d_min: int, d_max: int) -> list[int]:
     """
     steps = math.ceil(math.log(d_max / d_min) / math.log(COARSE)) or 1
     return sorted({round(d_min * (d_max / d_min) ** (i / steps)) for i in range(steps + 1)})
+
+
+def is_fine(found: Fit) -> bool:
+    """Say whether an interval is so narrow that a poor learning rate would move d90 out of it."""
+    low, high = found.ends
+    return low is not None and high is not None and high <= FINE * low
 
 
 class _Search:
@@ -282,6 +290,8 @@ class _Search:
                     return why
             elif new:
                 yield from self.tuner.more(dict.fromkeys(new, 1))
+            elif not is_fine(found) and any(self.lacks(d, self.spec.seeds) for d in pair):
+                yield from self.decide(ds)
             elif (last := self.last_failing(found, points)) is not None:
                 # seeds at a poor rate would only make its failure sure
                 yield from self.tuner.tune(last, PAIR)
