@@ -67,7 +67,7 @@ SMALL = "model=digits-mlp d_min=5 d_max=300 seeds=2 baseline_lr=0.01 steps=60 tr
 
 
 def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
-    words = "model=toy baseline=1 tolerance=1.1"
+    words = "model=toy baseline=1 tolerance=1.1 d_min=8 d_max=12"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
     assert (summary.d90, summary.interval) == (10, (10, 10))
     assert summary.search.why == "the interval is narrower than a factor of 1.1"
@@ -75,7 +75,7 @@ def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
 
 
 def test_a_search_resumed_from_any_part_of_its_store_ends_the_same(tmp_path):
-    planned = plan(spec(f"{SMALL} max_runs=16"))
+    planned = plan(spec(f"{SMALL} max_runs=11"))
     whole = execute(planned, tmp_path / "whole", jobs=1)
     runs = sorted(folders_of(tmp_path / "whole"), key=lambda p: p.stat().st_mtime)
     shutil.copytree(tmp_path / "whole", tmp_path / "part")
