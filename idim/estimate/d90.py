@@ -49,8 +49,8 @@ def estimate(
     The learning rate is selected at each d, and for the baseline, as the one with the highest
     mean `select` over seeds (mean `score` when any finished run there has no `select`); ties go
     to the smaller.  There a failed run, a score that is not finite and a seed that another rate
-    has finished count as nothing learned: no failure is rewarded, and yet a rate that learns beats
-    one that does not.
+    has finished count as nothing learned, 0 or the floor where that is less: no failure is
+    rewarded, and yet a rate that learns beats one that does not.
     From the mean at the selected rate failed runs are absent, never 0.
 
     The curve is the rising one that fits all points best (`fit`), its 95% interval holds the noise
@@ -92,11 +92,11 @@ def estimate(
     given = None if floor == "own" else float(floor)
     asked = Asked(target, threshold, floor_of(given, chance, untrained, rows), rows)
     if baseline == "own":
-        base = point(groups.get(None, []))
+        base = point(groups.get(None, []), asked.nothing)
     else:
         base = float(baseline)
         groups.pop(None, None)
-    every = (point(groups[d]) for d in sorted(d for d in groups if d is not None))
+    every = (point(groups[d], asked.nothing) for d in sorted(d for d in groups if d is not None))
     points = tuple(p for p in every if p is not None)
     line, goal = asked.line(target, base), asked.target(target)
     seen = None if credits is None else _seen(groups, (base, *points), credits)

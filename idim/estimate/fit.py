@@ -30,6 +30,10 @@ class Target:
         """Return the goal for a baseline score."""
         return self.floor + self.share * (score - self.floor)
 
+    def above(self, score: float) -> float:
+        """Return how far that goal lies above the floor: the scale of scores, wherever their 0."""
+        return self.share * (score - self.floor)
+
 
 def fit(
     base: Point | float | None, points: Sequence[Point], target: Target, seen: Seen | None = None
