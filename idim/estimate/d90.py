@@ -86,7 +86,7 @@ def estimate(
     (18, None, Smallest(d=20, bracket=(10, 20)))
     """
     scores = list(scores)
-    _refuse_beyond(scores, threshold, baseline)
+    _refuse_beyond(scores, threshold, (baseline, floor, "own" if chance is None else chance))
     groups = by_d(scores)
     untrained = point(groups.pop(0, []))
     given = None if floor == "own" else float(floor)
@@ -114,12 +114,12 @@ def estimate(
     return replace(found, notes=explain(found, groups, asked, chance, of, letter))
 
 
-def _refuse_beyond(scores: list[Score], threshold: float, baseline: str | float) -> None:
+def _refuse_beyond(scores: list[Score], threshold: float, given: Iterable[str | float]) -> None:
     refuse_no_share(threshold)
     if small := [s.d for s in scores if s.d is not None and s.d < 0]:
         raise IdimError(f"d must be 0 (the untrained model) or more, got {small[0]}.")
     found = [s.score for s in scores if s.score is not None and is_done(s)]
-    for value in (*found, *(() if baseline == "own" else (float(baseline),))):
+    for value in (*found, *(float(value) for value in given if value != "own")):
         if not abs(value) <= LARGEST:
             raise IdimError(f"a score of {value:g} is out of range; at most {LARGEST:.2g}.")
 
