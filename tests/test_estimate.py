@@ -347,6 +347,15 @@ def test_scores_that_no_square_holds_are_refused(scores):
         estimate(table([], {10: [0.5]}), baseline=scores[0] * scores[1] * 1e300)
 
 
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, -1e300])
+@pytest.mark.parametrize("name", ["baseline", "floor", "chance"])
+def test_a_given_score_that_is_no_number_is_refused(name, score):
+    """A line beyond numbers would lie below every d, or above all."""
+    rows = table([0.9] * 2, {10: [0.5] * 2, 20: [0.88] * 2})
+    with pytest.raises(IdimError, match="is out of range"):
+        estimate(rows, target="gain", **{name: score})
+
+
 @pytest.mark.parametrize("d", [-1, -3])
 def test_a_d_below_0_is_refused(d):
     """0 is the untrained model."""

@@ -1,6 +1,7 @@
 """The parts of an interval against statistics: noise, deviance, the line."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -220,6 +221,21 @@ def test_rows_that_are_not_known_of_every_run_say_nothing(lost):
     assert rows_noise([1], lambda d: None if d == lost else seen(d), 0.9, own=True) is None
     assert rows_noise([1], {1: seen(1), None: seen(None)[:, :9]}.get, 0.9, own=True) is None
     assert rows_noise([], seen, 0.9, own=True) is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_rows_that_are_not_finite_leave_the_interval_to_the_seeds(value):
+    points = [at(d, [d / 80, d / 80 + 0.01]) for d in (10, 40, 70, 80)]
+    base = at(None, [0.99, 0.991])
+    with np.errstate(invalid="ignore"):
+        found = fit(base, points, Target(0.9), lambda _: np.full((2, 50), value))
+    assert found == fit(base, points, Target(0.9))
+
+
+def test_a_baseline_that_does_not_say_what_it_trains_is_a_baseline():
+    base, points = at(None, [0.99, 0.991]), [at(d, [d / 80, d / 80]) for d in (10, 40, 80)]
+    found = fit(replace(base, trainable=0), points, Target(0.9))
+    assert found.d == fit(base, points, Target(0.9)).d
 
 
 def test_an_interval_that_holds_the_rows_is_wider_and_says_so():

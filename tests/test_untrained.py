@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -196,6 +197,31 @@ def test_the_adaptive_search_narrows_the_line_that_is_asked_for(target, untraine
     found = estimate(known, target=target, floor=0.6)
     assert low < found.fit.d < high
     assert sum(low < (s.d or 0) < high for s in known) >= 4
+
+
+def test_a_search_for_a_gain_is_the_same_wherever_scores_begin():
+    """Scores may all be negative, as of a likelihood: the rate is chosen at each d as above 0."""
+    settings = {"model": "digits-mlp", "d_max": 10_000, "max_runs": 24, "device": "cpu"}
+    planned = plan(load(SweepSpec, None, settings | {"target": "gain"}))
+    planned = replace(planned, space=replace(planned.space, chance=None))
+
+    def score(run, begin):
+        if run.measure == 0:
+            return begin
+        draw = random.Random(f"{run.measure} {run.lr} {run.seed}").gauss(0, 0.01)
+        best = 0.02 if run.measure is None else 4 * (300 / run.measure) ** 0.65
+        value = 1.0 if run.measure is None else 1 / (1 + 300 / run.measure / 9)
+        value += draw - 0.01 * math.log(run.lr / best) ** 2
+        return begin + round(value * 2**20) / 2**20  # so that adding rounds nothing
+
+    found = []
+    for begin in (0.0, -4.0, -1024.0):
+        known, why = searched(planned, lambda run, b=begin: score(run, b))
+        told = estimate(known, target="gain")
+        asked = [(s.d, s.lr, s.seed) for s in known]
+        found.append((asked, why, told.fit.d, [(p.d, p.lr, p.n) for p in told.points]))
+    assert found[1] == found[0]
+    assert found[2] == found[0]
 
 
 def test_no_search_begins_where_the_gain_is_not_sure():

@@ -49,8 +49,8 @@ def estimate(
     The learning rate is selected at each d, and for the baseline, as the one with the highest
     mean `select` over seeds (mean `score` when any finished run there has no `select`); ties go
     to the smaller.  There a failed run, a score that is not finite and a seed that another rate
-    has finished count as nothing learned: no failure is rewarded, and yet a rate that learns beats
-    one that does not.
+    has finished count as nothing learned, 0 or the floor where that is less: no failure is
+    rewarded, and yet a rate that learns beats one that does not.
     From the mean at the selected rate failed runs are absent, never 0.
 
     The curve is the rising one that fits all points best (`fit`), its 95% interval holds the noise
@@ -86,17 +86,17 @@ def estimate(
     (18, None, Smallest(d=20, bracket=(10, 20)))
     """
     scores = list(scores)
-    _refuse_beyond(scores, threshold, baseline)
+    _refuse_beyond(scores, threshold, (baseline, floor, "own" if chance is None else chance))
     groups = by_d(scores)
     untrained = point(groups.pop(0, []))
     given = None if floor == "own" else float(floor)
     asked = Asked(target, threshold, floor_of(given, chance, untrained, rows), rows)
     if baseline == "own":
-        base = point(groups.get(None, []))
+        base = point(groups.get(None, []), asked.nothing)
     else:
         base = float(baseline)
         groups.pop(None, None)
-    every = (point(groups[d]) for d in sorted(d for d in groups if d is not None))
+    every = (point(groups[d], asked.nothing) for d in sorted(d for d in groups if d is not None))
     points = tuple(p for p in every if p is not None)
     line, goal = asked.line(target, base), asked.target(target)
     seen = None if credits is None else _seen(groups, (base, *points), credits)
@@ -114,12 +114,12 @@ def estimate(
     return replace(found, notes=explain(found, groups, asked, chance, of, letter))
 
 
-def _refuse_beyond(scores: list[Score], threshold: float, baseline: str | float) -> None:
+def _refuse_beyond(scores: list[Score], threshold: float, given: Iterable[str | float]) -> None:
     refuse_no_share(threshold)
     if small := [s.d for s in scores if s.d is not None and s.d < 0]:
         raise IdimError(f"d must be 0 (the untrained model) or more, got {small[0]}.")
     found = [s.score for s in scores if s.score is not None and is_done(s)]
-    for value in (*found, *(() if baseline == "own" else (float(baseline),))):
+    for value in (*found, *(float(value) for value in given if value != "own")):
         if not abs(value) <= LARGEST:
             raise IdimError(f"a score of {value:g} is out of range; at most {LARGEST:.2g}.")
 

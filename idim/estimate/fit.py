@@ -30,6 +30,10 @@ class Target:
         """Return the goal for a baseline score."""
         return self.floor + self.share * (score - self.floor)
 
+    def above(self, score: float) -> float:
+        """Return how far that goal lies above the floor: the scale of scores, wherever their 0."""
+        return self.share * (score - self.floor)
+
 
 def fit(
     base: Point | float | None, points: Sequence[Point], target: Target, seen: Seen | None = None
@@ -48,7 +52,7 @@ def fit(
     goal = target.at(score)
     every = [*points, *([base] if isinstance(base, Point) else [])]
     # a line at 0 lies between a floor below it and the baseline: there any scale will do
-    known = noise(every, [p.d or p.trainable for p in every], goal)
+    known = noise(every, [p.d or p.trainable or 1 for p in every], goal)
     spread = known or [Noise(goal**2 or 1.0, 1)] * len(every)
     found = _cross(base, points, target, spread, None)
     if not known:

@@ -27,14 +27,19 @@ def by_d(scores: Iterable[Score]) -> dict[int | None, list[Score]]:
     return groups
 
 
-def point(runs: Sequence[Score]) -> Point | None:
-    """Select the learning rate at one d; None when no run finished there."""
+def point(runs: Sequence[Score], nothing: float = 0.0) -> Point | None:
+    """Select the learning rate at one d; None when no run finished there.
+
+    Args:
+        runs: at one d.
+        nothing: the score of a run that has learned nothing, as far as it is known.
+    """
     done = [r for r in runs if is_done(r)]
     if not done:
         return None
     tried = tuple(sorted({r.lr for r in runs}))
     honest = all(r.select is not None and math.isfinite(r.select) for r in done)
-    lr, means = _select(done, [r for r in runs if is_failed(r)], honest)
+    lr, means = _select(done, [r for r in runs if is_failed(r)], honest, nothing)
     chosen = tuple(r.score for r in done if r.lr == lr and r.score is not None)
     return Point(
         d=done[0].d, trainable=done[0].trainable, lr=lr, mean=_mean(chosen), std=_std(chosen),
@@ -45,13 +50,13 @@ def point(runs: Sequence[Score]) -> Point | None:
 
 
 def _select(
-    done: Sequence[Score], failed: Sequence[Score], honest: bool
+    done: Sequence[Score], failed: Sequence[Score], honest: bool, nothing: float
 ) -> tuple[float, dict[float, float]]:
     """Return the best learning rate, and the mean of what each has finished.
 
     Every rate is judged by as many seeds as any has finished, or more where it failed more often: a
-    seed that it has not, failed or never run, counts as nothing learned, 0, or as the worst seen
-    where that is less.  No failure is rewarded, and yet a rate that fails once beats one that never
+    seed that it has not, failed or never run, counts as `nothing`, or as the worst seen where
+    that is less.  No failure is rewarded, and yet a rate that fails once beats one that never
     learns.
     """
     by_lr: dict[float, list[float]] = {}
@@ -60,7 +65,7 @@ def _select(
         assert value is not None
         by_lr.setdefault(run.lr, []).append(value)
     most = max(len(values) for values in by_lr.values())
-    nothing = min(0.0, *(value for values in by_lr.values() for value in values))
+    nothing = min(nothing, *(value for values in by_lr.values() for value in values))
     lost = Counter(run.lr for run in failed)
     judged = {
         lr: _mean([*values, *[nothing] * max(lost[lr], most - len(values))])

@@ -1,5 +1,6 @@
 """How far the line may lie from a curve by the choice of evaluation rows, which all runs share."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ def rows_noise(ds: Sequence[int], seen: Seen, share: float, *, own: bool) -> Row
         own: the line comes from a baseline that was scored on these rows too.
 
     Returns:
-        None where the rows of some run are not known.
+        None where the rows of some run are not known, or not finite.
     """
     import numpy as np
 
@@ -49,7 +50,8 @@ def rows_noise(ds: Sequence[int], seen: Seen, share: float, *, own: bool) -> Row
     for part in found:
         total = (part.mean(axis=0) - line).var(ddof=1)
         every.append(total - _seeds(part) - sum(share**2 * _seeds(b) for b in base))
-    return RowsNoise(max(float(np.mean(every)), 0.0) / rows, rows - 1)
+    moved = float(np.mean(every))
+    return RowsNoise(max(moved, 0.0) / rows, rows - 1) if math.isfinite(moved) else None
 
 
 def _seeds(part: Any) -> float:

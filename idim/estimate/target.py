@@ -36,6 +36,11 @@ class Asked:
     # Rows that an accuracy was counted on; None: they are not known, or the score is no accuracy.
     rows: int | None = None
 
+    @property
+    def nothing(self) -> float:
+        """The score of a run that has learned nothing: 0, or the floor where that is less."""
+        return 0.0 if self.floor is None else min(0.0, self.floor.score)
+
     def target(self, aim: Aim) -> Target | None:
         """Return a line as a function of the baseline's score; None: there is no floor for it."""
         if aim == "papers":

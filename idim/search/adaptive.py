@@ -13,7 +13,6 @@ from idim.estimate import (
     beside,
     fit,
     is_failed,
-    point,
     reaches,
 )
 from idim.methods import METHODS, ask
@@ -174,7 +173,7 @@ class _Search:
             self.base = float(self.spec.baseline)
         if why := self.space.why_none(self.base):
             return why
-        self.tuner.goal = self.target.at(baseline_score(self.base) or 0.0)
+        self.tuner.goal = self.target.above(baseline_score(self.base) or 0.0)
         begin = self.tuner.begin(self.coarse[len(self.coarse) // 2])
         yield from together(self.settle_base(PAIR), begin)
         yield from self.bracket()
@@ -203,7 +202,9 @@ class _Search:
                 for s in self.base_runs
                 if s.seed in shared
             )
-            notch = best_notch(groups, math.log2(self.base.lr), self.target.at(self.base.mean)).top
+            notch = best_notch(
+                groups, math.log2(self.base.lr), self.target.above(self.base.mean)
+            ).top
             beaten = beaten_notches(groups)
             lrs = {s.lr for s in self.base_runs if s.score is not None}
             lrs = {lr for lr in lrs if math.log2(lr) not in beaten} or lrs
@@ -239,7 +240,7 @@ class _Search:
         batch = [self.space.run(None, *w) for w in wanted if w not in known]
         if batch:
             self.base_runs += yield batch
-            self.base = point(self.base_runs)
+            self.base = self.space.point(self.base_runs)
 
     # --- the bracket ------------------------------------------------------------------------
 

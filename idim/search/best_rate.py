@@ -58,7 +58,7 @@ def best_notch(groups: Sequence[Group], center: float, goal: float) -> Hill:
     Args:
         groups: selection scores that share d and seed, and so most of their noise.
         center: where the best notch would be looked for without any data.
-        goal: the score to reach, which sets the scale.
+        goal: the score to reach, from what asks for nothing; it sets the scale.
     """
     import numpy as np
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from idim.config import Recipe, RunSpec, SweepSpec
-from idim.estimate import point
 from idim.plain import many
 from idim.search.space import Space, beyond
 from idim.search.strategy import Asking, Strategy, Tally
@@ -108,7 +107,7 @@ class Grid(Strategy):
             more = []
             for d in dict.fromkeys(s.d for s in scores):
                 here = [s for s in scores if s.d == d]
-                found = None if d is not None and spec.lr else point(here)
+                found = None if d is not None and spec.lr else self.space.point(here)
                 lr = beyond(found.tried, found.lr) if found and found.edge else None
                 more += [self.space.run(d, lr, seed) for seed in range(spec.seeds)] if lr else []
             if not more:

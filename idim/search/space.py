@@ -1,7 +1,7 @@
 """The runs a sweep may make, and the scale of their learning rates."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -88,6 +88,14 @@ class Space:
         given = None if self.spec.floor == "own" else float(self.spec.floor)
         floor = floor_of(given, self.chance, self.untrained, self.rows)
         return Asked(self.spec.target, self.spec.threshold, floor, self.rows)
+
+    def point(self, runs: Sequence[Score]) -> Point | None:
+        """Return the scores at one d at its best rate, as an estimate does; None: there are none.
+
+        Args:
+            runs: at one d.
+        """
+        return point(runs, self.asked.nothing)
 
     @property
     def target(self) -> Target:

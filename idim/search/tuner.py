@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from idim.config import QUARTER
-from idim.estimate import Point, Score, point
+from idim.estimate import Point, Score
 from idim.search.best_rate import LOSS, Hill, best_notch, compared
 from idim.search.space import RateScale, Space
 from idim.search.strategy import Asking
@@ -28,7 +28,8 @@ class Tuner:
 
     def __init__(self, space: Space, scale: RateScale) -> None:
         self.space, self.scale = space, scale
-        # The goal, which is the scale of scores; set when the baseline is known.
+        # How far the goal lies above nothing learned, which is the scale of scores; set when the
+        # baseline is known.
         self.goal = 1.0
         self.scores: dict[int, list[Score]] = {}
         # rates asked for, by d and notch
@@ -41,7 +42,7 @@ class Tuner:
 
     def point(self, d: int) -> Point | None:
         """Return the scores at d at its best rate; None when there are none."""
-        return point(self.scores.get(d, []))
+        return self.space.point(self.scores.get(d, []))
 
     def points(self) -> list[Point]:
         """Return every d that has a score, in order."""
