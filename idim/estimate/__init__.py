@@ -1,7 +1,7 @@
 """From a table of scores to d90 and its interval: the points, the line, the curve; pure."""
 
 from idim.estimate.d90 import estimate
-from idim.estimate.fit import Target, beside, fit
+from idim.estimate.fit import AND_ROWS, Target, beside, fit
 from idim.estimate.notes import Scored, Usual
 from idim.estimate.points import point
 from idim.estimate.records import (
@@ -23,6 +23,7 @@ from idim.estimate.rows import Credits
 from idim.estimate.target import Asked, Floor, floor_of
 
 __all__ = [
+    "AND_ROWS",
     "Asked",
     "Credits",
     "Ends",

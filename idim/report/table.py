@@ -12,6 +12,7 @@ from idim.plain import harmless, number
 from idim.records import to_json
 from idim.report.words import (
     floor,
+    has_rows,
     headline,
     line_of,
     name,
@@ -141,7 +142,7 @@ def verdict(summary: Summary) -> str:
     elif summary.d90 or summary.d90_under or summary.d90_over:
         facts.append("no interval")
     if facts:
-        facts = [f"{facts[0]} over {seeds(summary)}"]
+        facts = [f"{facts[0]} over {seeds(summary)}{' and rows' * has_rows(summary)}"]
     first, letter = summary.smallest.d, summary.letter
     if summary.d90_over is not None and first is not None:
         facts.append(f"{letter}={first:,} passes, and larger {letter} fail again")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from idim.config import Aim
-from idim.estimate import Ends, Smallest, symbol
+from idim.estimate import AND_ROWS, Ends, Smallest, symbol
 from idim.methods import METHODS
 from idim.plain import number
 from idim.results import Problem, Reading, Summary
@@ -166,6 +166,11 @@ def other(summary: Summary) -> str:
     sure = f"95% interval {ends}" if ends else "no interval"
     is_at = f"{'= ' * (found.d is not None)}{at}"
     return f"{of}: {called} {is_at} ({sure}; line {line_of(summary, aim)})"
+
+
+def has_rows(summary: Summary) -> bool:
+    """Say whether the interval holds the choice of evaluation rows too."""
+    return summary.estimator.endswith(AND_ROWS)
 
 
 def span(summary: Summary) -> str:
