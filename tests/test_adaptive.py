@@ -60,7 +60,7 @@ def test_it_stops_when_the_interval_is_narrow_and_says_so():
     assert low is not None
     assert high is not None
     assert low <= 300 <= high <= 1.25 * low
-    assert done.why == "the interval is narrower than a factor of 1.25"
+    assert done.why == "the interval over seeds is narrower than a factor of 1.25"
     assert len(known) < 80
 
 
@@ -166,7 +166,7 @@ def test_it_ends_where_a_constant_answer_passes(baseline):
 
 def test_it_goes_on_where_the_line_is_above_chance():
     *_, done = search(dataclasses.replace(space(), chance=0.5))
-    assert done.why == "the interval is narrower than a factor of 1.25"
+    assert done.why == "the interval over seeds is narrower than a factor of 1.25"
 
 
 def test_the_rate_that_stands_for_a_d_has_more_seeds_than_any_other_tried_there():
@@ -234,10 +234,8 @@ def test_what_it_says_is_said_of_the_method_s_own_size(method):
         here = strategy(where)
         told = [*here.lines(), here.seeds(), here.rates(), *strategy(space(max_runs=1)).warnings()]
         assert f"chooses {letter} from 10 to 10,000" in here.lines()[0]
-        assert (
-            here.seeds()
-            == f"at least 3 for the baseline and, runs allowing, each {letter} that decides"
-        )
+        beside = f"the baseline and each {letter} beside the crossing"
+        assert here.seeds() == f"at least 2 for {beside}, 3 where runs allow"
         assert all("\n" not in line for line in told)
         few = strategy(space(method=method, max_runs=1)).warnings()
         assert few[0].startswith(f"max_runs 1 are too few: no {letter} gets a score; give")

@@ -195,7 +195,7 @@ def test_an_interval_covers_with_its_ends_and_beyond_an_open_one(ends, truth, he
 def made_up(**other):
     trial = {
         "world": "digits", "budget": "24", "number": 0, "runs": 24.0, "ds": 4, "d90": 100,
-        "smallest": 200, "truths": {"": 100.0}, "why": "the interval is narrower than 2",
+        "smallest": 200, "truths": {"": 100.0}, "why": "the interval over seeds is narrower than 2",
         "interval": [50, 200], "notes": ["Fewer than 2 seeds at 3."],
     }  # fmt: skip
     return trial | other

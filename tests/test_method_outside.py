@@ -137,7 +137,7 @@ def test_an_adaptive_search_goes_over_sizes_too(tmp_path):
     words = NET | {"d_min": 1, "baseline": 0.5, "seeds": 1, "max_runs": 8, "steps": 20}
     found = execute(plan(load(SweepSpec, None, words)), tmp_path, jobs=1)
     assert max(p.d for p in found.points) <= 6
-    assert "from there the same, neighbours tried" in found.protocol.lr
+    assert "from there the same, compared again" in found.protocol.lr
 
 
 def outcomes_of(out):

@@ -70,7 +70,7 @@ def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
     words = "model=toy baseline=1 tolerance=1.1 d_min=8 d_max=12"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
     assert (summary.d90, summary.interval) == (10, (10, 10))
-    assert summary.search.why == "the interval is narrower than a factor of 1.1"
+    assert summary.search.why == "the interval over seeds is narrower than a factor of 1.1"
     assert summary.runs.total <= 60
 
 

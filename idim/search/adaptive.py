@@ -24,20 +24,20 @@ from idim.search.tuner import MANY, PAIR, Tuner, selection_score
 
 # Coarse steps of d are at most this factor.
 COARSE = 4.0
-# How often the baseline's learning rates are widened where the best is on the edge.
-EXTENSIONS = 2
-# Below such a factor between an interval's ends rates are compared again.
+# How often the baseline's learning rates are widened where the best is on the edge, and the seeds
+# of the last comparison of them.
+EXTENSIONS, BASE_SEEDS = 2, 4
+# Below such a factor between an interval's ends rates are compared again before seeds are added.
 FINE = 2.0
-# Seeds of the last comparison of its rates.
-BASE_SEEDS = 4
 
 
 class Adaptive(Strategy):
     """Search for d90 until its interval is narrower than the tolerance, or the runs are spent.
 
-    First the baseline.  Then a bracket: bisection among coarse steps of d, one seed each.  Then
-    the interval of `estimate.fit` is narrowed: new d halve its wide gaps, and further seeds go to
-    the d inside it, whose decision is open.  All follows from the scores that were asked for.
+    First the baseline, and several rates at one d.  Then a bracket: coarse steps of d, one seed
+    each.  Then the interval of `estimate.fit`, which is of seeds alone, is narrowed: by new d
+    beside the crossing, beyond an open end and in wide gaps, then by seeds where the decision is
+    open, and by comparing rates again.  All follows from the scores that were asked for.
     """
 
     called = "an adaptive search"
@@ -120,10 +120,10 @@ class Adaptive(Strategy):
 
     def seeds(self) -> str:
         """Say which d have all seeds."""
-        return (
-            f"at least {self.spec.seeds} for the baseline and, runs allowing, each "
-            f"{METHODS[self.spec.method].symbol} that decides"
-        )
+        letter, pair = METHODS[self.spec.method].symbol, min(PAIR, self.spec.seeds)
+        beside = f"the baseline and each {letter} beside the crossing"
+        more = f", {self.spec.seeds} where runs allow" if self.spec.seeds > pair else ""
+        return f"at least {pair} for {beside}{more}"
 
     def rates(self) -> str:
         """Say how the first d's rates are carried to the others."""
@@ -132,7 +132,7 @@ class Adaptive(Strategy):
         moved = f"lr ~ (D/d)^{exponent:g}" if exponent else "the same"
         return (
             f"{super().rates()}, at the first {letter}; from there {moved}, "
-            f"neighbours tried in steps of 4 where {letter} fails, of 2 near the line"
+            f"compared again, in steps of 4, near the line"
         )
 
 
@@ -325,7 +325,7 @@ class _Search:
         # as a grid's bracket, from the last d that fails: [9, 10] leaves (8, 10] open
         if low < high and high > self.spec.tolerance * (low - 1):
             return ""
-        return f"the interval is narrower than a factor of {self.spec.tolerance:g}"
+        return f"the interval over seeds is narrower than a factor of {self.spec.tolerance:g}"
 
     def decide(self, ds: list[int]) -> Asking[None]:
         """Give one more seed to every d inside the interval, and the baseline as many as any."""
