@@ -109,7 +109,9 @@ class Live:
         if event.run.stop_at is not None:
             verdict = f"after {event.run.stop_at:.0%} of its steps"
         elif event.run.measure is not None and line is not None:
-            verdict = "passes" if event.score >= line else "fails"
+            from idim.estimate import reaches
+
+            verdict = "passes" if reaches(event.score, line) else "fails"
         return score(event.score), verdict
 
     def _pace(self, event: "Event") -> tuple[Any, str]:

@@ -121,9 +121,9 @@ class Adaptive(Strategy):
     def seeds(self) -> str:
         """Say which d have all seeds."""
         letter, pair = METHODS[self.spec.method].symbol, min(PAIR, self.spec.seeds)
-        beside = f"the baseline and each {letter} beside the crossing"
+        which = f"the baseline and each {letter} beside the crossing"
         more = f", {self.spec.seeds} where runs allow" if self.spec.seeds > pair else ""
-        return f"at least {pair} for {beside}{more}"
+        return f"at least {pair} for {which}{more}"
 
     def rates(self) -> str:
         """Say how the first d's rates are carried to the others."""
@@ -223,8 +223,8 @@ class _Search:
         if self.base_lr is None or len(tried) < 2 or self.is_base_tuned:
             return False
         at = tried.index(self.base_lr)
-        beside = tried[max(0, at - 1) : at + 2]
-        yield from self.ask_base([(lr, seed) for lr in beside for seed in range(BASE_SEEDS)])
+        near = tried[max(0, at - 1) : at + 2]
+        yield from self.ask_base([(lr, seed) for lr in near for seed in range(BASE_SEEDS)])
         yield from self.settle_base(self.spec.seeds)
         self.is_base_tuned = True
         return True

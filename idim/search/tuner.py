@@ -34,11 +34,17 @@ class Tuner:
         self.scores: dict[int, list[Score]] = {}
         # rates asked for, by d and notch
         self.rates: dict[int, dict[float, float]] = {}
-        # Where the best notch is, by all comparisons so far.
-        self.hill = Hill((scale.start()[0] + scale.start()[-1]) / 2, LOSS)
         # The notch of every further d, once settled; how often rates were compared at a d.
         self.settled: float | None = None
         self.tuned: dict[int, int] = {}
+        # Where the best notch is, by all comparisons so far.
+        self.hill = Hill(self.center, LOSS)
+
+    @property
+    def center(self) -> float:
+        """The notch where the best one is looked for without any comparison."""
+        start = self.scale.start()
+        return (start[0] + start[-1]) / 2 if self.settled is None else self.settled
 
     def point(self, d: int) -> Point | None:
         """Return the scores at d at its best rate; None when there are none."""
@@ -52,7 +58,7 @@ class Tuner:
     def notch(self, d: int) -> float | None:
         """Return the best notch at d; None when nothing there has a score."""
         best = self.point(d)
-        return next((r for r, lr in self.rates[d].items() if lr == best.lr), None) if best else None
+        return self._notches(d).get(best.lr) if best else None
 
     def held(self, d: int) -> float:
         """Return the notch whose scores are to stand for d.
@@ -76,8 +82,11 @@ class Tuner:
         held = self.held(d)
         return max((n for r, n in self._count(d).items() if r != held), default=0)
 
+    def _notches(self, d: int) -> dict[float, float]:
+        return {lr: notch for notch, lr in self.rates.get(d, {}).items()}
+
     def _count(self, d: int) -> dict[float, int]:
-        notches = {lr: notch for notch, lr in self.rates.get(d, {}).items()}
+        notches = self._notches(d)
         return Counter(notches[s.lr] for s in self.scores.get(d, ()) if not s.pruned)
 
     def ask(self, wanted: Iterable[tuple[int, float, int]], *, go_on: bool = False) -> Asking[None]:
@@ -146,14 +155,12 @@ class Tuner:
 
     def _compare(self) -> None:
         """Look again where the best notch is, by all comparisons so far."""
-        start = self.scale.start()
         runs = []
         for d, scores in self.scores.items():
-            notches = {lr: notch for notch, lr in self.rates[d].items()}
+            notches = self._notches(d)
             whole = (s for s in scores if not s.pruned)
             runs += [((d, s.seed), notches[s.lr], selection_score(s)) for s in whole]
-        center = (start[0] + start[-1]) / 2 if self.settled is None else self.settled
-        self.hill = best_notch(compared(runs), center, self.goal)
+        self.hill = best_notch(compared(runs), self.center, self.goal)
 
     def _halve(self, d: int, notches: list[float]) -> Asking[None]:
         """Train many rates for a quarter of the steps, and the better half of them to the end."""

@@ -1,16 +1,12 @@
 """What two sweeps can be paired by: scores by d and seed, and which rows were right."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from idim.report.matched import AtSize, Rows
 from idim.results import Summary
-from idim.store import Run, Store
+from idim.store import Store
 from idim.sweeps.outcomes import outcomes, space_of
-
-if TYPE_CHECKING:
-    import numpy as np
+from idim.sweeps.rows import credits_of
 
 
 def rows(summary: Summary, out: Path) -> Rows:
@@ -26,23 +22,16 @@ def rows(summary: Summary, out: Path) -> Rows:
     store = Store(out)
     space = space_of(store.sweep())
     rates = {p.d: p.lr for p in summary.points}
-    ended = outcomes(store, space).values()
+    ended = outcomes(store, space)
+    # of an accuracy alone a row's part is whether it was right
+    right = credits_of(store, ended, summary.metric) if summary.metric == "accuracy" else None
     found: dict[int, AtSize] = {d: AtSize({}, {}) for d in rates}
-    for one in ended:
-        run = one.run
+    for one in ended.values():
+        run, d = one.run, one.run.measure or 0
         score = one.score(summary.metric).score
-        if run.stop_at is not None or score is None or rates.get(run.measure or 0) != run.lr:
+        if run.stop_at is not None or score is None or rates.get(d) != run.lr:
             continue
-        at = found[run.measure or 0]
-        at.scores[run.seed] = score
-        right = _right(store.run(run)) if summary.metric == "accuracy" else None
-        # rows that do not make the score are of another try
-        if right is not None and math.isclose(right.mean(), score, abs_tol=1e-9):
-            at.right[run.seed] = right
+        found[d].scores[run.seed] = score
+        if right is not None and (rows := right(d, run.lr, run.seed)) is not None:
+            found[d].right[run.seed] = rows
     return Rows(space.resolved["data_fingerprint"], found)
-
-
-def _right(run: Run) -> "np.ndarray | None":
-    """Return whether each row was predicted right, None where that is not kept."""
-    kept = run.rows()
-    return None if kept is None else (kept["prediction"] == kept["target"]).numpy()

@@ -1,19 +1,17 @@
 """What each evaluation row adds to the scores of a sweep's runs, from its store."""
 
 import math
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 
 from idim.errors import RunFailed
+from idim.estimate import Credits
 from idim.problems.tasks.jackknife import WITHOUT, credits
 from idim.problems.tasks.metrics import score
 from idim.store import Result, Store
 from idim.sweeps.outcomes import Outcome
 
-# (d, lr, seed) of a finished run, d None for the baseline -> (rows,), or None: not known.
-Credits = Callable[[int | None, float, int], np.ndarray | None]
 # What a score may differ by when it is made again on another machine.
 _ROUNDING = 1e-9
 

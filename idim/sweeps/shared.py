@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,20 +48,17 @@ class Shared:
         self.roots = [p for p in places if _is_alike(p, plan)] if is_known else []
         self.here = provenance() | {"kernels": kernels.describe(spec.device)} if self.roots else {}
 
-    def find(self, spec: RunSpec) -> tuple[Path, Ended] | None:
-        """Return the first store that has a run, and what it came to there."""
+    def holders(self, spec: RunSpec) -> Iterator[tuple[Path, Ended]]:
+        """Yield the stores that have a run, and what it came to there."""
         for root in self.roots:
             if (result := finished(root, spec.id, self.here)) is not None:
-                return root, result
-        return None
+                yield root, result
 
     def take(self, batch: list[RunSpec]) -> dict[str, Path]:
         """Take what others have of some runs; return from where, by id."""
         taken: dict[str, Path] = {}
         for spec in batch:
-            for root in self.roots:
-                if finished(root, spec.id, self.here) is None:
-                    continue
+            for root, _ in self.holders(spec):
                 if take(self.store.run(spec), spec, root):
                     taken[spec.id] = root
                     if spec.stop_at is None:  # nothing goes on from it any more
@@ -88,7 +85,7 @@ class Shared:
             if isinstance(batch, Done):
                 break
             for spec in batch:
-                there = self.find(spec)
+                there = next(self.holders(spec), None)
                 is_whole = is_whole and there is not None
                 if there is not None:
                     found[spec.id] = Outcome(spec, there[1])
