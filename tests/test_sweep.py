@@ -57,7 +57,7 @@ def printed(stdout: str) -> Summary:
 @pytest.mark.parametrize("kind", PROJECTIONS)
 def test_the_toy_problem_has_intrinsic_dimension_10(kind, tmp_path):
     """Li et al. 2018: ten independent constraints, so d = 9 cannot solve it and d = 10 can."""
-    words = f"model=toy projection={kind} d=9,10,11 seeds=2 lr=5,20 baseline_lr=0.1"
+    words = f"model=toy projection={kind} d=9,10,11 seeds=2 lr=5,20 baseline_lr=0.1 steps=1000"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
     assert (summary.d90, summary.smallest) == (10, Smallest(10, (9, 10)))
     assert [p.mean > 0.99 for p in summary.points] == [False, True, True]
@@ -67,7 +67,7 @@ SMALL = "model=digits-mlp d_min=5 d_max=300 seeds=2 baseline_lr=0.01 steps=60 tr
 
 
 def test_an_adaptive_search_finds_the_toys_dimension(tmp_path):
-    words = "model=toy baseline=1 tolerance=1.1 d_min=8 d_max=12"
+    words = "model=toy baseline=1 tolerance=1.1 d_min=8 d_max=12 steps=800 lr=5,20"
     summary = execute(plan(spec(words)), tmp_path, jobs=1)
     assert (summary.d90, summary.interval) == (10, (10, 10))
     assert summary.search.why == "the interval over seeds is narrower than a factor of 1.1"
